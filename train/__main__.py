@@ -1,0 +1,129 @@
+"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from train.atomic import write_file
+from train.checkpoint import Checkpoint, load_model
+from train.config import Config, load_config
+from train.corpus import SPLITS, Split, find_splits, tokenize
+from train.errors import TrainError
+from train.evaluation import evaluate, evaluate_by_sentence
+from train.loop import Run
+from train.metrics import draw_learning_curve, read_metrics
+from train.model import parameter_count
+from train.tokenizer import END_OF_SENTENCE, fit_tokenizer
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        config = load_config(options.config, options.set)
+        report = train(config, options.data, options.out)
+    except TrainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.strerror}: {error.filename or options.out}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    print(summary(report))
+    return 0
+
+
+def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
+    """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
+    checkpoint = Checkpoint(out)
+    checkpoint.start(config)
+    if checkpoint.report:
+        return checkpoint.report
+    splits = _corpus(config, data, checkpoint)
+    tokenizer = checkpoint.tokenizer()
+    end = tokenizer.token_to_id(END_OF_SENTENCE)
+    run = Run(config, checkpoint, splits["train"], splits["valid"], tokenizer.get_vocab_size(), end)
+    tqdm.write(f"{parameter_count(run.model):,} parameters, vocabulary {tokenizer.get_vocab_size():,}")
+    run.train()
+
+    model, _, _ = load_model(out)
+    report: dict[str, Any] = {
+        "name": config.name,
+        "parameters": parameter_count(model),
+        "vocabulary_size": tokenizer.get_vocab_size(),
+        "epochs": run.progress.epoch,
+        "minutes": round(run.progress.seconds / 60, 2),
+        "tokens_per_second": round(_tokens_per_second(checkpoint)),
+        "finished": time.strftime("%Y-%m-%d", time.gmtime()),
+        "splits": {name: split.counts() for name, split in splits.items()},
+        "perplexity": {},
+        "perplexity_by_sentence": {},
+    }
+    for name in ("valid", "test"):
+        ids = splits[name].ids
+        report["perplexity"][name] = evaluate(model, ids, end).perplexity
+        report["perplexity_by_sentence"][name] = evaluate_by_sentence(model, ids, end).perplexity
+    metrics = read_metrics(out / "metrics.jsonl")
+    draw_learning_curve(metrics, config.name, out / "learning_curve.png")
+    write_file(out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
+    return report
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The run in one table row, as it stands on top of the presets."""
+    carried, single = report["perplexity"], report["perplexity_by_sentence"]
+    return (
+        f"{report['name']}: {report['parameters']:,} parameters, {report['epochs']} epochs, "
+        f"{report['minutes']:.1f} minutes, {report['tokens_per_second']:,} tokens/s\n"
+        f"perplexity, state carried:    valid {carried['valid']:.2f}, test {carried['test']:.2f}\n"
+        f"perplexity, by sentence:      valid {single['valid']:.2f}, test {single['test']:.2f}"
+    )
+
+
+def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Split]:
+    sources, note = find_splits(data)
+    tqdm.write(note)
+    folder = checkpoint.folder / "corpus"
+    folder.mkdir(exist_ok=True)
+    fitted = checkpoint.has("tokenizer.json")
+    tokenizer = (
+        checkpoint.tokenizer() if fitted else fit_tokenizer(config.tokenizer, sources["train"].lines())
+    )
+    splits = {
+        name: tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
+    }
+    if not fitted:
+        checkpoint.write_inputs(tokenizer, splits["valid"].ids)
+    for name, split in splits.items():
+        tqdm.write(f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>")
+    return splits
+
+
+def _tokens_per_second(checkpoint: Checkpoint) -> float:
+    """Of training alone, by the median log interval: evaluations and pauses do not count."""
+    lines = [x for x in read_metrics(checkpoint.folder / "metrics.jsonl") if x["kind"] == "train"]
+    rates = sorted(
+        b["tokens"] / (b["seconds"] - a["seconds"])
+        for a, b in zip(lines, lines[1:], strict=False)
+        if b["epoch"] == a["epoch"] and b["seconds"] > a["seconds"]
+    )
+    return rates[len(rates) // 2] if rates else 0.0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser.add_argument("config", type=Path, help="a TOML file, such as train/configs/ptb-small.toml")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train, valid, test, or text")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

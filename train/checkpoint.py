@@ -1,0 +1,119 @@
+"""A checkpoint directory: all that is needed to evaluate, to export, and to go on training.
+
+    config.json          the configuration, with the number of parameters' worth of sizes in it
+    tokenizer.json       written once, before the first step
+    validation_ids.npy   at most 100,000 ids of the validation split, for checks at export
+    model.pt             the best weights so far, and at which step and perplexity they stood
+    resume.pt            everything at the last save: weights, optimiser, random state, position
+    metrics.jsonl        one line a log interval and evaluation
+    report.json          the final figures; its presence says that the run is finished
+
+Each file is replaced whole, and each is complete in itself, so that a kill between any two leaves
+a checkpoint that loads.
+"""
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from train.atomic import write_file
+from train.config import Config, parse_config
+from train.corpus import Ids
+from train.errors import CheckpointError
+from train.model import TiedLSTM
+from train.tokenizer import END_OF_SENTENCE
+
+VALIDATION_IDS = 100_000
+
+
+class Checkpoint:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        path = self.folder / "report.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def start(self, config: Config) -> None:
+        """Claim the folder for a configuration.
+
+        Raises CheckpointError when it holds a run of another configuration.
+        """
+        path = self.folder / "config.json"
+        if path.exists() and self.config() != config:
+            raise CheckpointError(
+                f"{self.folder} holds a run of another configuration; give another --out, "
+                "or the same configuration to go on"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_file(path, (config.model_dump_json(indent=2) + "\n").encode())
+
+    def config(self) -> Config:
+        try:
+            document = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CheckpointError(f"{self.folder} is no checkpoint: {error}") from None
+        except ValueError:
+            raise CheckpointError(f"{self.folder / 'config.json'} is not JSON") from None
+        return parse_config(document, str(self.folder / "config.json"))
+
+    def tokenizer(self) -> Tokenizer:
+        path = self.folder / "tokenizer.json"
+        try:
+            return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except Exception as error:  # tokenizers raises bare Exception for what it cannot parse
+            raise CheckpointError(f"cannot read {path}: {error}") from None
+
+    def validation_ids(self) -> Ids:
+        path = self.folder / "validation_ids.npy"
+        try:
+            return np.asarray(np.load(path), np.int32)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"cannot read {path}: {error}") from None
+
+    def write_inputs(self, tokenizer: Tokenizer, validation_ids: Ids) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(validation_ids[:VALIDATION_IDS]))
+        write_file(self.folder / "validation_ids.npy", buffer.getvalue())
+        write_file(self.folder / "tokenizer.json", (tokenizer.to_str() + "\n").encode())
+
+    def save(self, name: str, content: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_file(self.folder / name, buffer.getvalue())
+
+    def load(self, name: str) -> dict[str, Any]:
+        """Raises CheckpointError when the file is missing or damaged; runs no code from it."""
+        path = self.folder / name
+        try:
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(f"cannot read {path}: {reason}") from None
+        return content
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+
+def load_model(folder: Path) -> tuple[TiedLSTM, Config, Tokenizer]:
+    """The best weights of a run, in evaluation mode. Raises CheckpointError."""
+    checkpoint = Checkpoint(folder)
+    config, tokenizer = checkpoint.config(), checkpoint.tokenizer()
+    if tokenizer.token_to_id(END_OF_SENTENCE) is None:
+        raise CheckpointError(f"{folder / 'tokenizer.json'} has no {END_OF_SENTENCE}")
+    model = TiedLSTM(config.model, tokenizer.get_vocab_size())
+    weights = checkpoint.load("model.pt").get("weights")
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(f"{folder / 'model.pt'} does not fit config.json: {first}") from None
+    return model.eval(), config, tokenizer

@@ -1,0 +1,23 @@
+"""What can go wrong between a corpus and a checkpoint, in words for the person who typed the command.
+
+TrainError
+├── ConfigError       an unknown key, a wrong type, a value out of range
+├── CorpusError       a missing split, a file that is not text, too little of it
+└── CheckpointError   missing, damaged, or of another configuration
+"""
+
+
+class TrainError(Exception):
+    """Its message is one line that says what was wrong, where, and what is allowed."""
+
+
+class ConfigError(TrainError):
+    pass
+
+
+class CorpusError(TrainError):
+    pass
+
+
+class CheckpointError(TrainError):
+    pass

@@ -1,0 +1,77 @@
+"""Perplexity of a split, counted in the two ways that users mean.
+
+*Carried*: the split is one long text, its first token predicted from `<eos>`, the state carried
+from its first token to its last. *By sentence*: each line starts anew from a zero state after
+`<eos>`, as single sentences are served. Both count every token of the split once and divide the
+total by their number.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from train.corpus import Ids
+from train.loss import sparse_cross_entropy
+from train.model import TiedLSTM, detach
+
+TOKENS_AT_A_TIME = 512
+SENTENCES_AT_A_TIME = 32
+
+
+@dataclass(frozen=True)
+class Total:
+    """Cross-entropy summed over `tokens` predicted tokens."""
+
+    nats: float
+    tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        mean = self.nats / self.tokens
+        return math.exp(mean) if mean < 700 else math.inf
+
+
+@torch.no_grad()
+def evaluate(model: TiedLSTM, ids: Ids, end: int) -> Total:
+    """Total over ids (N,) read as one text from a zero state after `<eos>` (id `end`).
+
+    For the ids a b c the pairs are (`<eos>` → a), (a → b), (b → c).
+    """
+    model.eval()
+    state = model.zero_state(1)
+    nats = 0.0
+    previous = end
+    with tqdm(total=len(ids), desc="evaluating", unit=" tokens", unit_scale=True, leave=False) as bar:
+        for begin in range(0, len(ids), TOKENS_AT_A_TIME):
+            targets = torch.from_numpy(ids[begin : begin + TOKENS_AT_A_TIME].astype(np.int64))
+            inputs = torch.cat([torch.tensor([previous]), targets[:-1]])
+            hidden, state = model(inputs[:, None], state)  # (T, 1, D)
+            state = detach(state)
+            nats += sparse_cross_entropy(model.logits(hidden[:, 0]), targets).double().sum().item()
+            previous = int(targets[-1])
+            bar.update(len(targets))
+    return Total(nats, len(ids))
+
+
+@torch.no_grad()
+def evaluate_by_sentence(model: TiedLSTM, ids: Ids, end: int) -> Total:
+    """Total over the sentences of ids (N,), each from a zero state after `<eos>`.
+
+    For a b `<eos>` the pairs are (`<eos>` → a), (a → b), (b → `<eos>`).
+    """
+    model.eval()
+    ends = np.flatnonzero(ids == end) + 1
+    sentences = [torch.from_numpy(s.astype(np.int64)) for s in np.split(ids, ends) if len(s)]
+    sentences.sort(key=len)
+    nats = 0.0
+    for begin in range(0, len(sentences), SENTENCES_AT_A_TIME):
+        group = sentences[begin : begin + SENTENCES_AT_A_TIME]
+        targets = torch.nn.utils.rnn.pad_sequence(group, padding_value=-1)  # (T, B)
+        inputs = torch.cat([torch.full_like(targets[:1], end), targets[:-1].clamp(min=0)])
+        hidden, _ = model(inputs, model.zero_state(len(group)))
+        real = targets >= 0
+        nats += sparse_cross_entropy(model.logits(hidden[real]), targets[real]).double().sum().item()
+    return Total(nats, len(ids))

@@ -1,0 +1,91 @@
+"""Tokenizers, fitted on the train split alone and saved as one `tokenizer.json`.
+
+Whatever a kind needs to split and to join text stands in that file, so that nothing which reads
+it has to know the kinds. Line ends are not the tokenizer's business: a line is encoded by itself
+and followed by `<eos>`.
+"""
+
+from collections.abc import Callable, Iterable
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from train.config import TokenizerConfig
+from train.errors import CorpusError
+
+UNKNOWN = "<unk>"
+END_OF_SENTENCE = "<eos>"
+
+# A word is letters with their combining marks; an ending after an apostrophe ('s, 't, 'll) is a
+# token of its own, as are a run of digits and every other character that is not white space.
+WORD = Regex(
+    r"<unk>|<eos>"
+    r"|\p{L}[\p{L}\p{M}]*"
+    r"|\p{N}+"
+    r"|(?<=[\p{L}\p{M}\p{N}])['’]\p{L}{1,2}(?![\p{L}\p{M}])"
+    r"|[^\s]"
+)
+# Where decoding drops the space between two tokens. None of these joins makes one token of two,
+# so that decoded text is cut into the same tokens again.
+NO_SPACE = (
+    r" (?=[.,;:!?%)\]}…”»])",
+    r"(?<=[(\[{“«$£€]) ",
+    r"(?<=[\p{L}\p{M}\p{N}]) (?=['’]\p{L}{1,2}(?![\p{L}\p{M}]))",
+    r"(?<=\p{N}[.,]) (?=\p{N})",
+    r"(?<=[\p{L}\p{M}\p{N}]) (?=[-/][ ][\p{L}\p{N}])",
+    r"(?<=[\p{L}\p{M}\p{N}][-/]) (?=[\p{L}\p{N}])",
+)
+NEVER = "\x00"
+
+
+def _whitespace() -> Tokenizer:
+    """Words are what stands between white space: for corpora that are split already, as PTB."""
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.Sequence([*_spaced(), *_line_ends()])
+    return tokenizer
+
+
+def _words() -> Tokenizer:
+    """Raw text: words, numbers and punctuation apart, case kept, joined readably again."""
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(WORD, behavior="removed", invert=True)
+    joins = [decoders.Replace(Regex(pattern), "") for pattern in NO_SPACE]
+    tokenizer.decoder = decoders.Sequence([*_spaced(), *joins, *_line_ends()])
+    return tokenizer
+
+
+def _spaced() -> list[decoders.Decoder]:
+    """One string with a space between tokens: no token begins with this continuation mark."""
+    return [decoders.WordPiece(prefix=NEVER, cleanup=False), decoders.Fuse()]
+
+
+def _line_ends() -> list[decoders.Decoder]:
+    return [decoders.Replace(Regex(f" ?{END_OF_SENTENCE} ?"), "\n")]
+
+
+KINDS: dict[str, Callable[[], Tokenizer]] = {"whitespace": _whitespace, "words": _words}
+
+
+def fit_tokenizer(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
+    """Count the words of `lines` and keep the most frequent; `<unk>` is id 0, `<eos>` id 1.
+
+    Equal counts are ordered by spelling, so that the same text gives the same vocabulary.
+    Raises CorpusError when there is no word to keep.
+    """
+    tokenizer = KINDS[config.kind]()
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=2**31 - 1, min_frequency=config.minimum_count, show_progress=False
+    )
+    tokenizer.train_from_iterator(lines, trainer)
+    # The trainer orders by falling count, then by spelling. Texts may hold the special strings
+    # themselves (PTB and WikiText write `<unk>`): they keep their one id.
+    ranked = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    words = [word for word, _ in ranked if word not in (UNKNOWN, END_OF_SENTENCE)]
+    if not words:
+        raise CorpusError(
+            f"the train split has no word that occurs {config.minimum_count} times or more"
+        )
+    entries = [UNKNOWN, END_OF_SENTENCE, *words][: config.vocabulary_size]
+    vocabulary = {word: index for index, word in enumerate(entries)}
+    tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
+    return tokenizer
