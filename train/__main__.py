@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -64,11 +65,16 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
         "splits": {name: split.counts() for name, split in splits.items()},
         "perplexity": {},
         "perplexity_by_sentence": {},
+        "bits_per_byte": {},
     }
     for name in ("valid", "test"):
-        ids = splits[name].ids
-        report["perplexity"][name] = evaluate(model, ids, end).perplexity
-        report["perplexity_by_sentence"][name] = evaluate_by_sentence(model, ids, end).perplexity
+        split = splits[name]
+        total = evaluate(model, split.ids, end)
+        report["perplexity"][name] = total.perplexity
+        report["bits_per_byte"][name] = total.nats / math.log(2) / (split.bytes + split.lines)
+        report["perplexity_by_sentence"][name] = evaluate_by_sentence(
+            model, split.ids, end
+        ).perplexity
     metrics = read_metrics(out / "metrics.jsonl")
     draw_learning_curve(metrics, config.name, out / "learning_curve.png")
     write_file(out / "report.json", (json.dumps(report, indent=2) + "\n").encode())

@@ -1,0 +1,56 @@
+"""The model card: what a person should know before using a bundle, as its README.md."""
+
+from service.bundle import Manifest
+from train.config import Config
+
+
+def model_card(config: Config, manifest: Manifest) -> str:
+    training = manifest.training
+    return f"""# {manifest.name}
+
+{config.description or "A weight-tied LSTM language model."}
+
+| | |
+|---|---|
+| model | {config.model.layers} LSTM layers, embedding {config.model.embedding_size}, hidden {config.model.hidden_size}, one matrix for embedding and softmax |
+| parameters | {manifest.parameters:,} |
+| vocabulary | {manifest.vocabulary_size:,} entries, tokenizer `{config.tokenizer.kind}` |
+| precision | {manifest.precision} |
+| trained | {training.get("finished", "unfinished run")}, {training.get("epochs", "?")} epochs, {training.get("minutes", "?")} minutes |
+| licence of the training text | {config.data_license} |
+
+## Perplexity
+
+{_perplexities(training)}
+
+*Carried* reads a split as one text and keeps the state from its first token to its last; *by
+sentence* starts every line from a zero state, as single texts are served. Perplexities over
+different vocabularies do not compare; bits per byte do.
+
+## Limits
+
+{config.limitations or "Untested beyond its own kind of text."}
+
+Words outside the vocabulary are read and scored as `<unk>`. The model repeats what its training
+text says, errors and prejudice included; it knows no facts and must not be asked for any.
+
+## Configuration
+
+```json
+{config.model_dump_json(indent=2, exclude={"description", "limitations"})}
+```
+
+Exported with the largest difference from the checkpoint at
+{manifest.parity["max_abs_logprob_difference"]:.1e} nats a token.
+"""
+
+
+def _perplexities(training: dict[str, object]) -> str:
+    carried, single = training.get("perplexity"), training.get("perplexity_by_sentence")
+    bits = training.get("bits_per_byte")
+    if not (isinstance(carried, dict) and isinstance(single, dict) and isinstance(bits, dict)):
+        return "The training run was not finished, so nothing was measured."
+    rows = ["| split | carried | by sentence | bits per byte, carried |", "|---|---|---|---|"]
+    for split in ("valid", "test"):
+        rows.append(f"| {split} | {carried[split]:.2f} | {single[split]:.2f} | {bits[split]:.4f} |")
+    return "\n".join(rows)

@@ -1,0 +1,75 @@
+"""`python -m service [--bundle BUNDLE] …`: flags → Settings → model → uvicorn.
+
+The port opens only when the engine is warm.
+"""
+
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from service.bundle import Bundle
+from service.errors import StartError
+from service.http.app import create_app
+from service.language_model import LanguageModel
+from service.settings import Settings, read_settings
+
+log = logging.getLogger("service")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.should_exit or not sockets:
+            return
+        host, port = sockets[0].getsockname()[:2]
+        print(
+            f"\ntiedlm listens on http://{host}:{port} (documentation at /docs). Try:\n\n"
+            f"  curl -s http://{host}:{port}/next-token -H 'Content-Type: application/json' \\\n"
+            """    -d '{"context": "The capital of", "exclude_special": true}'\n""",
+            flush=True,
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        settings = read_settings(sys.argv[1:] if arguments is None else arguments)
+        logging.basicConfig(
+            level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        listener = _listener(settings)
+        model = LanguageModel(Bundle.load(settings.bundle), settings)
+    except StartError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    log.info(
+        "serving %s (%s) on %d threads",
+        model.bundle.manifest.name,
+        model.bundle.manifest.precision,
+        model.threads,
+    )
+    config = uvicorn.Config(
+        create_app(model), log_config=None, access_log=False, server_header=False
+    )
+    Server(config).run(sockets=[listener])
+    return 0
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """Bound but not listening yet. Raises StartError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise StartError(f"cannot listen on {where}: {error.strerror}") from None
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The bundle: the directory that `model_export` writes and the service reads.
+
+    encoder.onnx     ids, lengths, rows, state → hidden vectors, new state
+    decoder.onnx     hidden vectors, targets → log-probabilities, and on request more
+    weights.bin      the tensors of both graphs; the embedding matrix is in it once
+    tokenizer.json   text ⇄ ids, in the format of the tokenizers library
+    manifest.json    this module's `Manifest`
+    README.md        the model card
+
+Every file is read once, those bytes are hashed, and the engine gets *those* bytes: whatever
+happens to the files afterwards changes no answer.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.errors import BundleError
+
+FORMAT_VERSION = 1
+FILES = ("encoder.onnx", "decoder.onnx", "weights.bin", "tokenizer.json")
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class FileEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """What the service must know of a model. Sizes are element counts.
+
+    `state_size` is the width of a recurrent state as the encoder takes and gives it, all layers
+    side by side; its last `2 · embedding_size` entries are the last layer's hidden and cell state.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    precision: Literal["float32"]
+    vocabulary_size: Annotated[int, Field(ge=2)]
+    embedding_size: Annotated[int, Field(gt=0)]
+    state_size: Annotated[int, Field(gt=0)]
+    parameters: Count
+    prefix_token_id: Annotated[int, Field(gt=0)]
+    unknown_token_id: Count | None
+    files: dict[str, FileEntry]
+    parity: dict[str, float]
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle in memory. `hash` names these very bytes."""
+
+    manifest: Manifest
+    contents: dict[str, bytes]
+    hash: str
+
+    @classmethod
+    def load(cls, path: Path) -> "Bundle":
+        """Raises BundleError for a missing or changed file, another format version, wrong sizes."""
+        if not path.is_dir():
+            raise BundleError(f"bundle {path}: no such directory")
+        raw = _read(path / "manifest.json")
+        manifest = _parse_manifest(raw, path)
+        contents = {}
+        for name in FILES:
+            content = _read(path / name)
+            entry = manifest.files.get(name)
+            if entry is None:
+                raise BundleError(f"bundle {path}: manifest.json does not list {name}")
+            if len(content) != entry.bytes:
+                raise BundleError(
+                    f"bundle {path}: {name} has {len(content)} bytes, the manifest says {entry.bytes}"
+                )
+            if hashlib.sha256(content).hexdigest() != entry.sha256:
+                raise BundleError(f"bundle {path}: {name} was changed, its hash does not match")
+            contents[name] = content
+        return cls(manifest, contents, hashlib.sha256(raw).hexdigest())
+
+
+def _parse_manifest(raw: bytes, path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise BundleError(
+            f"bundle {path}: manifest.json, {where}: {first['msg']} "
+            f"(this service reads format version {FORMAT_VERSION})"
+        ) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"bundle {path.parent}: {path.name}: {error.strerror}") from None

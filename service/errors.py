@@ -1,0 +1,79 @@
+"""Everything that can go wrong, one class a cause.
+
+ServiceError                  a message for people: what was wrong, where, what is allowed
+├── RequestError              the caller's to mend; `param` names the field
+│   ├── InvalidRequest
+│   ├── InputTooLong
+│   ├── UnknownToken
+│   ├── InvalidState
+│   └── BodyTooLarge
+├── Unavailable               not now; `retry_after_seconds` says when
+│   ├── Overloaded
+│   └── NotReady
+├── DeadlineExceeded          it waited too long for its first run
+└── StartError                the service does not start: one line, exit code 1
+    └── BundleError
+
+`code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
+business of `service.http.app` alone. No message holds a stack trace or the text that was sent;
+only a StartError, which no client sees, may name a path.
+"""
+
+
+class ServiceError(Exception):
+    code = "internal"
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class RequestError(ServiceError):
+    pass
+
+
+class InvalidRequest(RequestError):
+    code = "invalid_request"
+
+
+class InputTooLong(RequestError):
+    code = "input_too_long"
+
+
+class UnknownToken(RequestError):
+    code = "unknown_token"
+
+
+class InvalidState(RequestError):
+    code = "invalid_state"
+
+
+class BodyTooLarge(RequestError):
+    code = "body_too_large"
+
+
+class Unavailable(ServiceError):
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+
+
+class NotReady(Unavailable):
+    code = "not_ready"
+
+
+class DeadlineExceeded(ServiceError):
+    code = "deadline_exceeded"
+
+
+class StartError(ServiceError):
+    pass
+
+
+class BundleError(StartError):
+    pass

@@ -1,0 +1,73 @@
+"""`create_app`: routes, the boundary and the errors put together around one language model."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.errors import ServiceError
+from service.http.boundary import Boundary
+from service.http.errors import HTTP_CODES, envelope, service_error
+from service.http.routes import native, operations
+from service.language_model import LanguageModel
+
+
+def create_app(model: LanguageModel) -> FastAPI:
+    """An application that serves `model` and closes it at the end."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        model.close()
+
+    app = FastAPI(
+        title="tiedlm",
+        summary="Next-word distributions, cross-entropy and perplexity of a tied LSTM",
+        version=version("tiedlm"),
+        lifespan=lifespan,
+    )
+    app.state.model = model
+    app.include_router(native.router)
+    app.include_router(operations.router)
+    app.add_middleware(Boundary, max_body_bytes=model.settings.max_body_bytes)
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    return app
+
+
+async def _service_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return service_error(error)
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    """What pydantic found, in a sentence; `param` is the field's path, such as `texts.3`."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        position = first["loc"][-1]
+        return envelope(400, "invalid_json", f"the body is not JSON, from character {position} on")
+    path = [str(part) for part in first["loc"][1:]]
+    message = re.sub("^Value error, ", "", first["msg"])
+    if first["type"] == "extra_forbidden":
+        message = "no such field; the documentation at /docs lists them"
+    elif first["type"] == "missing" and not path:
+        message = "the body is empty; a JSON object is expected"
+    return envelope(422, "invalid_request", message, ".".join(path) or None)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = HTTP_CODES.get(error.status_code, "invalid_request")
+    message = {
+        400: "the body is not JSON, or not UTF-8",
+        404: "no such route; the documentation at /docs lists them",
+        405: f"this route does not take {request.method}",
+    }.get(error.status_code, str(error.detail))
+    return envelope(error.status_code, code, message, headers=dict(error.headers or {}))

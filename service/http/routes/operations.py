@@ -1,0 +1,39 @@
+"""Health and information for whoever operates the service."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter
+
+from service.http.routes.model import Model
+from service.http.schemas.operations import Health, Info, Limits
+
+router = APIRouter(tags=["operations"])
+
+PACKAGES = ("tiedlm", "onnxruntime", "numpy", "tokenizers", "fastapi")
+
+
+@router.get("/health/live", response_model=Health, summary="The process answers")
+async def live() -> Health:
+    return Health(status="live")
+
+
+@router.get("/health/ready", response_model=Health, summary="The engine is warm")
+async def ready(model: Model) -> Health:
+    return Health(status="ready")
+
+
+@router.get("/info", response_model=Info, summary="Model, limits and versions")
+async def info(model: Model) -> Info:
+    manifest = model.bundle.manifest
+    return Info(
+        model=manifest.name,
+        bundle_hash=model.bundle.hash,
+        precision=manifest.precision,
+        vocabulary_size=manifest.vocabulary_size,
+        parameters=manifest.parameters,
+        threads=model.threads,
+        limits=Limits.model_validate(model.settings, from_attributes=True),
+        versions={package: version(package) for package in PACKAGES},
+        parity=manifest.parity,
+        training=manifest.training,
+    )

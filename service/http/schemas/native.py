@@ -1,0 +1,142 @@
+"""The bodies of `/score` and `/next-token`. An unknown field is an error: a typo must not pass."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Unit = Literal["nats", "bits", "bans"]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ScoreRequest(Request):
+    text: str | None = Field(None, description="One text to score.", examples=["The cat sat."])
+    texts: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="Several texts to score."
+    )
+    token_ids: Annotated[list[list[int]], Field(min_length=1)] | None = Field(
+        None, description="Texts as vocabulary ids; nothing is added to them but by bos and eos."
+    )
+    context: str | None = Field(
+        None, description="What stands before every text: it conditions and is not scored."
+    )
+    contexts: list[str] | None = Field(None, description="A context for each text.")
+    bos: bool = Field(
+        True,
+        description="Start from the prefix token <eos>. If false, a first token that nothing "
+        "stands before has logprob null and is not counted.",
+    )
+    eos: bool = Field(True, description="Score the end of each text, <eos>, too.")
+    unit: Unit = Field("nats", description="Unit of cross-entropies; logprob is always natural.")
+    tokens: bool = Field(True, description="Per-token detail; false gives the aggregates only.")
+    top: int = Field(0, ge=0, le=100, description="How many alternatives to list at each token.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [x for x in (self.text, self.texts, self.token_ids) if x is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of text, texts and token_ids")
+        if self.context is not None and self.contexts is not None:
+            raise ValueError("give context or contexts, not both")
+        if self.contexts is not None and len(self.contexts) != self.count:
+            raise ValueError(f"contexts has {len(self.contexts)} entries for {self.count} texts")
+        return self
+
+    @property
+    def count(self) -> int:
+        return len(self.texts or self.token_ids or [self.text])
+
+
+class Alternative(BaseModel):
+    id: int
+    text: str
+    logprob: float
+
+
+class TokenScore(BaseModel):
+    id: int
+    text: str = Field(description="The vocabulary's entry; the surface is text[start:end].")
+    start: int | None = Field(description="Offset in Unicode code points; null for token_ids.")
+    end: int | None
+    logprob: float | None = Field(description="Natural logarithm of the token's probability.")
+    cross_entropy: float | None = Field(description="−log probability, in the unit asked for.")
+    oov: bool = Field(description="True where the id is <unk>.")
+    top: list[Alternative] | None = None
+
+
+class Aggregates(BaseModel):
+    """Totals over scored tokens, and totals divided by a count."""
+
+    token_count: int
+    oov_count: int
+    total_cross_entropy: float
+    mean_cross_entropy: float | None
+    perplexity: float | None = Field(description="null over nothing, or beyond a double's range.")
+    perplexity_excluding_oov: float | None
+    cross_entropy_per_byte: float | None = Field(description="Per byte of UTF-8.")
+    cross_entropy_per_character: float | None = Field(description="Per Unicode code point.")
+    word_count: int = Field(description="Words between white space, the same for any tokenizer.")
+    cross_entropy_per_word: float | None
+
+
+class TextResult(Aggregates):
+    tokens: list[TokenScore] | None = None
+
+
+class ScoreResponse(BaseModel):
+    model: str
+    unit: Unit
+    vocabulary_size: int
+    results: list[TextResult]
+    summary: Aggregates
+
+
+class NextTokenRequest(Request):
+    context: str | None = Field(
+        None, description="The text so far.", examples=["The capital of"]
+    )
+    token_ids: list[int] | None = Field(None, description="The text so far as vocabulary ids.")
+    bos: bool = Field(True, description="Start from the prefix token <eos>.")
+    top_k: int = Field(10, ge=0, description="How many words to list, up to the vocabulary.")
+    candidates: Annotated[
+        list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)
+    ] = Field([], description="Words to answer about, whatever their rank.")
+    prefix: str | None = Field(None, description="Only words that start so.", examples=["th"])
+    temperature: float = Field(1.0, gt=0, description="softmax(logits ÷ temperature).")
+    exclude_special: bool = Field(False, description="Leave out <unk> and <eos>.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.context is not None and self.token_ids is not None:
+            raise ValueError("give context or token_ids, not both")
+        return self
+
+
+class RankedToken(BaseModel):
+    id: int
+    text: str
+    probability: float
+    logprob: float
+    rank: int
+
+
+class CandidateToken(BaseModel):
+    candidate: str = Field(description="The word as it was asked for.")
+    id: int
+    text: str
+    probability: float
+    logprob: float | None = Field(description="null where the word was left out.")
+    rank: int | None
+    oov: bool
+
+
+class NextTokenResponse(BaseModel):
+    model: str
+    vocabulary_size: int
+    tokens: list[RankedToken]
+    candidates: list[CandidateToken]
+    entropy: float | None = Field(description="In nats, of the distribution that was listed from.")
+    remaining_probability: float = Field(description="Of all words that are not in tokens.")
+    prefix_probability: float | None = None

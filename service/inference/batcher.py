@@ -1,0 +1,190 @@
+"""The batcher: one bounded queue in two lanes, one worker thread a core.
+
+No timer ever waits for more work. A worker takes what queued while it was busy, sequences of like
+length together, as many padded tokens as it does in about 20 ms at the speed measured; what is
+left of a longer sequence queues again with its state. So a document of 100,000 tokens never
+blocks a keystroke for longer than one run.
+
+`interactive` goes before `bulk`, short before long, and both are bounded: every fifth run is
+bulk if any waits, and every fourth of a lane starts at its oldest entry. A run that fails fails
+the requests in it alone. The batcher knows no models: `run(works, limit)` is all it calls.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from service.errors import DeadlineExceeded, Overloaded
+from service.inference.queue import Entry, Queue, Ticket, Work
+
+LaneName = Literal["interactive", "bulk"]
+LANES: tuple[LaneName, ...] = ("interactive", "bulk")
+
+RUN_SECONDS = 0.020
+SMALLEST_RUN_TOKENS = 64
+INTERACTIVE_RUNS_IN_A_ROW = 4
+OLDEST_FIRST_EVERY = 4
+SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per second
+
+log = logging.getLogger(__name__)
+
+
+class Batcher:
+    def __init__(
+        self,
+        run: Callable[[list[Work], int], None],
+        threads: int,
+        max_batch_tokens: int,
+        max_queue_tokens: int,
+        request_timeout_seconds: float,
+    ) -> None:
+        self._run = run
+        self._max_batch_tokens = max_batch_tokens
+        self._max_queue_tokens = max_queue_tokens
+        self._request_timeout_seconds = request_timeout_seconds
+        self._ready = threading.Condition()
+        self._lanes: dict[LaneName, Queue] = {name: Queue() for name in LANES}
+        self._picks = dict.fromkeys(LANES, 0)
+        self._interactive_in_a_row = 0
+        self._closed = False
+        self._tokens_per_second = {name: SMALLEST_RUN_TOKENS / RUN_SECONDS for name in LANES}
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{index}", daemon=True)
+            for index in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def queued_tokens(self) -> dict[LaneName, int]:
+        return {name: queue.tokens for name, queue in self._lanes.items()}
+
+    def submit(self, works: Sequence[Work], lane: LaneName) -> Ticket:
+        """Queue works that belong together. Raises Overloaded when the queue has no room.
+
+        An empty queue admits any request.
+        """
+        ticket = Ticket(list(works), pending=len(works))
+        tokens = sum(max(1, work.remaining) for work in works)
+        with self._ready:
+            waiting = sum(queue.tokens for queue in self._lanes.values())
+            if waiting and waiting + tokens > self._max_queue_tokens:
+                raise Overloaded(
+                    f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no room "
+                    f"for {tokens} more",
+                    self._seconds_to_do(waiting),
+                )
+            for work in works:
+                self._lanes[lane].add(work, ticket)
+            self._ready.notify(min(len(works), len(self._threads)))
+        if not works:
+            ticket.future.set_result(None)
+        return ticket
+
+    def abandon(self, ticket: Ticket) -> None:
+        """The caller is gone: what still waits of it will not run."""
+        ticket.abandoned = True
+
+    def close(self) -> None:
+        """Finish what waits, then end the workers."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._ready:
+                while not (picked := self._pick()):
+                    if self._closed:
+                        return
+                    self._ready.wait()
+            lane, entries, limit = picked
+            begun = time.monotonic()
+            try:
+                self._run([entry.work for entry in entries], limit)
+            except Exception as error:
+                log.exception("a run of %d sequences failed", len(entries))
+                for ticket in {entry.ticket for entry in entries}:
+                    self._fail(ticket, error)
+                continue
+            self._learn_speed(lane, limit * len(entries), time.monotonic() - begun)
+            self._put_back(lane, entries)
+
+    def _pick(self) -> tuple[LaneName, list[Entry], int] | None:
+        """The next run, or None when nothing waits. Called with the lock held."""
+        while True:
+            lane = self._next_lane()
+            if lane is None:
+                return None
+            queue = self._lanes[lane]
+            self._fail_overdue(queue)
+            if not len(queue):
+                continue
+            self._picks[lane] += 1
+            budget = int(self._tokens_per_second[lane] * RUN_SECONDS)
+            budget = max(SMALLEST_RUN_TOKENS, min(budget, self._max_batch_tokens))
+            entries, limit = queue.take(budget, self._picks[lane] % OLDEST_FIRST_EVERY == 0)
+            now = time.monotonic()
+            alive = [entry for entry in entries if not entry.ticket.abandoned]
+            for entry in alive:
+                entry.ticket.started = entry.ticket.started or now
+            if alive:
+                return lane, alive, limit
+
+    def _next_lane(self) -> LaneName | None:
+        interactive, bulk = (len(self._lanes[name]) for name in LANES)
+        if interactive and not (bulk and self._interactive_in_a_row >= INTERACTIVE_RUNS_IN_A_ROW):
+            self._interactive_in_a_row += 1
+            return "interactive"
+        self._interactive_in_a_row = 0
+        return "bulk" if bulk else None
+
+    def _fail_overdue(self, queue: Queue) -> None:
+        limit = self._request_timeout_seconds
+        while (entry := queue.oldest()) is not None:
+            ticket = entry.ticket
+            overdue = ticket.started is None and time.monotonic() - ticket.submitted > limit
+            if not overdue and not ticket.abandoned:
+                return
+            queue.remove(entry)
+            if overdue:
+                self._fail(ticket, DeadlineExceeded(f"no worker was free within {limit:g} seconds"))
+
+    def _put_back(self, lane: LaneName, entries: list[Entry]) -> None:
+        done = []
+        with self._ready:
+            for entry in entries:
+                ticket = entry.ticket
+                if ticket.abandoned:
+                    continue
+                if entry.work.remaining:
+                    self._lanes[lane].add(entry.work, ticket)
+                    self._ready.notify()
+                    continue
+                ticket.pending -= 1
+                if not ticket.pending:
+                    done.append(ticket)
+        for ticket in done:
+            if not ticket.future.cancelled():
+                ticket.future.set_result(None)
+
+    def _fail(self, ticket: Ticket, error: Exception) -> None:
+        if not ticket.abandoned:
+            ticket.abandoned = True
+            if not ticket.future.cancelled():
+                ticket.future.set_exception(error)
+
+    def _learn_speed(self, lane: LaneName, tokens: int, seconds: float) -> None:
+        speed = tokens / max(seconds, 1e-6)
+        self._tokens_per_second[lane] = (
+            SPEED_MEMORY * self._tokens_per_second[lane] + (1 - SPEED_MEMORY) * speed
+        )
+
+    def _seconds_to_do(self, tokens: int) -> int:
+        speed = self._tokens_per_second["bulk"] * len(self._threads)
+        return max(1, min(60, math.ceil(tokens / speed)))

@@ -1,0 +1,120 @@
+"""The engine: arrays in, arrays out. It owns the onnxruntime sessions and knows no text, no
+requests and no asyncio.
+
+N packed tokens, B sequences, T steps, V vocabulary, D embedding, S state size. Every call is
+thread-safe and releases the interpreter lock; each runs on the one thread that calls it, so that
+n threads use n cores.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from service.bundle import Bundle
+from service.errors import BundleError
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+# A block of logits should stay in the second-level cache while it is normalised.
+BLOCK_BYTES = 2 << 20
+MIN_BLOCK_ROWS = 16
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What was asked about N targets; natural logarithms. Ranks count from 1, ties by id."""
+
+    logprobs: Floats  # (N,)
+    ranks: Ids | None = None  # (N,)
+    entropies: Floats | None = None  # (N,)
+    top_ids: Ids | None = None  # (N, k)
+    top_logprobs: Floats | None = None  # (N, k)
+
+
+class OnnxEngine:
+    def __init__(self, bundle: Bundle) -> None:
+        """Raises BundleError when onnxruntime cannot read the graphs."""
+        manifest = bundle.manifest
+        self.vocabulary_size = manifest.vocabulary_size
+        self.embedding_size = manifest.embedding_size
+        self.state_size = manifest.state_size
+        self.block_rows = max(MIN_BLOCK_ROWS, BLOCK_BYTES // (4 * manifest.vocabulary_size))
+        self._encoder = _session(bundle, "encoder.onnx")
+        self._decoder = _session(bundle, "decoder.onnx")
+
+    def zero_state(self) -> Floats:
+        return np.zeros(self.state_size, np.float32)
+
+    def encode(self, ids: Ids, lengths: NDArray[np.int32], state: Floats) -> tuple[Floats, Floats]:
+        """Ids (B, T), right-padded, with lengths (B,) and states (B, S), to hidden vectors (N, D)
+        of the real tokens, sequence after sequence, and the states (B, S) after them.
+        """
+        batch, steps = ids.shape
+        real = np.arange(steps) < lengths[:, None]  # (B, T)
+        sequence, step = np.nonzero(real)
+        rows = step * batch + sequence  # where (t, b) stands in the (T · B, D) output of the LSTM
+        feed = {"ids": ids, "lengths": lengths, "rows": rows, "state": state}
+        hidden, new_state = self._encoder.run(["hidden", "new_state"], feed)
+        return hidden, new_state
+
+    def hidden(self, state: Floats) -> Floats:
+        """States (B, S) → the hidden vectors (B, D) that they end with."""
+        return state[:, -2 * self.embedding_size : -self.embedding_size]
+
+    def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:
+        """Hidden vectors (N, D) and the ids (N,) that came next to what was asked about them.
+
+        Goes through the rows in blocks, so that memory does not grow with N · V.
+        """
+        names = ["logprobs"]
+        names += ["ranks", "entropies"] if details else []
+        names += ["top_ids", "top_logprobs"] if top else []
+        blocks = [
+            self._decoder.run(
+                names,
+                {
+                    "hidden": hidden[begin : begin + self.block_rows],
+                    "targets": targets[begin : begin + self.block_rows],
+                    "details": np.array(details),
+                    "top": np.array([top], np.int64),
+                },
+            )
+            for begin in range(0, len(hidden), self.block_rows)
+        ]
+        columns = zip(*blocks, strict=True)
+        return Decoded(
+            **{name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
+        )
+
+    def log_distribution(self, hidden: Floats) -> Floats:
+        """Hidden vectors (N, D) → log-probabilities of every word (N, V)."""
+        feed = {
+            "hidden": hidden,
+            "targets": np.zeros(len(hidden), np.int64),
+            "details": np.array(False),
+            "top": np.array([0], np.int64),
+        }
+        (row,) = self._decoder.run(["log_distribution"], feed)
+        result: Floats = row
+        return result
+
+
+def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    weights = bundle.contents["weights.bin"]
+    options.add_external_initializers_from_files_in_memory(
+        ["weights.bin"], [weights], [len(weights)]
+    )
+    try:
+        return onnxruntime.InferenceSession(
+            bundle.contents[name], options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime raises classes of its own that share no base
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"onnxruntime cannot read {name}: {reason}") from None

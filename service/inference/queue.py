@@ -1,0 +1,101 @@
+"""What waits in one lane, in two orders: by length, so that a batch pads little, and by age, so
+that nothing starves. Not thread-safe: the batcher holds the lock.
+"""
+
+import bisect
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+# Below this many sequences a run multiplies matrices by too few rows to be fast.
+GOOD_BATCH = 8
+SHORTEST_PIECE = 8
+
+
+class Work(Protocol):
+    """All that batching has to know of a sequence."""
+
+    @property
+    def remaining(self) -> int: ...
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """Works submitted together; `future` resolves when the last of them is done."""
+
+    works: list[Work]
+    future: "Future[None]" = field(default_factory=Future)
+    submitted: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    pending: int = 0
+    abandoned: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One waiting work; `queued` is false once it was taken."""
+
+    work: Work
+    ticket: Ticket
+    order: int
+    tokens: int
+    queued: bool = True
+
+    def key(self) -> tuple[int, int]:
+        return self.tokens, self.order
+
+
+class Queue:
+    def __init__(self) -> None:
+        self.tokens = 0
+        self._by_length: list[tuple[int, int, Entry]] = []
+        self._by_age: deque[Entry] = deque()
+        self._order = 0
+
+    def __len__(self) -> int:
+        return len(self._by_length)
+
+    def add(self, work: Work, ticket: Ticket) -> None:
+        self._order += 1
+        entry = Entry(work, ticket, self._order, max(1, work.remaining))
+        bisect.insort(self._by_length, (*entry.key(), entry))
+        self._by_age.append(entry)
+        self.tokens += entry.tokens
+
+    def oldest(self) -> Entry | None:
+        while self._by_age and not self._by_age[0].queued:
+            self._by_age.popleft()
+        return self._by_age[0] if self._by_age else None
+
+    def remove(self, entry: Entry) -> None:
+        del self._by_length[bisect.bisect_left(self._by_length, entry.key(), key=lambda e: e[:2])]
+        self._taken(entry)
+
+    def take(self, budget: int, oldest_first: bool) -> tuple[list[Entry], int]:
+        """Remove and return neighbours in length whose pieces, padded, fit `budget` tokens, and
+        the length to which pieces are cut. They surround the oldest entry or start at the shortest.
+        """
+        waiting = self._by_length
+        anchor = self.oldest() if oldest_first else None
+        low = bisect.bisect_left(waiting, anchor.key(), key=lambda e: e[:2]) if anchor else 0
+        longest_piece = max(budget // min(GOOD_BATCH, len(waiting)), SHORTEST_PIECE)
+        limit = min(waiting[low][0], longest_piece)
+        high = low + 1
+        while high < len(waiting):
+            longer = min(waiting[high][0], longest_piece)
+            if longer * (high + 1 - low) > budget:
+                break
+            limit, high = longer, high + 1
+        while low > 0 and limit * (high - low + 1) <= budget:
+            low -= 1
+        entries = [entry for _, _, entry in waiting[low:high]]
+        del waiting[low:high]
+        for entry in entries:
+            self._taken(entry)
+        return entries, limit
+
+    def _taken(self, entry: Entry) -> None:
+        entry.queued = False
+        self.tokens -= entry.tokens

@@ -1,0 +1,57 @@
+"""Settings: every flag of `python -m service` is also an environment variable `TIEDLM_…`.
+
+They are read once, at the start, by pydantic-settings; a wrong value stops the start with one
+line that names it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from service.errors import StartError
+
+STARTER_BUNDLE = Path(__file__).parent / "starter"
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The service for scores and next words of a weight-tied LSTM language model."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIEDLM_",
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="python -m service",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+    )
+
+    bundle: Path = Field(STARTER_BUNDLE, description="the bundle directory to serve")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free one")
+    threads: Positive | None = Field(None, description="worker threads; default: usable cores")
+    max_batch_tokens: Positive = Field(4096, description="padded tokens of one run")
+    max_queue_tokens: Positive = Field(262_144, description="waiting tokens beyond which 429 answers")
+    max_body_bytes: Positive = Field(8 << 20, description="size of a request's body")
+    max_texts: Positive = Field(4096, description="texts of a request")
+    max_request_tokens: Positive = Field(200_000, description="tokens over all texts of a request")
+    request_timeout: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="seconds that a request may wait for its first run"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Flags first, then the environment, then the defaults. Raises StartError naming the setting."""
+    try:
+        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]  # a pydantic-settings argument
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        flag, variable = f"--{name.replace('_', '-')}", f"TIEDLM_{name.upper()}"
+        raise StartError(f"{flag} ({variable}): {first['msg']}") from None
+    except SettingsError as error:
+        raise StartError(str(error)) from None
