@@ -5,18 +5,24 @@ from train.config import Config
 
 
 def model_card(config: Config, manifest: Manifest) -> str:
-    training = manifest.training
+    training, model = manifest.training, config.model
+    trained = (
+        f"{training['finished']}, {training['epochs']} epochs, {training['minutes']} minutes"
+        if training
+        else "the run was not finished"
+    )
     return f"""# {manifest.name}
 
 {config.description or "A weight-tied LSTM language model."}
 
 | | |
 |---|---|
-| model | {config.model.layers} LSTM layers, embedding {config.model.embedding_size}, hidden {config.model.hidden_size}, one matrix for embedding and softmax |
+| LSTM layers | {model.layers}, {model.hidden_size} wide, the last {model.embedding_size} |
+| embedding | {model.embedding_size} wide; the same matrix is the softmax layer |
 | parameters | {manifest.parameters:,} |
 | vocabulary | {manifest.vocabulary_size:,} entries, tokenizer `{config.tokenizer.kind}` |
 | precision | {manifest.precision} |
-| trained | {training.get("finished", "unfinished run")}, {training.get("epochs", "?")} epochs, {training.get("minutes", "?")} minutes |
+| trained | {trained} |
 | licence of the training text | {config.data_license} |
 
 ## Perplexity

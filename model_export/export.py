@@ -15,7 +15,7 @@ from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
 from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
 from train.model import TiedLSTM, layer_sizes, parameter_count
-from train.tokenizer import END_OF_SENTENCE, UNKNOWN
+from train.tokenizer import UNKNOWN, end_id
 
 
 def export(checkpoint: Path, bundle: Path, replace: bool = False) -> Manifest:
@@ -28,7 +28,9 @@ def export(checkpoint: Path, bundle: Path, replace: bool = False) -> Manifest:
         raise ExportError(f"{bundle} exists; give another directory, or --replace")
     model, config, tokenizer = load_model(checkpoint)
     if not config.model.tied:
-        raise ExportError(f"{checkpoint} is untied (model.tied = false); only tied models are served")
+        raise ExportError(
+            f"{checkpoint} is untied (model.tied = false); only tied models are served"
+        )
     contents = _contents(model, (tokenizer.to_str() + "\n").encode())
     sizes = [width for _, width in layer_sizes(config.model)]
     manifest = Manifest(
@@ -39,7 +41,7 @@ def export(checkpoint: Path, bundle: Path, replace: bool = False) -> Manifest:
         embedding_size=config.model.embedding_size,
         state_size=2 * sum(sizes),
         parameters=parameter_count(model),
-        prefix_token_id=tokenizer.token_to_id(END_OF_SENTENCE),
+        prefix_token_id=end_id(tokenizer),
         unknown_token_id=tokenizer.token_to_id(UNKNOWN),
         files={
             name: FileEntry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())

@@ -28,6 +28,7 @@ OPSET = 21
 IR_VERSION = 10
 
 Floats = NDArray[np.float32]
+Output = tuple[str, type[np.generic], list[str]]
 
 
 class Graph:
@@ -39,12 +40,16 @@ class Graph:
         self._initializers: dict[str, TensorProto] = {}
         self._counter = 0
 
-    def node(self, operator: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
+    def node(
+        self, operator: str, inputs: Sequence[str], output: str = "", **attributes: Any
+    ) -> str:
         output = output or self._fresh(operator)
         self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
 
-    def nodes(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
+    def nodes(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> None:
         self._nodes.append(helper.make_node(operator, list(inputs), list(outputs), **attributes))
 
     def weight(self, name: str, values: NDArray[np.generic]) -> str:
@@ -64,7 +69,10 @@ class Graph:
         )
 
     def model(
-        self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+        self,
+        name: str,
+        inputs: Sequence[onnx.ValueInfoProto],
+        outputs: Sequence[onnx.ValueInfoProto],
     ) -> bytes:
         graph = helper.make_graph(
             self._nodes, name, list(inputs), list(outputs), list(self._initializers.values())
@@ -92,7 +100,7 @@ def build_encoder(model: TiedLSTM, weights: WeightsFile) -> bytes:
     states = _split_state(graph, widths)
     first, second = graph.constant([0], np.int64), graph.constant([1], np.int64)
     new_states = []
-    for index, (layer, width) in enumerate(zip(model.layers, widths, strict=True)):
+    for index, (layer, width) in enumerate(zip(model.lstm_layers(), widths, strict=True)):
         h, c = (graph.node("Unsqueeze", [s, first]) for s in states[2 * index : 2 * index + 2])
         names = [f"layer{index}.{part}" for part in ("outputs", "h", "c")]
         lstm_inputs = [hidden, *_lstm_weights(graph, layer, f"layer{index}"), "lengths", h, c]
@@ -162,13 +170,15 @@ def _if_details(graph: Graph, vocabulary: int) -> None:
     lower = yes.node("Less", [ids, "target_column"])
     equal = yes.node("Equal", ["log_distribution", "logprob_column"])
     ahead = yes.node("Or", [above, yes.node("And", [equal, lower])])
-    count = yes.node("ReduceSum", [yes.node("Cast", [ahead], to=TensorProto.INT32), axis], keepdims=0)
+    count = yes.node(
+        "ReduceSum", [yes.node("Cast", [ahead], to=TensorProto.INT32), axis], keepdims=0
+    )
     rank = yes.node("Add", [count, yes.constant(1, np.int32)])
     yes.node("Cast", [rank], "ranks.yes", to=TensorProto.INT64)
     probabilities = yes.node("Exp", ["log_distribution"])
     product = yes.node("Mul", [probabilities, "log_distribution"])
     yes.node("Neg", [yes.node("ReduceSum", [product, axis], keepdims=0)], "entropies.yes")
-    outputs = [("ranks", np.int64, ["N"]), ("entropies", np.float32, ["N"])]
+    outputs: list[Output] = [("ranks", np.int64, ["N"]), ("entropies", np.float32, ["N"])]
     _conditional(graph, "details", yes, outputs)
 
 
@@ -178,13 +188,14 @@ def _if_top(graph: Graph) -> None:
     yes.nodes("TopK", ["log_distribution", "top"], ["top_logprobs.yes", "top_ids.yes"], axis=1)
     zero = graph.constant([0], np.int64)
     asked = graph.node("Squeeze", [graph.node("Greater", ["top", zero])])
-    outputs = [("top_ids", np.int64, ["N", "K"]), ("top_logprobs", np.float32, ["N", "K"])]
+    outputs: list[Output] = [
+        ("top_ids", np.int64, ["N", "K"]),
+        ("top_logprobs", np.float32, ["N", "K"]),
+    ]
     _conditional(graph, asked, yes, outputs)
 
 
-def _conditional(
-    graph: Graph, condition: str, yes: Graph, outputs: list[tuple[str, type[np.generic], list[str]]]
-) -> None:
+def _conditional(graph: Graph, condition: str, yes: Graph, outputs: Sequence[Output]) -> None:
     """Run `yes`, whose outputs are called `NAME.yes`, or give empty outputs."""
     no = Graph(graph._weights)
     for name, dtype, shape in outputs:
@@ -195,7 +206,8 @@ def _conditional(
         [condition],
         [name for name, _, _ in outputs],
         then_branch=yes.branch(
-            f"{condition}.then", [_info(f"{name}.yes", dtype, shape) for name, dtype, shape in outputs]
+            f"{condition}.then",
+            [_info(f"{name}.yes", dtype, shape) for name, dtype, shape in outputs],
         ),
         else_branch=no.branch(
             f"{condition}.else", [_info(f"{name}.no", dtype, None) for name, dtype, _ in outputs]
@@ -213,17 +225,17 @@ def _split_state(graph: Graph, widths: list[int]) -> list[str]:
 
 def _lstm_weights(graph: Graph, layer: torch.nn.LSTM, name: str) -> list[str]:
     """W (1, 4H, D), R (1, 4H, H) and both biases (1, 8H)."""
+    named = {key: _gates(value) for key, value in layer.named_parameters()}
+    biases = np.concatenate([named["bias_ih_l0"], named["bias_hh_l0"]])
     return [
-        graph.weight(f"{name}.W", _gates(layer.weight_ih_l0)[None]),
-        graph.weight(f"{name}.R", _gates(layer.weight_hh_l0)[None]),
-        graph.weight(
-            f"{name}.B", np.concatenate([_gates(layer.bias_ih_l0), _gates(layer.bias_hh_l0)])[None]
-        ),
+        graph.weight(f"{name}.W", named["weight_ih_l0"][None]),
+        graph.weight(f"{name}.R", named["weight_hh_l0"][None]),
+        graph.weight(f"{name}.B", biases[None]),
     ]
 
 
 def _gates(stacked: torch.Tensor) -> Floats:
-    """PyTorch stacks the gates as input, forget, cell, output; ONNX as input, output, forget, cell."""
+    """PyTorch stacks the gates as i, f, cell, o; ONNX as i, o, f, cell."""
     i, f, c, o = np.split(_array(stacked), 4)
     return np.concatenate([i, o, f, c])
 
@@ -232,5 +244,9 @@ def _array(tensor: torch.Tensor) -> Floats:
     return tensor.detach().cpu().numpy().astype(np.float32)
 
 
-def _info(name: str, dtype: type[np.generic], shape: Sequence[int | str] | None) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+def _info(
+    name: str, dtype: type[np.generic], shape: Sequence[int | str] | None
+) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(
+        name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape
+    )

@@ -31,9 +31,7 @@ class WeightsFile:
             )
             place = {"location": FILE, "offset": len(self._content), "length": len(data)}
             for key, value in place.items():
-                tensor.external_data.append(
-                    onnx.StringStringEntryProto(key=key, value=str(value))
-                )
+                tensor.external_data.append(onnx.StringStringEntryProto(key=key, value=str(value)))
             self._content += data
             self._tensors[name] = tensor
         return self._tensors[name]

@@ -14,13 +14,13 @@ happens to the files afterwards changes no answer.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import BundleError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
 FILES = ("encoder.onnx", "decoder.onnx", "weights.bin", "tokenizer.json")
 
 Count = Annotated[int, Field(ge=0)]
@@ -79,7 +79,8 @@ class Bundle:
                 raise BundleError(f"bundle {path}: manifest.json does not list {name}")
             if len(content) != entry.bytes:
                 raise BundleError(
-                    f"bundle {path}: {name} has {len(content)} bytes, the manifest says {entry.bytes}"
+                    f"bundle {path}: {name} has {len(content)} bytes, "
+                    f"the manifest says {entry.bytes}"
                 )
             if hashlib.sha256(content).hexdigest() != entry.sha256:
                 raise BundleError(f"bundle {path}: {name} was changed, its hash does not match")

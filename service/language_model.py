@@ -75,7 +75,7 @@ class LanguageModel:
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
         self.engine = OnnxEngine(bundle)
-        self._batcher = Batcher(
+        self._batcher: Batcher[Sequence] = Batcher(
             run=lambda sequences, limit: run(self.engine, sequences, limit),
             threads=self.threads,
             max_batch_tokens=settings.max_batch_tokens,
@@ -124,12 +124,16 @@ class LanguageModel:
         none = np.empty(0, np.int64)
         prefix, suffix = end if bos else none, end if eos else none
         scored = [np.concatenate([passage.ids, suffix]) for passage in passages]
-        lefts = [
-            np.concatenate([prefix, context.ids]) for context in contexts
-        ] if contexts else [prefix] * len(passages)
+        lefts = (
+            [np.concatenate([prefix, context.ids]) for context in contexts]
+            if contexts
+            else [prefix] * len(passages)
+        )
         self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
         state = self.engine.zero_state()
-        sequences = [self._sequence(l, s, state, top) for l, s in zip(lefts, scored, strict=True)]
+        sequences = [
+            self._sequence(left, ids, state, top) for left, ids in zip(lefts, scored, strict=True)
+        ]
         await self._run([s for s in sequences if s.remaining], "bulk")
         return [
             self._result(passage, ids, sequence)
@@ -235,7 +239,7 @@ class LanguageModel:
         )
 
     def _warm_up(self) -> None:
-        """Run the largest batch once on every thread, so that the first caller waits for nothing."""
+        """Run the largest batch on every thread, so that the first caller waits for nothing."""
         rows = max(1, self.settings.max_batch_tokens // 32)
         for _ in range(2):
             ids = np.zeros(32, np.int64)

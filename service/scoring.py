@@ -23,12 +23,14 @@ def log_softmax(logits: ArrayLike) -> FloatArray:
     """Logits (…, V) → log q (…, V); safe for logits of any finite size."""
     logits = np.asarray(logits, dtype=np.result_type(np.asarray(logits), np.float32))
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
 
 
 def softmax(logits: ArrayLike) -> FloatArray:
     """Logits (…, V) → probabilities (…, V): exp(logit) ÷ Σ exp(logits)."""
-    return np.exp(log_softmax(logits))
+    probabilities: FloatArray = np.exp(log_softmax(logits))
+    return probabilities
 
 
 def dense_cross_entropy(logits: ArrayLike, target_probabilities: ArrayLike) -> FloatArray:
@@ -36,7 +38,8 @@ def dense_cross_entropy(logits: ArrayLike, target_probabilities: ArrayLike) -> F
 
     Its gradient in the logits is softmax(logits) − p where p sums to 1.
     """
-    return -(np.asarray(target_probabilities) * log_softmax(logits)).sum(axis=-1)
+    losses: FloatArray = -(np.asarray(target_probabilities) * log_softmax(logits)).sum(axis=-1)
+    return losses
 
 
 def sparse_cross_entropy(logits: ArrayLike, target_ids: ArrayLike) -> FloatArray:

@@ -34,7 +34,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free one")
     threads: Positive | None = Field(None, description="worker threads; default: usable cores")
     max_batch_tokens: Positive = Field(4096, description="padded tokens of one run")
-    max_queue_tokens: Positive = Field(262_144, description="waiting tokens beyond which 429 answers")
+    max_queue_tokens: Positive = Field(
+        262_144, description="waiting tokens beyond which 429 answers"
+    )
     max_body_bytes: Positive = Field(8 << 20, description="size of a request's body")
     max_texts: Positive = Field(4096, description="texts of a request")
     max_request_tokens: Positive = Field(200_000, description="tokens over all texts of a request")
@@ -45,9 +47,9 @@ class Settings(BaseSettings):
 
 
 def read_settings(arguments: list[str]) -> Settings:
-    """Flags first, then the environment, then the defaults. Raises StartError naming the setting."""
+    """Flags, then the environment, then the defaults. Raises StartError naming the setting."""
     try:
-        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]  # a pydantic-settings argument
+        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]  # of pydantic-settings
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -45,7 +45,7 @@ class Tokenizer:
                 f"tokenizer.json has {self._tokenizer.get_vocab_size()} entries, "
                 f"the manifest says {self.vocabulary_size}"
             )
-        self.entries = [self._tokenizer.id_to_token(i) for i in range(self.vocabulary_size)]
+        self.entries = _entries(self._tokenizer)
         by_spelling = sorted((entry, index) for index, entry in enumerate(self.entries))
         self._sorted_entries = [entry for entry, _ in by_spelling]
         self._sorted_ids = np.array([index for _, index in by_spelling], np.int64)
@@ -83,6 +83,14 @@ class Tokenizer:
         low = bisect_left(self._sorted_entries, prefix)
         high = bisect_right(self._sorted_entries, prefix + "\U0010ffff")
         return self._sorted_ids[low:high]
+
+
+def _entries(tokenizer: tokenizers.Tokenizer) -> list[str]:
+    """The vocabulary in the order of its ids. Raises BundleError where ids have gaps."""
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    if [index for _, index in vocabulary] != list(range(len(vocabulary))):
+        raise BundleError("tokenizer.json: its ids are not 0, 1, 2 …")
+    return [entry for entry, _ in vocabulary]
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str, bool]]:

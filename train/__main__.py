@@ -5,6 +5,7 @@ import json
 import math
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from train.evaluation import evaluate, evaluate_by_sentence
 from train.loop import Run
 from train.metrics import draw_learning_curve, read_metrics
 from train.model import parameter_count
-from train.tokenizer import END_OF_SENTENCE, fit_tokenizer
+from train.tokenizer import end_id, fit_tokenizer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,9 +49,11 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
         return checkpoint.report
     splits = _corpus(config, data, checkpoint)
     tokenizer = checkpoint.tokenizer()
-    end = tokenizer.token_to_id(END_OF_SENTENCE)
+    end = end_id(tokenizer)
     run = Run(config, checkpoint, splits["train"], splits["valid"], tokenizer.get_vocab_size(), end)
-    tqdm.write(f"{parameter_count(run.model):,} parameters, vocabulary {tokenizer.get_vocab_size():,}")
+    tqdm.write(
+        f"{parameter_count(run.model):,} parameters, vocabulary {tokenizer.get_vocab_size():,}"
+    )
     run.train()
 
     model, _, _ = load_model(out)
@@ -99,7 +102,9 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Spl
     folder.mkdir(exist_ok=True)
     fitted = checkpoint.has("tokenizer.json")
     tokenizer = (
-        checkpoint.tokenizer() if fitted else fit_tokenizer(config.tokenizer, sources["train"].lines())
+        checkpoint.tokenizer()
+        if fitted
+        else fit_tokenizer(config.tokenizer, sources["train"].lines())
     )
     splits = {
         name: tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
@@ -107,7 +112,9 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Spl
     if not fitted:
         checkpoint.write_inputs(tokenizer, splits["valid"].ids)
     for name, split in splits.items():
-        tqdm.write(f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>")
+        tqdm.write(
+            f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
+        )
     return splits
 
 
@@ -116,7 +123,7 @@ def _tokens_per_second(checkpoint: Checkpoint) -> float:
     lines = [x for x in read_metrics(checkpoint.folder / "metrics.jsonl") if x["kind"] == "train"]
     rates = sorted(
         b["tokens"] / (b["seconds"] - a["seconds"])
-        for a, b in zip(lines, lines[1:], strict=False)
+        for a, b in pairwise(lines)
         if b["epoch"] == a["epoch"] and b["seconds"] > a["seconds"]
     )
     return rates[len(rates) // 2] if rates else 0.0
@@ -124,10 +131,18 @@ def _tokens_per_second(checkpoint: Checkpoint) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument("config", type=Path, help="a TOML file, such as train/configs/ptb-small.toml")
-    parser.add_argument("--data", type=Path, required=True, help="folder with train, valid, test, or text")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key")
+    parser.add_argument(
+        "config", type=Path, help="a TOML file, such as train/configs/ptb-small.toml"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with train, valid, test, or text"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
+    )
     return parser
 
 

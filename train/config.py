@@ -111,7 +111,9 @@ def _set(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *parents, leaf = key.strip().split(".")
     if not equals or not leaf:
-        raise ConfigError(f"--set takes key=value, such as train.epochs=3; it was given {override!r}")
+        raise ConfigError(
+            f"--set takes key=value, such as train.epochs=3; it was given {override!r}"
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

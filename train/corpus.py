@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from train.atomic import write_file
 from train.errors import CorpusError
-from train.tokenizer import END_OF_SENTENCE, UNKNOWN
+from train.tokenizer import UNKNOWN, end_id
 
 Ids = NDArray[np.int32]
 SPLITS = ("train", "valid", "test")
@@ -73,7 +73,7 @@ def find_splits(data: Path) -> tuple[dict[str, Source], str]:
         return {split: Source(found[split]) for split in SPLITS}, f"splits as {data} has them"
     if len(missing) < len(SPLITS):
         raise CorpusError(
-            f"--data {data}: found a split but not {' nor '.join(missing)}; give all of train, "
+            f"--data {data}: there is no {' and no '.join(missing)}; give all of train, "
             "valid and test (.txt, .txt.gz or a folder of them), or text without any split"
         )
     files = tuple(sorted(p for p in data.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file()))
@@ -97,7 +97,7 @@ def find_splits(data: Path) -> tuple[dict[str, Source], str]:
 
 @dataclass(frozen=True)
 class Split:
-    """One split as ids, `<eos>` after every line. `characters` and `bytes` count the lines' text."""
+    """One split as ids, `<eos>` after every line. `characters` and `bytes` are the lines' text."""
 
     ids: Ids
     lines: int
@@ -125,13 +125,14 @@ def tokenize(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> Spl
 
 
 def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> dict[str, int]:
-    end = tokenizer.token_to_id(END_OF_SENTENCE)
+    end = end_id(tokenizer)
     unk = tokenizer.token_to_id(UNKNOWN)
     tokens = lines = unknown = characters = size = 0
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file, tqdm(
-        desc=f"tokenizing {name}", unit=" tokens", unit_scale=True
-    ) as bar:
+    with (
+        partial.open("wb") as file,
+        tqdm(desc=f"tokenizing {name}", unit=" tokens", unit_scale=True) as bar,
+    ):
         for block in _blocks(source.lines()):
             ids: list[int] = []
             for line, encoding in zip(block, tokenizer.encode_batch(block), strict=True):

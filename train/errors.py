@@ -1,4 +1,4 @@
-"""What can go wrong between a corpus and a checkpoint, in words for the person who typed the command.
+"""What can go wrong between a corpus and a checkpoint, in words for people.
 
 TrainError
 ├── ConfigError       an unknown key, a wrong type, a value out of range

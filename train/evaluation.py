@@ -44,7 +44,9 @@ def evaluate(model: TiedLSTM, ids: Ids, end: int) -> Total:
     state = model.zero_state(1)
     nats = 0.0
     previous = end
-    with tqdm(total=len(ids), desc="evaluating", unit=" tokens", unit_scale=True, leave=False) as bar:
+    with tqdm(
+        total=len(ids), desc="evaluating", unit=" tokens", unit_scale=True, leave=False
+    ) as bar:
         for begin in range(0, len(ids), TOKENS_AT_A_TIME):
             targets = torch.from_numpy(ids[begin : begin + TOKENS_AT_A_TIME].astype(np.int64))
             inputs = torch.cat([torch.tensor([previous]), targets[:-1]])
@@ -73,5 +75,7 @@ def evaluate_by_sentence(model: TiedLSTM, ids: Ids, end: int) -> Total:
         inputs = torch.cat([torch.full_like(targets[:1], end), targets[:-1].clamp(min=0)])
         hidden, _ = model(inputs, model.zero_state(len(group)))
         real = targets >= 0
-        nats += sparse_cross_entropy(model.logits(hidden[real]), targets[real]).double().sum().item()
+        nats += (
+            sparse_cross_entropy(model.logits(hidden[real]), targets[real]).double().sum().item()
+        )
     return Total(nats, len(ids))

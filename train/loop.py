@@ -38,7 +38,13 @@ class Progress:
 
 class Run:
     def __init__(
-        self, config: Config, checkpoint: Checkpoint, train: Split, valid: Split, vocabulary: int, end: int
+        self,
+        config: Config,
+        checkpoint: Checkpoint,
+        train: Split,
+        valid: Split,
+        vocabulary: int,
+        end: int,
     ) -> None:
         self.config = config.train
         self.checkpoint = checkpoint
@@ -92,7 +98,9 @@ class Run:
     def _step(self, index: int) -> int:
         self.model.train()
         inputs, targets = self.streams.batch(index)
-        rate = learning_rate(self.config, self.progress.step, self.config.epochs * self.streams.steps)
+        rate = learning_rate(
+            self.config, self.progress.step, self.config.epochs * self.streams.steps
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16, enabled=self.use_bfloat16):
@@ -100,7 +108,7 @@ class Run:
             logits = self.model.logits(hidden)
         loss = sparse_cross_entropy(logits.float(), targets).mean()
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.state = state

@@ -11,9 +11,7 @@ from torch.nn import functional
 
 def sparse_cross_entropy(logits: Tensor, target_ids: Tensor) -> Tensor:
     """Logits (…, V), ids (…) int64 → (…): −log softmax(logits)[id]."""
-    losses = functional.cross_entropy(
-        logits.flatten(0, -2), target_ids.flatten(), reduction="none"
-    )
+    losses = functional.cross_entropy(logits.flatten(0, -2), target_ids.flatten(), reduction="none")
     return losses.view(target_ids.shape)
 
 

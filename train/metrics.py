@@ -13,7 +13,7 @@ from train.atomic import write_file
 
 
 class MetricsLog:
-    """Appends a JSON object a line. Lines past `step` are dropped: a resumed run writes them anew."""
+    """JSON objects, one a line. Lines past `step` are dropped: a resumed run writes them anew."""
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path

@@ -8,6 +8,7 @@ Inan et al. 2016). The two hold most parameters of a word model, and sharing the
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,19 +41,20 @@ class TiedLSTM(nn.Module):
         config = self.config
         hidden = self._dropout(self.embedding(ids), config.dropout_embedding)  # (T, B, D)
         new_state: State = []
-        for index, (layer, (h, c)) in enumerate(zip(self.layers, state, strict=True)):
-            hidden, (h, c) = layer(hidden, (h, c))
+        for index, (layer, start) in enumerate(zip(self.layers, state, strict=True)):
+            hidden, (h, c) = layer(hidden, start)
             new_state.append((h.float(), c.float()))
             last = index == len(self.layers) - 1
-            hidden = self._dropout(
-                hidden, config.dropout_output if last else config.dropout_hidden
-            )
+            hidden = self._dropout(hidden, config.dropout_output if last else config.dropout_hidden)
         return hidden, new_state
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, D) → (…, V), by the embedding matrix itself unless the model is untied."""
         matrix = self.embedding.weight if self.config.tied else self.softmax_matrix
         return functional.linear(hidden, matrix, self.output_bias)
+
+    def lstm_layers(self) -> list[nn.LSTM]:
+        return [layer for layer in self.layers if isinstance(layer, nn.LSTM)]
 
     def zero_state(self, batch_size: int) -> State:
         zeros = self.output_bias.new_zeros
@@ -69,7 +71,7 @@ def layer_sizes(config: ModelConfig) -> list[tuple[int, int]]:
     """Input and output width of every LSTM layer; the first reads and the last writes D."""
     inner = [config.hidden_size] * (config.layers - 1)
     widths = [config.embedding_size, *inner, config.embedding_size]
-    return list(zip(widths, widths[1:], strict=False))
+    return list(pairwise(widths))
 
 
 def detach(state: Sequence[LayerState]) -> State:

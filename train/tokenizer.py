@@ -66,6 +66,14 @@ def _line_ends() -> list[decoders.Decoder]:
 KINDS: dict[str, Callable[[], Tokenizer]] = {"whitespace": _whitespace, "words": _words}
 
 
+def end_id(tokenizer: Tokenizer) -> int:
+    """The id of `<eos>`. Raises CorpusError for a tokenizer that has none."""
+    found = tokenizer.token_to_id(END_OF_SENTENCE)
+    if found is None:
+        raise CorpusError(f"the tokenizer has no {END_OF_SENTENCE}")
+    return int(found)
+
+
 def fit_tokenizer(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
     """Count the words of `lines` and keep the most frequent; `<unk>` is id 0, `<eos>` id 1.
 

@@ -22,6 +22,7 @@ async def render_scores(
     model: LanguageModel, scores: list[TextScore], unit: str, with_tokens: bool
 ) -> bytes:
     """The body of a `/score` response; cross-entropies in `unit`, logprobs always natural."""
+
     def render() -> bytes:
         return b"".join(_scores(model, scores, unit, with_tokens))
 
@@ -44,7 +45,9 @@ def _scores(
             continue
         yield b'{"tokens":['
         for begin in range(0, len(score.ids), BLOCK_TOKENS):
-            block = _tokens(model.tokenizer.entries, score, unit, slice(begin, begin + BLOCK_TOKENS))
+            block = _tokens(
+                model.tokenizer.entries, score, unit, slice(begin, begin + BLOCK_TOKENS)
+            )
             yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
         yield b"]," + figures[1:]
     yield b'],"summary":' + orjson.dumps(summary.figures(unit)) + b"}"

@@ -15,10 +15,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Generic, Literal
 
 from service.errors import DeadlineExceeded, Overloaded
-from service.inference.queue import Entry, Queue, Ticket, Work
+from service.inference.queue import Entry, Queue, Ticket, W
 
 LaneName = Literal["interactive", "bulk"]
 LANES: tuple[LaneName, ...] = ("interactive", "bulk")
@@ -32,10 +32,10 @@ SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per
 log = logging.getLogger(__name__)
 
 
-class Batcher:
+class Batcher(Generic[W]):
     def __init__(
         self,
-        run: Callable[[list[Work], int], None],
+        run: Callable[[list[W], int], None],
         threads: int,
         max_batch_tokens: int,
         max_queue_tokens: int,
@@ -46,11 +46,11 @@ class Batcher:
         self._max_queue_tokens = max_queue_tokens
         self._request_timeout_seconds = request_timeout_seconds
         self._ready = threading.Condition()
-        self._lanes: dict[LaneName, Queue] = {name: Queue() for name in LANES}
+        self._lanes: dict[LaneName, Queue[W]] = {"interactive": Queue(), "bulk": Queue()}
         self._picks = dict.fromkeys(LANES, 0)
         self._interactive_in_a_row = 0
         self._closed = False
-        self._tokens_per_second = {name: SMALLEST_RUN_TOKENS / RUN_SECONDS for name in LANES}
+        self._tokens_per_second = dict.fromkeys(LANES, SMALLEST_RUN_TOKENS / RUN_SECONDS)
         self._threads = [
             threading.Thread(target=self._work, name=f"inference-{index}", daemon=True)
             for index in range(threads)
@@ -62,12 +62,12 @@ class Batcher:
     def queued_tokens(self) -> dict[LaneName, int]:
         return {name: queue.tokens for name, queue in self._lanes.items()}
 
-    def submit(self, works: Sequence[Work], lane: LaneName) -> Ticket:
+    def submit(self, works: Sequence[W], lane: LaneName) -> Ticket:
         """Queue works that belong together. Raises Overloaded when the queue has no room.
 
         An empty queue admits any request.
         """
-        ticket = Ticket(list(works), pending=len(works))
+        ticket = Ticket(pending=len(works))
         tokens = sum(max(1, work.remaining) for work in works)
         with self._ready:
             waiting = sum(queue.tokens for queue in self._lanes.values())
@@ -115,7 +115,7 @@ class Batcher:
             self._learn_speed(lane, limit * len(entries), time.monotonic() - begun)
             self._put_back(lane, entries)
 
-    def _pick(self) -> tuple[LaneName, list[Entry], int] | None:
+    def _pick(self) -> tuple[LaneName, list[Entry[W]], int] | None:
         """The next run, or None when nothing waits. Called with the lock held."""
         while True:
             lane = self._next_lane()
@@ -144,7 +144,7 @@ class Batcher:
         self._interactive_in_a_row = 0
         return "bulk" if bulk else None
 
-    def _fail_overdue(self, queue: Queue) -> None:
+    def _fail_overdue(self, queue: Queue[W]) -> None:
         limit = self._request_timeout_seconds
         while (entry := queue.oldest()) is not None:
             ticket = entry.ticket
@@ -155,7 +155,7 @@ class Batcher:
             if overdue:
                 self._fail(ticket, DeadlineExceeded(f"no worker was free within {limit:g} seconds"))
 
-    def _put_back(self, lane: LaneName, entries: list[Entry]) -> None:
+    def _put_back(self, lane: LaneName, entries: list[Entry[W]]) -> None:
         done = []
         with self._ready:
             for entry in entries:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 # Below this many sequences a run multiplies matrices by too few rows to be fast.
 GOOD_BATCH = 8
@@ -21,11 +21,13 @@ class Work(Protocol):
     def remaining(self) -> int: ...
 
 
+W = TypeVar("W", bound=Work)
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """Works submitted together; `future` resolves when the last of them is done."""
 
-    works: list[Work]
     future: "Future[None]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.monotonic)
     started: float | None = None
@@ -34,10 +36,10 @@ class Ticket:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class Entry(Generic[W]):
     """One waiting work; `queued` is false once it was taken."""
 
-    work: Work
+    work: W
     ticket: Ticket
     order: int
     tokens: int
@@ -47,33 +49,33 @@ class Entry:
         return self.tokens, self.order
 
 
-class Queue:
+class Queue(Generic[W]):
     def __init__(self) -> None:
         self.tokens = 0
-        self._by_length: list[tuple[int, int, Entry]] = []
-        self._by_age: deque[Entry] = deque()
+        self._by_length: list[tuple[int, int, Entry[W]]] = []
+        self._by_age: deque[Entry[W]] = deque()
         self._order = 0
 
     def __len__(self) -> int:
         return len(self._by_length)
 
-    def add(self, work: Work, ticket: Ticket) -> None:
+    def add(self, work: W, ticket: Ticket) -> None:
         self._order += 1
         entry = Entry(work, ticket, self._order, max(1, work.remaining))
         bisect.insort(self._by_length, (*entry.key(), entry))
         self._by_age.append(entry)
         self.tokens += entry.tokens
 
-    def oldest(self) -> Entry | None:
+    def oldest(self) -> Entry[W] | None:
         while self._by_age and not self._by_age[0].queued:
             self._by_age.popleft()
         return self._by_age[0] if self._by_age else None
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: Entry[W]) -> None:
         del self._by_length[bisect.bisect_left(self._by_length, entry.key(), key=lambda e: e[:2])]
         self._taken(entry)
 
-    def take(self, budget: int, oldest_first: bool) -> tuple[list[Entry], int]:
+    def take(self, budget: int, oldest_first: bool) -> tuple[list[Entry[W]], int]:
         """Remove and return neighbours in length whose pieces, padded, fit `budget` tokens, and
         the length to which pieces are cut. They surround the oldest entry or start at the shortest.
         """
@@ -96,6 +98,6 @@ class Queue:
             self._taken(entry)
         return entries, limit
 
-    def _taken(self, entry: Entry) -> None:
+    def _taken(self, entry: Entry[W]) -> None:
         entry.queued = False
         self.tokens -= entry.tokens

@@ -85,7 +85,9 @@ def _read(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> None:
         if not scored.all():
             rows, targets = rows[scored], targets[scored]
         if len(targets):
-            wanted.setdefault((sequence.details, sequence.top), []).append((sequence, rows, targets))
+            wanted.setdefault((sequence.details, sequence.top), []).append(
+                (sequence, rows, targets)
+            )
         sequence.state = states[index]
         sequence.position = end
     for (details, top), parts in wanted.items():

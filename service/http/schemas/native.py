@@ -94,15 +94,13 @@ class ScoreResponse(BaseModel):
 
 
 class NextTokenRequest(Request):
-    context: str | None = Field(
-        None, description="The text so far.", examples=["The capital of"]
-    )
+    context: str | None = Field(None, description="The text so far.", examples=["The capital of"])
     token_ids: list[int] | None = Field(None, description="The text so far as vocabulary ids.")
     bos: bool = Field(True, description="Start from the prefix token <eos>.")
     top_k: int = Field(10, ge=0, description="How many words to list, up to the vocabulary.")
-    candidates: Annotated[
-        list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)
-    ] = Field([], description="Words to answer about, whatever their rank.")
+    candidates: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)] = (
+        Field([], description="Words to answer about, whatever their rank.")
+    )
     prefix: str | None = Field(None, description="Only words that start so.", examples=["th"])
     temperature: float = Field(1.0, gt=0, description="softmax(logits ÷ temperature).")
     exclude_special: bool = Field(False, description="Leave out <unk> and <eos>.")

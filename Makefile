@@ -1,0 +1,71 @@
+# The front door. `make` alone lists what there is.
+PYTHON ?= python3
+SERVICE = .venv
+TEST = .venv-test
+DEV = .venv-dev
+CONSTRAIN = -c constraints.txt
+PIP = -m pip --disable-pip-version-check install -q
+
+.PHONY: help serve test check format train lock clean
+
+help:
+	@echo "make serve                     set up without torch and serve the starter bundle"
+	@echo "make test                      set up and run all tests"
+	@echo "make check                     format, lint and types"
+	@echo "make train CONFIG=… DATA=…     train a model; OUT=… is where to (runs/NAME)"
+	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
+	@echo "make format                    put the code into shape"
+	@echo "make lock                      renew the locked versions"
+	@echo "make clean                     remove the virtual environments"
+
+serve: $(SERVICE)/ready
+	exec $(SERVICE)/bin/python -m service $(ARGS)
+
+test: $(TEST)/ready $(DEV)/ready
+	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
+	$(DEV)/bin/python -m pytest tests --ignore tests/service
+
+check: $(DEV)/ready
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy
+
+format: $(DEV)/ready
+	$(DEV)/bin/ruff format .
+	$(DEV)/bin/ruff check --fix .
+
+CONFIG ?= train/configs/starter.toml
+OUT ?= runs/$(basename $(notdir $(CONFIG)))
+train: $(DEV)/ready
+	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
+	$(DEV)/bin/python -m train $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
+
+export: $(DEV)/ready
+	$(DEV)/bin/python -m model_export $(CHECKPOINT) $(BUNDLE) $(ARGS)
+
+lock: $(DEV)/ready
+	$(DEV)/bin/pip-compile -q --strip-extras --generate-hashes --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.lock pyproject.toml
+	$(DEV)/bin/pip-compile -q --strip-extras --extra dev --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
+	  -o constraints.txt pyproject.toml
+	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
+
+clean:
+	rm -rf $(SERVICE) $(TEST) $(DEV)
+
+$(SERVICE)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(SERVICE)
+	$(SERVICE)/bin/python $(PIP) --require-hashes -r requirements.lock
+	$(SERVICE)/bin/python $(PIP) --no-deps -e .
+	touch $@
+
+$(TEST)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python $(PIP) $(CONSTRAIN) -e ".[test]"
+	touch $@
+
+$(DEV)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python $(PIP) $(CONSTRAIN) -e ".[dev]"
+	touch $@
