@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from model_export.errors import ExportError
-from model_export.export import export
+from model_export.export import PRECISIONS, export
 from service.errors import BundleError
 from train.errors import TrainError
 
@@ -15,9 +15,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="what `python -m train` wrote")
     parser.add_argument("bundle", type=Path, help="directory to make; it must not exist yet")
     parser.add_argument("--replace", action="store_true", help="replace an existing bundle")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="int8", help="of weights and activations"
+    )
     options = parser.parse_args(arguments)
     try:
-        manifest = export(options.checkpoint, options.bundle, options.replace)
+        manifest = export(options.checkpoint, options.bundle, options.precision, options.replace)
     except (ExportError, TrainError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -4,42 +4,84 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
+
+from tokenizers import Tokenizer
 
 from model_export.card import model_card
+from model_export.decoder import build_decoder
+from model_export.encoder import build_encoder
 from model_export.errors import ExportError
-from model_export.graph import build_decoder, build_encoder
+from model_export.fidelity import check_fidelity, compare
+from model_export.float32 import Float32Layers
 from model_export.parity import check_parity
+from model_export.quantize import Int8Layers
 from model_export.weights import FILE as WEIGHTS
 from model_export.weights import WeightsFile
 from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
 from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
+from train.config import Config
 from train.model import TiedLSTM, layer_sizes, parameter_count
 from train.tokenizer import UNKNOWN, end_id
 
+Precision = Literal["float32", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
-def export(checkpoint: Path, bundle: Path, replace: bool = False) -> Manifest:
+
+def export(
+    checkpoint: Path, bundle: Path, precision: Precision = "int8", replace: bool = False
+) -> Manifest:
     """Write a bundle and return its manifest.
 
-    Raises ExportError when the target exists, the model is untied, or parity fails; CheckpointError
-    and OSError as they come. Whatever is raised, `bundle` is as it was before.
+    The float32 graphs must agree with the checkpoint whatever is written, and an int8 bundle with
+    them. Raises ExportError when the target exists, the model is untied, or a comparison fails;
+    CheckpointError and OSError as they come. Whatever is raised, `bundle` is as it was before.
     """
     if bundle.exists() and not replace:
         raise ExportError(f"{bundle} exists; give another directory, or --replace")
     model, config, tokenizer = load_model(checkpoint)
     if not config.model.tied:
-        raise ExportError(
-            f"{checkpoint} is untied (model.tied = false); only tied models are served"
-        )
-    contents = _contents(model, (tokenizer.to_str() + "\n").encode())
-    sizes = [width for _, width in layer_sizes(config.model)]
+        raise ExportError(f"{checkpoint} is untied (model.tied = false); only tied models export")
+    run = Checkpoint(checkpoint)
+    made = _bundle(model, config, tokenizer, "float32")
+    engine = OnnxEngine(made)
+    parity, fidelity = check_parity(model, engine), None
+    if precision == "int8":
+        made = _bundle(model, config, tokenizer, "int8")
+        ids = run.validation_ids()
+        fidelity = compare(engine, OnnxEngine(made), ids, made.manifest.prefix_token_id)
+        check_fidelity(fidelity)
+    manifest = made.manifest.model_copy(
+        update={"parity": parity, "fidelity": fidelity, "training": run.report or {}}
+    )
+    contents = {
+        **made.contents,
+        "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode(),
+        "README.md": model_card(config, manifest).encode(),
+    }
+    _write(bundle, contents)
+    return manifest
+
+
+def _bundle(model: TiedLSTM, config: Config, tokenizer: Tokenizer, precision: Precision) -> Bundle:
+    """The graphs of a model in memory, with a manifest that has not been measured yet."""
+    layers = Float32Layers(model) if precision == "float32" else Int8Layers(model)
+    widths = [width for _, width in layer_sizes(config.model)]
+    weights = WeightsFile()
+    contents = {
+        "encoder.onnx": build_encoder(layers, widths, weights),
+        "decoder.onnx": build_decoder(layers, widths[-1], tokenizer.get_vocab_size(), weights),
+        WEIGHTS: weights.content,
+        "tokenizer.json": (tokenizer.to_str() + "\n").encode(),
+    }
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name=config.name,
-        precision="float32",
+        precision=precision,
         vocabulary_size=tokenizer.get_vocab_size(),
         embedding_size=config.model.embedding_size,
-        state_size=2 * sum(sizes),
+        state_size=2 * sum(widths),
         parameters=parameter_count(model),
         prefix_token_id=end_id(tokenizer),
         unknown_token_id=tokenizer.token_to_id(UNKNOWN),
@@ -48,25 +90,10 @@ def export(checkpoint: Path, bundle: Path, replace: bool = False) -> Manifest:
             for name, content in contents.items()
         },
         parity={},
-        training=Checkpoint(checkpoint).report or {},
+        fidelity=None,
+        training={},
     )
-    engine = OnnxEngine(Bundle(manifest, contents, hash=""))
-    manifest = manifest.model_copy(update={"parity": check_parity(model, engine)})
-    contents["manifest.json"] = (manifest.model_dump_json(indent=2) + "\n").encode()
-    contents["README.md"] = model_card(config, manifest).encode()
-    _write(bundle, contents)
-    return manifest
-
-
-def _contents(model: TiedLSTM, tokenizer: bytes) -> dict[str, bytes]:
-    weights = WeightsFile()
-    encoder, decoder = build_encoder(model, weights), build_decoder(model, weights)
-    return {
-        "encoder.onnx": encoder,
-        "decoder.onnx": decoder,
-        WEIGHTS: weights.content,
-        "tokenizer.json": tokenizer,
-    }
+    return Bundle(manifest, contents, hash="")
 
 
 def _write(bundle: Path, contents: dict[str, bytes]) -> None:

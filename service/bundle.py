@@ -38,13 +38,15 @@ class Manifest(BaseModel):
 
     `state_size` is the width of a recurrent state as the encoder takes and gives it, all layers
     side by side; its last `2 · embedding_size` entries are the last layer's hidden and cell state.
+    `parity` compares the float32 graphs with the checkpoint they came from, `fidelity` an int8
+    model with the float32 one on validation text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format_version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    precision: Literal["float32"]
+    precision: Literal["float32", "int8"]
     vocabulary_size: Annotated[int, Field(ge=2)]
     embedding_size: Annotated[int, Field(gt=0)]
     state_size: Annotated[int, Field(gt=0)]
@@ -53,6 +55,7 @@ class Manifest(BaseModel):
     unknown_token_id: Count | None
     files: dict[str, FileEntry]
     parity: dict[str, float]
+    fidelity: dict[str, float] | None
     training: dict[str, Any]
 
 

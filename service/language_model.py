@@ -1,184 +1,180 @@
 """The whole use case without HTTP: texts in, figures out.
 
-    text → Tokenizer.encode → Sequence → Batcher ⇒ worker: encoder, decoder ⇒ TextScore
+    Passage → Sequence → Batcher ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
 
 Everything here is in tokens and nats. It knows no JSON, no status code and no onnxruntime.
 """
 
 import asyncio
+import logging
+import secrets
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.bundle import Bundle
 from service.distribution import NextTokens, Shape
-from service.errors import InputTooLong, UnknownToken
-from service.inference.batcher import Batcher, LaneName
+from service.errors import InputTooLong, StartError
+from service.inference.batcher import LANES, Batcher, LaneName, RunReport
 from service.inference.cores import usable_cores
-from service.inference.engine import OnnxEngine
+from service.inference.engine import Floats, OnnxEngine
+from service.inference.prefix_cache import PrefixCache
 from service.inference.sequence import UNSCORED, Sequence, run
-from service.scoring import Totals
+from service.inference.state import StateCodec
+from service.metrics import Metrics
+from service.reader import Passage, Reader
 from service.settings import Settings
+from service.text_score import TextScore, text_score
 from service.tokenizer import Ids, Tokenizer
 
-# Shorter work is done where it is; longer work would hold up the event loop.
-INLINE_CHARACTERS = 4096
 MAX_TOP_TOKENS = 1_000_000
+KEY_BYTES = 32
 
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A text and its ids. `starts` and `ends` are offsets into `text` in code points; None where
-    ids were given and the text is what they decode to.
-    """
-
-    text: str
-    ids: Ids
-    starts: list[int] | None
-    ends: list[int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class TextScore:
-    """Figures of one text's tokens, the scored `<eos>` included; n tokens, all arrays (n, …).
-
-    `logprobs` are natural; NaN for a first token that nothing stands before.
-    """
-
-    ids: Ids
-    starts: list[int] | None
-    ends: list[int] | None
-    oov: NDArray[np.bool_]
-    logprobs: NDArray[np.float64]
-    totals: Totals
-    top_ids: Ids | None = None
-    top_logprobs: NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    text: str
-    id: int
-    oov: bool
+log = logging.getLogger(__name__)
 
 
 class LanguageModel:
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
-        """Loads the engine, starts its workers and warms them up with the largest batch.
-
-        Raises BundleError.
-        """
+        """Loads the engine, starts its workers and warms them up. Raises StartError."""
         self.bundle = bundle
         self.settings = settings
+        self.metrics = Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
+        self.read = Reader(self.tokenizer, self.metrics)
         self.engine = OnnxEngine(bundle)
+        self.states = StateCodec(_state_key(settings), bundle.hash, self.engine.state_size)
+        self._cache = PrefixCache(settings.prefix_cache_bytes)
         self._batcher: Batcher[Sequence] = Batcher(
-            run=lambda sequences, limit: run(self.engine, sequences, limit),
+            run=self._timed_run,
             threads=self.threads,
             max_batch_tokens=settings.max_batch_tokens,
             max_queue_tokens=settings.max_queue_tokens,
             request_timeout_seconds=settings.request_timeout,
+            on_run=self._report,
         )
         self._warm_up()
+        self._publish()
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
         self._batcher.close()
 
-    async def read(self, texts: Many[str]) -> list[Passage]:
-        """Tokenize texts; long ones in a thread."""
-        if sum(map(len, texts)) <= INLINE_CHARACTERS:
-            return [self._read(text) for text in texts]
-        return await asyncio.to_thread(lambda: [self._read(text) for text in texts])
-
-    def read_ids(self, token_ids: Many[Many[int]]) -> list[Passage]:
-        """Raises UnknownToken for an id outside the vocabulary."""
-        passages = []
-        for index, ids in enumerate(token_ids):
-            array = self._checked_ids(ids, f"token_ids.{index}")
-            passages.append(Passage(self.tokenizer.decode(array), array, None, None))
-        return passages
-
     async def score(
         self,
         passages: Many[Passage],
         contexts: Many[Passage] | None = None,
+        state: Floats | None = None,
         *,
         bos: bool = True,
         eos: bool = True,
+        details: bool = False,
         top: int = 0,
+        return_state: bool = False,
     ) -> list[TextScore]:
-        """Score each passage after its context. Raises InputTooLong, Overloaded, DeadlineExceeded.
+        """Score each passage, from the start of a text, after its context, or after a state.
 
         With `bos` and `eos`, context c and passage a b, the model reads and scores
 
             reads    <eos>  c   a   b
             scores          ·   a   b   <eos>
 
-        Without `bos` nothing stands before c, or before a when there is no c: a has no score then.
+        With neither `bos` nor context nor state nothing stands before a, and it has no score.
+        Raises InputTooLong, Overloaded, DeadlineExceeded.
         """
-        end = np.array([self.tokenizer.end_id], np.int64)
-        none = np.empty(0, np.int64)
-        prefix, suffix = end if bos else none, end if eos else none
+        suffix = self._end if eos else _ids()
         scored = [np.concatenate([passage.ids, suffix]) for passage in passages]
-        lefts = (
-            [np.concatenate([prefix, context.ids]) for context in contexts]
-            if contexts
-            else [prefix] * len(passages)
-        )
+        lefts = self._lefts(contexts or [], bos and state is None)
         self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
-        state = self.engine.zero_state()
+        if contexts is not None:
+            states = await self._after(lefts)
+            starts = [(_ids(), after) for after in states]
+        elif state is not None:
+            starts = [(_ids(), state)] * len(passages)
+        else:
+            starts = [(self._end if bos else _ids(), None)] * len(passages)
         sequences = [
-            self._sequence(left, ids, state, top) for left, ids in zip(lefts, scored, strict=True)
+            self._scoring(lead, after, ids, details, top, return_state)
+            for (lead, after), ids in zip(starts, scored, strict=True)
         ]
-        await self._run([s for s in sequences if s.remaining], "bulk")
+        await self._run(sequences, "bulk", admitted=contexts is not None)
+        unknown = self.tokenizer.unknown_id
         return [
-            self._result(passage, ids, sequence)
-            for passage, ids, sequence in zip(passages, scored, sequences, strict=True)
+            text_score(passage, ids, s.decoded(), unknown, s.state if return_state else None)
+            for passage, ids, s in zip(passages, scored, sequences, strict=True)
         ]
 
-    async def next_token(self, context: Passage | None, bos: bool, shape: Shape) -> NextTokens:
-        """The distribution of the word after `context`. Raises as `score` does."""
-        prefix = [self.tokenizer.end_id] if bos else []
-        before = np.concatenate([np.array(prefix, np.int64), context.ids if context else []])
-        before = before.astype(np.int64)
-        self._check_length(len(before), 0)
-        sequence = Sequence(
-            before, np.full_like(before, UNSCORED), self.engine.zero_state(), shape=shape
-        )
+    async def next_token(
+        self, context: Passage, shape: Shape, state: Floats | None = None, *, bos: bool = True
+    ) -> tuple[NextTokens, Floats]:
+        """The distribution of the word after `context`, and the state there. Raises as `score`."""
+        left = self._lefts([context], bos and state is None)[0]
+        self._check_length(len(left), 0)
+        sequence = self._reading(left, state)
+        sequence.shape = shape
         await self._run([sequence], "interactive")
+        if state is None:
+            self._remember(left, sequence)
         assert sequence.next_tokens is not None
-        return sequence.next_tokens
+        return sequence.next_tokens, sequence.state
 
-    def candidates(self, words: Many[str]) -> list[Candidate]:
-        """Each word's one token. Raises UnknownToken for a word that is none or several."""
-        found = []
-        for index, word in enumerate(words):
-            ids = self.tokenizer.encode(word).ids
-            if len(ids) != 1:
-                raise UnknownToken(
-                    f"candidate {index} is {len(ids)} tokens; a candidate must be exactly one",
-                    f"candidates.{index}",
-                )
-            token = int(ids[0])
-            found.append(Candidate(word, token, token == self.tokenizer.unknown_id))
-        return found
+    @property
+    def _end(self) -> Ids:
+        return _ids(self.tokenizer.end_id)
 
-    def _read(self, text: str) -> Passage:
-        encoding = self.tokenizer.encode(text)
-        return Passage(text, encoding.ids, encoding.starts, encoding.ends)
+    def _lefts(self, contexts: Many[Passage], bos: bool) -> list[Ids]:
+        prefix = self._end if bos else _ids()
+        return [np.concatenate([prefix, context.ids]) for context in contexts]
 
-    def _checked_ids(self, ids: Many[int], where: str) -> Ids:
-        size = self.tokenizer.vocabulary_size
-        for position, token in enumerate(ids):
-            if not 0 <= token < size:
-                raise UnknownToken(
-                    f"token id out of range; ids are 0 to {size - 1}", f"{where}.{position}"
-                )
-        return np.array(ids, np.int64)
+    def _scoring(
+        self,
+        lead: Ids,
+        state: Floats | None,
+        scored: Ids,
+        details: bool,
+        top: int,
+        return_state: bool,
+    ) -> Sequence:
+        """What reads `lead` and all but the last of `scored`; the last too for its state."""
+        whole = np.concatenate([lead, scored])
+        targets = whole[1:]
+        if return_state:
+            targets = np.append(targets, UNSCORED)
+        follows_state = state is not None and len(scored) > 0
+        return Sequence(
+            inputs=whole[: len(targets)],
+            targets=targets,
+            state=self.engine.zero_state() if state is None else state,
+            first_target=int(scored[0]) if follows_state else UNSCORED,
+            details=details,
+            top=top,
+        )
+
+    def _reading(self, left: Ids, state: Floats | None) -> Sequence:
+        """What reads a context, from the longest beginning of it that the cache knows."""
+        known = None
+        if state is None and len(left):
+            known = self._cache.find(left)
+            (self.metrics.prefix_cache_hits if known else self.metrics.prefix_cache_misses).inc()
+        length, start = known or (0, state)
+        start = self.engine.zero_state() if start is None else start
+        inputs = left[length:]
+        return Sequence(inputs, np.full(len(inputs), UNSCORED), start, keep_states=state is None)
+
+    async def _after(self, lefts: list[Ids]) -> list[Floats | None]:
+        """The state after each context; equal ones are read once. None after nothing."""
+        distinct = {left.tobytes(): left for left in lefts if len(left)}
+        readings = {key: self._reading(left, None) for key, left in distinct.items()}
+        await self._run(list(readings.values()), "bulk")
+        for key, sequence in readings.items():
+            self._remember(distinct[key], sequence)
+        return [readings[left.tobytes()].state if len(left) else None for left in lefts]
+
+    def _remember(self, left: Ids, sequence: Sequence) -> None:
+        begun = len(left) - len(sequence.inputs)
+        for position, state in sequence.states:
+            self._cache.add(left[: begun + position], state)
 
     def _check_length(self, tokens: int, top: int) -> None:
         limit = self.settings.max_request_tokens
@@ -190,62 +186,63 @@ class LanguageModel:
                 "top",
             )
 
-    @staticmethod
-    def _sequence(left: Ids, scored: Ids, state: NDArray[np.float32], top: int) -> Sequence:
-        whole = np.concatenate([left, scored])
-        targets = whole[1:].copy()
-        targets[: max(0, len(left) - 1)] = UNSCORED
-        return Sequence(whole[:-1], targets, state, top=top)
-
-    async def _run(self, sequences: list[Sequence], lane: LaneName) -> None:
-        ticket = self._batcher.submit(sequences, lane)
+    async def _run(self, sequences: list[Sequence], lane: LaneName, admitted: bool = False) -> None:
+        ticket = self._batcher.submit(sequences, lane, admitted)
         try:
             await asyncio.wrap_future(ticket.future)
         except asyncio.CancelledError:
             self._batcher.abandon(ticket)
             raise
 
-    def _result(self, passage: Passage, ids: Ids, sequence: Sequence) -> TextScore:
-        decoded = sequence.decoded()
-        logprobs = decoded.logprobs.astype(np.float64)
-        top_ids, top_logprobs = decoded.top_ids, decoded.top_logprobs
-        unscored = len(ids) - len(logprobs)
-        if unscored:
-            logprobs = np.concatenate([np.full(unscored, np.nan), logprobs])
-        oov = ids == (-1 if self.tokenizer.unknown_id is None else self.tokenizer.unknown_id)
-        counted = oov[unscored:]
-        length = len(passage.text)
-        ends_text = len(ids) > len(passage.ids)
-        starts, ends = passage.starts, passage.ends
-        if starts is not None and ends is not None and ends_text:
-            starts, ends = [*starts, length], [*ends, length]
-        return TextScore(
-            ids=ids,
-            starts=starts,
-            ends=ends,
-            oov=oov,
-            logprobs=logprobs,
-            totals=Totals(
-                nats=-float(logprobs[unscored:].sum()),
-                tokens=len(ids) - unscored,
-                oov_nats=-float(logprobs[unscored:][counted].sum()),
-                oov_tokens=int(counted.sum()),
-                bytes=len(passage.text.encode()),
-                characters=length,
-                words=len(passage.text.split()),
-            ),
-            top_ids=top_ids,
-            top_logprobs=None if top_logprobs is None else top_logprobs.astype(np.float64),
-        )
+    def _timed_run(self, sequences: list[Sequence], limit: int) -> None:
+        timings = run(self.engine, sequences, limit)
+        for stage in ("encode", "decode", "distribute"):
+            self.metrics.inference_seconds.labels(stage).observe(getattr(timings, stage))
+
+    def _report(self, report: RunReport) -> None:
+        for seconds in report.waits:
+            self.metrics.queue_seconds.labels(report.lane).observe(seconds)
+        self.metrics.batch_tokens.observe(report.padded_tokens)
+        self.metrics.batch_fill_ratio.observe(report.tokens / report.padded_tokens)
+
+    def _publish(self) -> None:
+        manifest = self.bundle.manifest
+        self.metrics.bundle_info.labels(
+            manifest.name, self.bundle.hash, manifest.precision, str(manifest.vocabulary_size)
+        ).set(1)
+        for lane in LANES:
+            waiting = partial(self._batcher.waiting_tokens, lane)
+            self.metrics.queue_tokens.labels(lane).set_function(waiting)
 
     def _warm_up(self) -> None:
-        """Run the largest batch on every thread, so that the first caller waits for nothing."""
+        """Run the largest batch, and every worker, so that the first caller waits for nothing."""
         rows = max(1, self.settings.max_batch_tokens // 32)
-        for _ in range(2):
-            ids = np.zeros(32, np.int64)
-            sequences = [Sequence(ids, ids, self.engine.zero_state()) for _ in range(rows)]
-            self._batcher.submit(sequences, "bulk").future.result()
-            shape = Shape(top_k=1)
-            for _ in range(self.threads):
-                one = Sequence(ids[:1], ids[:1], self.engine.zero_state(), shape=shape)
-                self._batcher.submit([one], "interactive").future.result()
+        ids = np.zeros(32, np.int64)
+        largest = [Sequence(ids, ids, self.engine.zero_state()) for _ in range(rows)]
+        run(self.engine, largest, 32)
+        for lane in LANES:
+            for _ in range(8):
+                several = [
+                    Sequence(ids, ids, self.engine.zero_state(), shape=Shape(top_k=1))
+                    for _ in range(8 * self.threads)
+                ]
+                self._batcher.submit(several, lane).future.result()
+
+
+def _ids(*ids: int) -> Ids:
+    return np.array(ids, np.int64)
+
+
+def _state_key(settings: Settings) -> bytes:
+    """Raises StartError for a key file that cannot be read, or is too short to be safe."""
+    path = settings.state_key_file
+    if path is None:
+        log.info("no state key file: state handles hold until this process ends")
+        return secrets.token_bytes(KEY_BYTES)
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise StartError(f"--state-key-file {path}: {error.strerror}") from None
+    if len(key) < KEY_BYTES:
+        raise StartError(f"--state-key-file {path}: {len(key)} bytes; at least {KEY_BYTES} needed")
+    return key

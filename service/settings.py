@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     request_timeout: Annotated[float, Field(gt=0)] = Field(
         30.0, description="seconds that a request may wait for its first run"
     )
+    prefix_cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        64 << 20, description="for states of contexts read lately; 0 turns the cache off"
+    )
+    state_key_file: Path | None = Field(
+        None, description="key of state handles, 32 bytes or more, the same on every replica"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

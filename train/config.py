@@ -13,7 +13,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class TokenizerConfig(Section):
@@ -50,7 +50,7 @@ class TrainConfig(Section):
     softmax and optimiser in float32; `"auto"` does so where the processor has the instructions.
     """
 
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     epochs: Positive = 10
     batch_size: Positive = 32
     bptt_length: Positive = 35

@@ -19,6 +19,7 @@ left to right although gradients stop at the left edge of a step.
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -209,5 +210,5 @@ def _read_lines(file: Path) -> Iterator[str]:
                 yield line.rstrip(b"\n").decode()
     except UnicodeDecodeError as error:
         raise CorpusError(f"{file}, line {number}: not UTF-8 text ({error.reason})") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"cannot read {file}: {error}") from None

@@ -34,7 +34,9 @@ def create_app(model: LanguageModel) -> FastAPI:
     app.state.model = model
     app.include_router(native.router)
     app.include_router(operations.router)
-    app.add_middleware(Boundary, max_body_bytes=model.settings.max_body_bytes)
+    app.add_middleware(
+        Boundary, max_body_bytes=model.settings.max_body_bytes, metrics=model.metrics
+    )
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -2,6 +2,7 @@
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from service.errors import (
     BodyTooLarge,
@@ -24,6 +25,22 @@ HTTP_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
 TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
+class ErrorResponse(Response):
+    """Leaves its code in the scope, for the metrics."""
+
+    media_type = "application/json"
+
+    def __init__(
+        self, content: bytes, status: int, headers: dict[str, str] | None, code: str
+    ) -> None:
+        super().__init__(content, status, headers)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["error_code"] = self._code
+        await super().__call__(scope, receive, send)
+
+
 def envelope(
     status: int,
     code: str,
@@ -34,7 +51,7 @@ def envelope(
     """The shape that OpenAI's clients read, on every route."""
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     content = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    return Response(orjson.dumps(content), status, headers, "application/json")
+    return ErrorResponse(orjson.dumps(content), status, headers, code)
 
 
 def service_error(error: ServiceError) -> Response:

@@ -11,8 +11,11 @@ import numpy as np
 import orjson
 
 from service.distribution import NextTokens
-from service.language_model import Candidate, LanguageModel, TextScore
+from service.inference.engine import Floats
+from service.language_model import LanguageModel
+from service.reader import Candidate
 from service.scoring import NATS_IN, Totals
+from service.text_score import TextScore
 
 # Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
 BLOCK_TOKENS = 2000
@@ -39,7 +42,10 @@ def _scores(
     for index, score in enumerate(scores):
         summary.add(score.totals)
         yield b"," if index else b""
-        figures = orjson.dumps(score.totals.figures(unit))
+        closing: dict[str, Any] = score.totals.figures(unit)
+        if score.state is not None:
+            closing["state"] = model.states.seal(score.state)
+        figures = orjson.dumps(closing)
         if not with_tokens:
             yield figures
             continue
@@ -77,26 +83,31 @@ def _tokens(entries: list[str], score: TextScore, unit: str, at: slice) -> list[
             strict=True,
         )
     ]
-    if score.top_ids is not None and score.top_logprobs is not None:
-        unscored = len(score.ids) - len(score.top_ids)
-        for offset, token in enumerate(tokens):
-            row = at.start + offset - unscored
+    decoded = score.decoded
+    if decoded.top_ids is not None and decoded.top_logprobs is not None:
+        first = at.start - score.unscored
+        for row, token in enumerate(tokens, first):
             if row >= 0:
-                token["top"] = _alternatives(entries, score.top_ids[row], score.top_logprobs[row])
+                token["top"] = _alternatives(
+                    entries, decoded.top_ids[row], decoded.top_logprobs[row]
+                )
     return tokens
 
 
 def _alternatives(entries: list[str], ids: Any, logprobs: Any) -> list[dict[str, Any]]:
     return [
         {"id": token, "text": entries[token], "logprob": logprob}
-        for token, logprob in zip(ids.tolist(), logprobs.tolist(), strict=True)
+        for token, logprob in zip(ids.tolist(), logprobs.astype(np.float64).tolist(), strict=True)
     ]
 
 
 def render_next_tokens(
-    model: LanguageModel, result: NextTokens, candidates: list[Candidate], with_prefix: bool
+    model: LanguageModel,
+    result: NextTokens,
+    candidates: list[Candidate],
+    state: Floats | None,
 ) -> bytes:
-    """The body of a `/next-token` response."""
+    """The body of a `/next-token` response, with a handle where a state is given."""
     entries = model.tokenizer.entries
     listed = zip(
         result.ids.tolist(),
@@ -138,8 +149,10 @@ def render_next_tokens(
         "entropy": result.entropy,
         "remaining_probability": result.remaining_probability,
     }
-    if with_prefix:
+    if result.allowed_probability is not None:
         answer["prefix_probability"] = result.allowed_probability
+    if state is not None:
+        answer["state"] = model.states.seal(state)
     return orjson.dumps(answer)
 
 

@@ -15,6 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, Literal
 
 from service.errors import DeadlineExceeded, Overloaded
@@ -32,6 +33,16 @@ SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One finished run. `waits` are the seconds waited by the requests it starts."""
+
+    lane: LaneName
+    tokens: int
+    padded_tokens: int
+    waits: list[float]
+
+
 class Batcher(Generic[W]):
     def __init__(
         self,
@@ -40,8 +51,10 @@ class Batcher(Generic[W]):
         max_batch_tokens: int,
         max_queue_tokens: int,
         request_timeout_seconds: float,
+        on_run: Callable[[RunReport], None] = lambda _: None,
     ) -> None:
         self._run = run
+        self._on_run = on_run
         self._max_batch_tokens = max_batch_tokens
         self._max_queue_tokens = max_queue_tokens
         self._request_timeout_seconds = request_timeout_seconds
@@ -58,20 +71,19 @@ class Batcher(Generic[W]):
         for thread in self._threads:
             thread.start()
 
-    @property
-    def queued_tokens(self) -> dict[LaneName, int]:
-        return {name: queue.tokens for name, queue in self._lanes.items()}
+    def waiting_tokens(self, lane: LaneName) -> int:
+        return self._lanes[lane].tokens
 
-    def submit(self, works: Sequence[W], lane: LaneName) -> Ticket:
+    def submit(self, works: Sequence[W], lane: LaneName, admitted: bool = False) -> Ticket:
         """Queue works that belong together. Raises Overloaded when the queue has no room.
 
-        An empty queue admits any request.
+        An empty queue admits any request, and any queue the rest of an `admitted` one.
         """
         ticket = Ticket(pending=len(works))
         tokens = sum(max(1, work.remaining) for work in works)
         with self._ready:
             waiting = sum(queue.tokens for queue in self._lanes.values())
-            if waiting and waiting + tokens > self._max_queue_tokens:
+            if waiting and not admitted and waiting + tokens > self._max_queue_tokens:
                 raise Overloaded(
                     f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no room "
                     f"for {tokens} more",
@@ -86,7 +98,8 @@ class Batcher(Generic[W]):
 
     def abandon(self, ticket: Ticket) -> None:
         """The caller is gone: what still waits of it will not run."""
-        ticket.abandoned = True
+        with self._ready:
+            ticket.abandoned = True
 
     def close(self) -> None:
         """Finish what waits, then end the workers."""
@@ -104,6 +117,7 @@ class Batcher(Generic[W]):
                         return
                     self._ready.wait()
             lane, entries, limit = picked
+            before = sum(entry.work.remaining for entry in entries)
             begun = time.monotonic()
             try:
                 self._run([entry.work for entry in entries], limit)
@@ -112,8 +126,12 @@ class Batcher(Generic[W]):
                 for ticket in {entry.ticket for entry in entries}:
                     self._fail(ticket, error)
                 continue
-            self._learn_speed(lane, limit * len(entries), time.monotonic() - begun)
+            padded = limit * len(entries)
+            self._learn_speed(lane, padded, time.monotonic() - begun)
+            tokens = before - sum(entry.work.remaining for entry in entries)
+            waits = [entry.waited for entry in entries if entry.waited is not None]
             self._put_back(lane, entries)
+            self._on_run(RunReport(lane, tokens, padded, waits))
 
     def _pick(self) -> tuple[LaneName, list[Entry[W]], int] | None:
         """The next run, or None when nothing waits. Called with the lock held."""
@@ -132,7 +150,9 @@ class Batcher(Generic[W]):
             now = time.monotonic()
             alive = [entry for entry in entries if not entry.ticket.abandoned]
             for entry in alive:
-                entry.ticket.started = entry.ticket.started or now
+                if entry.ticket.started is None:
+                    entry.ticket.started = now
+                    entry.waited = now - entry.ticket.submitted
             if alive:
                 return lane, alive, limit
 
@@ -170,14 +190,15 @@ class Batcher(Generic[W]):
                 if not ticket.pending:
                     done.append(ticket)
         for ticket in done:
-            if not ticket.future.cancelled():
+            if ticket.future.set_running_or_notify_cancel():
                 ticket.future.set_result(None)
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:
-        if not ticket.abandoned:
-            ticket.abandoned = True
-            if not ticket.future.cancelled():
-                ticket.future.set_exception(error)
+        with self._ready:
+            if not ticket.abandoned:
+                ticket.abandoned = True
+                if ticket.future.set_running_or_notify_cancel():
+                    ticket.future.set_exception(error)
 
     def _learn_speed(self, lane: LaneName, tokens: int, seconds: float) -> None:
         speed = tokens / max(seconds, 1e-6)

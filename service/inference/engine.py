@@ -33,6 +33,30 @@ class Decoded:
     top_ids: Ids | None = None  # (N, k)
     top_logprobs: Floats | None = None  # (N, k)
 
+    def __getitem__(self, rows: slice) -> "Decoded":
+        """The same figures of some of the targets."""
+        return Decoded(
+            self.logprobs[rows],
+            None if self.ranks is None else self.ranks[rows],
+            None if self.entropies is None else self.entropies[rows],
+            None if self.top_ids is None else self.top_ids[rows],
+            None if self.top_logprobs is None else self.top_logprobs[rows],
+        )
+
+    @classmethod
+    def concatenate(cls, pieces: "list[Decoded]") -> "Decoded":
+        """The figures of targets that were decoded piece by piece, alike in what was asked."""
+        if len(pieces) == 1:
+            return pieces[0]
+        if not pieces:
+            return cls(np.empty(0, np.float32))
+        whole = cls(np.concatenate([piece.logprobs for piece in pieces]))
+        for name in ("ranks", "entropies", "top_ids", "top_logprobs"):
+            column = [getattr(piece, name) for piece in pieces]
+            if column[0] is not None:
+                setattr(whole, name, np.concatenate(column))
+        return whole
+
 
 class OnnxEngine:
     def __init__(self, bundle: Bundle) -> None:

@@ -37,13 +37,16 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[W]):
-    """One waiting work; `queued` is false once it was taken."""
+    """One waiting work; `queued` is false once it was taken. `waited` is set, in seconds, by the
+    run that starts its ticket.
+    """
 
     work: W
     ticket: Ticket
     order: int
     tokens: int
     queued: bool = True
+    waited: float | None = None
 
     def key(self) -> tuple[int, int]:
         return self.tokens, self.order

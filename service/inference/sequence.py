@@ -5,6 +5,7 @@ takes many short runs and gives the same figures. This module knows the engine a
 of a distribution; it knows no queue, no thread and no asyncio.
 """
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,63 +20,84 @@ UNSCORED = -1
 class Sequence:
     """Ids to read from a state, and what to find out on the way.
 
-    `targets[i]` is the id that came after `inputs[i]`, or UNSCORED. With a `shape`, the
-    distribution after the last input is shaped so too. `position` counts the inputs read.
+    `targets[i]` is the id that came after `inputs[i]`, or UNSCORED; `first_target` the one that
+    comes after the state itself. With a `shape`, the distribution after the last input is shaped
+    so too. With `keep_states`, the state at the end of every run is kept, with its position.
     """
 
     inputs: Ids  # (n,)
     targets: Ids  # (n,)
     state: Floats  # (S,)
+    first_target: int = UNSCORED
     details: bool = False
     top: int = 0
     shape: Shape | None = None
+    keep_states: bool = False
+    begun: bool = False
     position: int = 0
     pieces: list[Decoded] = field(default_factory=list)
+    states: list[tuple[int, Floats]] = field(default_factory=list)
     next_tokens: NextTokens | None = None
 
     @property
     def remaining(self) -> int:
-        return len(self.inputs) - self.position
+        """Inputs not read yet; at least 1 until the first run, which every sequence needs."""
+        unread = len(self.inputs) - self.position
+        return unread if self.begun else max(1, unread)
 
     def decoded(self) -> Decoded:
         """The figures of all scored targets, in order."""
-        return concatenate(self.pieces)
+        return Decoded.concatenate(self.pieces)
 
 
-def concatenate(pieces: list[Decoded]) -> Decoded:
-    if len(pieces) == 1:
-        return pieces[0]
-    if not pieces:
-        return Decoded(logprobs=np.empty(0, np.float32))
-    columns: dict[str, np.ndarray] = {}
-    for name in ("logprobs", "ranks", "entropies", "top_ids", "top_logprobs"):
-        parts = [getattr(piece, name) for piece in pieces]
-        if parts[0] is not None:
-            columns[name] = np.concatenate(parts)
-    return Decoded(**columns)
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds of one run in each stage."""
+
+    encode: float
+    decode: float
+    distribute: float
 
 
-def run(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> None:
+def run(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> Timings:
     """Read up to `limit` inputs of every sequence in one batch; distributions at their ends."""
+    begun = time.perf_counter()
+    rows: list[tuple[Sequence, Floats, Ids]] = []
+    for sequence in sequences:
+        if not sequence.begun and sequence.first_target != UNSCORED:
+            first = np.array([sequence.first_target], np.int64)
+            rows.append((sequence, engine.hidden(sequence.state[None]), first))
+        sequence.begun = True
     reading = [s for s in sequences if s.remaining]
     if reading:
-        _read(engine, reading, limit)
-    finished = [s for s in sequences if s.shape is not None and not s.remaining]
-    if finished:
-        hidden = engine.hidden(np.stack([s.state for s in finished]))
-        for sequence, row in zip(finished, engine.log_distribution(hidden), strict=True):
-            assert sequence.shape is not None
-            sequence.next_tokens = shape_distribution(row, sequence.shape)
+        rows += _encode(engine, reading, limit)
+    encoded = time.perf_counter()
+    _decode(engine, rows)
+    decoded = time.perf_counter()
+    _distribute(engine, [s for s in sequences if s.shape is not None and not s.remaining])
+    return Timings(encoded - begun, decoded - encoded, time.perf_counter() - decoded)
 
 
-def _read(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> None:
+def _distribute(engine: OnnxEngine, sequences: list[Sequence]) -> None:
+    if not sequences:
+        return
+    hidden = engine.hidden(np.stack([s.state for s in sequences]))
+    for sequence, row in zip(sequences, engine.log_distribution(hidden), strict=True):
+        assert sequence.shape is not None
+        sequence.next_tokens = shape_distribution(row, sequence.shape)
+
+
+def _encode(
+    engine: OnnxEngine, sequences: list[Sequence], limit: int
+) -> list[tuple[Sequence, Floats, Ids]]:
+    """Advance every sequence; return the hidden vectors and ids of its scored targets."""
     spans = [(s.position, s.position + min(limit, s.remaining)) for s in sequences]
     lengths = np.array([end - begin for begin, end in spans], np.int32)
     ids = np.zeros((len(sequences), lengths.max()), np.int64)  # (B, T)
     for row, sequence, (begin, end) in zip(ids, sequences, spans, strict=True):
         row[: end - begin] = sequence.inputs[begin:end]
     hidden, states = engine.encode(ids, lengths, np.stack([s.state for s in sequences]))
-    wanted: dict[tuple[bool, int], list[tuple[Sequence, Floats, Ids]]] = {}
+    wanted = []
     offset = 0
     for index, (sequence, (begin, end)) in enumerate(zip(sequences, spans, strict=True)):
         rows = hidden[offset : offset + end - begin]
@@ -85,34 +107,24 @@ def _read(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> None:
         if not scored.all():
             rows, targets = rows[scored], targets[scored]
         if len(targets):
-            wanted.setdefault((sequence.details, sequence.top), []).append(
-                (sequence, rows, targets)
-            )
+            wanted.append((sequence, rows, targets))
         sequence.state = states[index]
         sequence.position = end
-    for (details, top), parts in wanted.items():
-        _decode(engine, parts, details, top)
+        if sequence.keep_states:
+            sequence.states.append((end, states[index]))
+    return wanted
 
 
-def _decode(
-    engine: OnnxEngine, parts: list[tuple[Sequence, Floats, Ids]], details: bool, top: int
-) -> None:
-    decoded = engine.decode(
-        np.concatenate([rows for _, rows, _ in parts]),
-        np.concatenate([targets for _, _, targets in parts]),
-        details,
-        top,
-    )
-    offset = 0
-    for sequence, _, targets in parts:
-        at = slice(offset, offset + len(targets))
-        offset += len(targets)
-        sequence.pieces.append(
-            Decoded(
-                decoded.logprobs[at],
-                None if decoded.ranks is None else decoded.ranks[at],
-                None if decoded.entropies is None else decoded.entropies[at],
-                None if decoded.top_ids is None else decoded.top_ids[at],
-                None if decoded.top_logprobs is None else decoded.top_logprobs[at],
-            )
-        )
+def _decode(engine: OnnxEngine, rows: list[tuple[Sequence, Floats, Ids]]) -> None:
+    """Decode together what asks for the same, and give every sequence its piece."""
+    alike: dict[tuple[bool, int], list[tuple[Sequence, Floats, Ids]]] = {}
+    for part in rows:
+        alike.setdefault((part[0].details, part[0].top), []).append(part)
+    for (details, top), parts in alike.items():
+        hidden = np.concatenate([hidden for _, hidden, _ in parts])
+        targets = np.concatenate([targets for _, _, targets in parts])
+        decoded = engine.decode(hidden, targets, details, top)
+        offset = 0
+        for sequence, _, own in parts:
+            sequence.pieces.append(decoded[offset : offset + len(own)])
+            offset += len(own)

@@ -12,6 +12,9 @@ from service.http.schemas.native import (
     ScoreRequest,
     ScoreResponse,
 )
+from service.language_model import LanguageModel
+from service.reader import Candidate, Passage
+from service.tokenizer import Tokenizer
 
 router = APIRouter(tags=["language model"])
 
@@ -20,39 +23,57 @@ router = APIRouter(tags=["language model"])
 async def score(request: ScoreRequest, model: Model) -> Response:
     if request.count > model.settings.max_texts:
         raise InputTooLong(f"{request.count} texts; at most {model.settings.max_texts} are allowed")
-    if request.token_ids is not None:
-        passages = model.read_ids(request.token_ids)
-    else:
-        passages = await model.read(request.texts or [request.text or ""])
-    contexts = None
-    if request.contexts is not None:
-        contexts = await model.read(request.contexts)
-    elif request.context is not None:
-        contexts = await model.read([request.context]) * len(passages)
     scores = await model.score(
-        passages, contexts, bos=request.bos, eos=request.eos, top=request.top
+        await _passages(request, model),
+        await _contexts(request, model),
+        model.states.open(request.state) if request.state is not None else None,
+        bos=request.bos,
+        eos=request.eos,
+        top=request.top,
+        return_state=request.return_state,
     )
+    model.metrics.tokens.labels("/score").inc(sum(s.totals.tokens for s in scores))
+    model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
     body = await render_scores(model, scores, request.unit, request.tokens)
     return Response(body, media_type="application/json")
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
 async def next_token(request: NextTokenRequest, model: Model) -> Response:
-    tokenizer = model.tokenizer
+    candidates = model.read.candidates(request.candidates)
+    shape = _shape(request, candidates, model.tokenizer)
+    if request.token_ids is not None:
+        context = model.read.ids(request.token_ids, "token_ids")
+    else:
+        (context,) = await model.read.texts([request.context or ""])
+    state = model.states.open(request.state) if request.state is not None else None
+    result, after = await model.next_token(context, shape, state, bos=request.bos)
+    model.metrics.tokens.labels("/next-token").inc(len(context.ids))
+    body = render_next_tokens(model, result, candidates, after if request.return_state else None)
+    return Response(body, media_type="application/json")
+
+
+async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:
+    if request.token_ids is not None:
+        return [
+            model.read.ids(ids, f"token_ids.{index}") for index, ids in enumerate(request.token_ids)
+        ]
+    return await model.read.texts(request.texts or [request.text or ""])
+
+
+async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[Passage] | None:
+    if request.context is not None:
+        return await model.read.texts([request.context]) * request.count
+    return None if request.contexts is None else await model.read.texts(request.contexts)
+
+
+def _shape(request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer) -> Shape:
     if request.top_k > tokenizer.vocabulary_size:
         raise InvalidRequest(f"top_k is at most {tokenizer.vocabulary_size}", "top_k")
-    candidates = model.candidates(request.candidates)
-    shape = Shape(
+    return Shape(
         top_k=request.top_k,
         temperature=request.temperature,
         excluded=tokenizer.special_ids if request.exclude_special else None,
         allowed=None if request.prefix is None else tokenizer.with_prefix(request.prefix),
         candidates=[candidate.id for candidate in candidates],
     )
-    if request.token_ids is not None:
-        (context,) = model.read_ids([request.token_ids])
-    else:
-        (context,) = await model.read([request.context or ""])
-    result = await model.next_token(context, request.bos, shape)
-    body = render_next_tokens(model, result, candidates, request.prefix is not None)
-    return Response(body, media_type="application/json")

@@ -2,7 +2,9 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.http.routes.model import Model
 from service.http.schemas.operations import Health, Info, Limits
@@ -20,6 +22,11 @@ async def live() -> Health:
 @router.get("/health/ready", response_model=Health, summary="The engine is warm")
 async def ready(model: Model) -> Health:
     return Health(status="ready")
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+async def metrics(model: Model) -> Response:
+    return Response(model.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/info", response_model=Info, summary="Model, limits and versions")

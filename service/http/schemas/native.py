@@ -32,6 +32,12 @@ class ScoreRequest(Request):
     unit: Unit = Field("nats", description="Unit of cross-entropies; logprob is always natural.")
     tokens: bool = Field(True, description="Per-token detail; false gives the aggregates only.")
     top: int = Field(0, ge=0, le=100, description="How many alternatives to list at each token.")
+    state: str | None = Field(
+        None, description="Go on from a state handle: nothing is put before the text then."
+    )
+    return_state: bool = Field(
+        False, description="Return a handle of the state after each text, its <eos> included."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -42,6 +48,9 @@ class ScoreRequest(Request):
             raise ValueError("give context or contexts, not both")
         if self.contexts is not None and len(self.contexts) != self.count:
             raise ValueError(f"contexts has {len(self.contexts)} entries for {self.count} texts")
+        refused = {"bos", "context", "contexts"} & self.model_fields_set
+        if self.state is not None and refused:
+            raise ValueError(f"with state there is no {sorted(refused)[0]}")
         return self
 
     @property
@@ -83,6 +92,7 @@ class Aggregates(BaseModel):
 
 class TextResult(Aggregates):
     tokens: list[TokenScore] | None = None
+    state: str | None = None
 
 
 class ScoreResponse(BaseModel):
@@ -104,11 +114,17 @@ class NextTokenRequest(Request):
     prefix: str | None = Field(None, description="Only words that start so.", examples=["th"])
     temperature: float = Field(1.0, gt=0, description="softmax(logits ÷ temperature).")
     exclude_special: bool = Field(False, description="Leave out <unk> and <eos>.")
+    state: str | None = Field(
+        None, description="Go on from a state handle; the context is what came after it."
+    )
+    return_state: bool = Field(False, description="Return a handle of the state after the context.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.context is not None and self.token_ids is not None:
             raise ValueError("give context or token_ids, not both")
+        if self.state is not None and "bos" in self.model_fields_set:
+            raise ValueError("with state there is no bos")
         return self
 
 
@@ -138,3 +154,4 @@ class NextTokenResponse(BaseModel):
     entropy: float | None = Field(description="In nats, of the distribution that was listed from.")
     remaining_probability: float = Field(description="Of all words that are not in tokens.")
     prefix_probability: float | None = None
+    state: str | None = None

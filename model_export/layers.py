@@ -1,0 +1,54 @@
+"""What a precision must build: the three places where weights meet activations."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from model_export.graph import Graph
+
+Floats = NDArray[np.float32]
+
+
+class Layers(Protocol):
+    """T steps, B sequences, N packed rows, D embedding, V vocabulary."""
+
+    def embed(self, graph: Graph, ids: str) -> str:
+        """Ids (T, B) → embedded words (T, B, D), or wider as the first `lstm` wants them."""
+        ...
+
+    def lstm(self, graph: Graph, index: int, x: str, h: str, c: str) -> tuple[str, str, str]:
+        """Input (T, B, ·), states (B, H) → outputs (T, B, ·), states (B, H) after every
+        sequence's length.
+        """
+        ...
+
+    def hidden(self, graph: Graph, outputs: str) -> str:
+        """The last outputs (T, B, ·) → (T · B, D)."""
+        ...
+
+    def logits(self, graph: Graph, hidden: str) -> str:
+        """Hidden vectors (N, D) → logits (N, V)."""
+        ...
+
+
+def array(tensor: torch.Tensor) -> Floats:
+    return tensor.detach().cpu().numpy().astype(np.float32)
+
+
+def lstm_arrays(layer: nn.LSTM) -> tuple[Floats, Floats, Floats, Floats]:
+    """W (4H, D), R (4H, H) and their biases (4H,), the gates in ONNX's order.
+
+    PyTorch stacks them as input, forget, cell, output; ONNX as input, output, forget, cell.
+    """
+    named = {name: array(value) for name, value in layer.named_parameters()}
+    stacked = (named[key] for key in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"))
+    w, r, bw, br = (_reorder(values) for values in stacked)
+    return w, r, bw, br
+
+
+def _reorder(stacked: Floats) -> Floats:
+    i, f, c, o = np.split(stacked, 4)
+    return np.concatenate([i, o, f, c])

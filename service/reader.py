@@ -1,0 +1,75 @@
+"""Requests' texts → passages of ids: tokenizing, checking ids, single-token candidates."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.errors import UnknownToken
+from service.metrics import Metrics, timed
+from service.tokenizer import Ids, Tokenizer
+
+# Shorter texts are tokenized where they are; longer ones would hold up the event loop.
+INLINE_CHARACTERS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text and its ids. `starts` and `ends` are offsets into `text` in code points; None where
+    ids were given and the text is what they decode to.
+    """
+
+    text: str
+    ids: Ids
+    starts: list[int] | None = None
+    ends: list[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A word as it was asked for, and its one token."""
+
+    text: str
+    id: int
+    oov: bool
+
+
+class Reader:
+    def __init__(self, tokenizer: Tokenizer, metrics: Metrics) -> None:
+        self._tokenizer = tokenizer
+        self._metrics = metrics
+
+    async def texts(self, texts: Sequence[str]) -> list[Passage]:
+        """Tokenize, long texts in a thread of their own."""
+        with timed(self._metrics.tokenize_seconds):
+            if sum(map(len, texts)) <= INLINE_CHARACTERS:
+                return [self._read(text) for text in texts]
+            return await asyncio.to_thread(lambda: [self._read(text) for text in texts])
+
+    def ids(self, ids: Sequence[int], param: str) -> Passage:
+        """Raises UnknownToken for an id out of range; `param` is the field it stood in."""
+        size = self._tokenizer.vocabulary_size
+        for position, token in enumerate(ids):
+            if not 0 <= token < size:
+                raise UnknownToken(f"ids are 0 to {size - 1}", f"{param}.{position}")
+        array = np.array(ids, np.int64)
+        return Passage(self._tokenizer.decode(array), array)
+
+    def candidates(self, words: Sequence[str]) -> list[Candidate]:
+        """Each word's one token. Raises UnknownToken for a word that is none or several."""
+        found = []
+        for index, word in enumerate(words):
+            ids = self._tokenizer.encode(word).ids
+            if len(ids) != 1:
+                raise UnknownToken(
+                    f"this candidate is {len(ids)} tokens; it must be exactly one",
+                    f"candidates.{index}",
+                )
+            token = int(ids[0])
+            found.append(Candidate(word, token, token == self._tokenizer.unknown_id))
+        return found
+
+    def _read(self, text: str) -> Passage:
+        encoding = self._tokenizer.encode(text)
+        return Passage(text, encoding.ids, encoding.starts, encoding.ends)

@@ -1,0 +1,58 @@
+"""What the model says of one text: its tokens' log-probabilities and their totals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.inference.engine import Decoded, Floats
+from service.reader import Passage
+from service.scoring import Totals
+from service.tokenizer import Ids
+
+
+@dataclass(frozen=True, slots=True)
+class TextScore:
+    """Figures of one text's n tokens, the scored `<eos>` included.
+
+    `logprobs` are natural, and NaN for a first token that nothing stands before; what was decoded
+    covers the others only. `state` is the recurrent state after the text, if it was asked for.
+    """
+
+    ids: Ids  # (n,)
+    starts: list[int] | None
+    ends: list[int] | None
+    oov: NDArray[np.bool_]  # (n,)
+    logprobs: NDArray[np.float64]  # (n,)
+    totals: Totals
+    decoded: Decoded
+    state: Floats | None = None
+
+    @property
+    def unscored(self) -> int:
+        """How many tokens at the beginning have no score: 0 or 1."""
+        return len(self.ids) - len(self.decoded.logprobs)
+
+
+def text_score(
+    passage: Passage, ids: Ids, decoded: Decoded, unknown_id: int | None, state: Floats | None
+) -> TextScore:
+    """Put together a passage, the ids that were scored for it, and what was decoded of them."""
+    logprobs = np.full(len(ids), np.nan)
+    unscored = len(ids) - len(decoded.logprobs)
+    logprobs[unscored:] = decoded.logprobs
+    oov = ids == (-1 if unknown_id is None else unknown_id)
+    starts, ends = passage.starts, passage.ends
+    if starts is not None and ends is not None and len(ids) > len(passage.ids):
+        starts, ends = [*starts, len(passage.text)], [*ends, len(passage.text)]
+    scored, unknown = logprobs[unscored:], oov[unscored:]
+    totals = Totals(
+        nats=-float(scored.sum()),
+        tokens=len(scored),
+        oov_nats=-float(scored[unknown].sum()),
+        oov_tokens=int(unknown.sum()),
+        bytes=len(passage.text.encode()),
+        characters=len(passage.text),
+        words=len(passage.text.split()),
+    )
+    return TextScore(ids, starts, ends, oov, logprobs, totals, decoded, state)
