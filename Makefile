@@ -6,7 +6,7 @@ DEV = .venv-dev
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format train lock clean
+.PHONY: help serve test check format bench portability soak train export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -14,6 +14,9 @@ help:
 	@echo "make check                     format, lint and types"
 	@echo "make train CONFIG=… DATA=…     train a model; OUT=… is where to (runs/NAME)"
 	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
+	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
+	@echo "make portability               the same scores on an emulated AVX2-only processor"
+	@echo "make soak                      ten minutes of mixed load"
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
 	@echo "make clean                     remove the virtual environments"
@@ -29,6 +32,15 @@ check: $(DEV)/ready
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy
+
+bench: $(DEV)/ready
+	$(DEV)/bin/python -m tests.benchmarks $(if $(DATA),--data $(DATA)) --out docs/benchmarks.md $(ARGS)
+
+portability: $(DEV)/ready
+	$(DEV)/bin/python -m tests.portability
+
+soak: $(DEV)/ready
+	$(DEV)/bin/python -m tests.soak $(ARGS)
 
 format: $(DEV)/ready
 	$(DEV)/bin/ruff format .

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import shutil
 import sys
 import time
 from itertools import pairwise
@@ -99,8 +100,10 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Spl
     sources, note = find_splits(data)
     tqdm.write(note)
     folder = checkpoint.folder / "corpus"
-    folder.mkdir(exist_ok=True)
     fitted = checkpoint.has("tokenizer.json")
+    if not fitted:  # ids of a vocabulary that was never kept
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
     tokenizer = (
         checkpoint.tokenizer()
         if fitted

@@ -74,7 +74,7 @@ class Checkpoint:
         path = self.folder / "validation_ids.npy"
         try:
             return np.asarray(np.load(path), np.int32)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise CheckpointError(f"cannot read {path}: {error}") from None
 
     def write_inputs(self, tokenizer: Tokenizer, validation_ids: Ids) -> None:

@@ -90,7 +90,8 @@ class Run:
                 progress.seconds = time.monotonic() - begun
                 if progress.step % self.config.log_every_steps == 0 or index == steps - 1:
                     bar.set_postfix(perplexity=f"{self._log_interval():.1f}")
-                if time.monotonic() - saved > self.config.checkpoint_every_seconds:
+                late = time.monotonic() - saved > self.config.checkpoint_every_seconds
+                if late and index < steps - 1:  # the last step's save follows its validation
                     self._save()
                     saved = time.monotonic()
         progress.epoch += 1

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -25,7 +26,8 @@ def create_app(model: LanguageModel) -> FastAPI:
         yield
         model.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="tiedlm",
         summary="Next-word distributions, cross-entropy and perplexity of a tied LSTM",
         version=version("tiedlm"),

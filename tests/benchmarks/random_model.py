@@ -1,0 +1,59 @@
+"""The model that is benchmarked: 2 × 650, 10,000 words, seeded random weights, as two bundles."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model_export.__main__ import main as export
+from train.checkpoint import Checkpoint
+from train.config import Config, ModelConfig, TokenizerConfig
+from train.corpus import find_splits
+from train.model import TiedLSTM
+from train.tokenizer import fit_tokenizer
+
+VOCABULARY = 10_000
+CONFIG = Config(
+    name="bench",
+    tokenizer=TokenizerConfig(kind="whitespace"),
+    model=ModelConfig(embedding_size=650, hidden_size=650, layers=2),
+)
+# Words a sentence of the Penn Treebank: deciles 0, 10 … 100.
+PTB_LENGTHS = (1, 9, 13, 16, 18, 21, 23, 26, 29, 35, 60)
+SENTENCES = 2000
+
+
+def sentences(data: Path | None, seed: int = 0) -> list[str]:
+    """The test split of a corpus folder, or words w0 … w9997 in sentences as long as PTB's."""
+    if data is not None:
+        splits, _ = find_splits(data)
+        return [line.strip() for line in splits["test"].lines() if line.strip()][:SENTENCES]
+    chance = random.Random(seed)
+    lengths = [
+        round(np.interp(chance.random() * 10, range(11), PTB_LENGTHS)) for _ in range(SENTENCES)
+    ]
+    words = [f"w{index}" for index in range(VOCABULARY - 2)]
+    weights = [1 / (rank + 1) for rank in range(len(words))]
+    return [" ".join(chance.choices(words, weights, k=length)) for length in lengths]
+
+
+def write_bundles(folder: Path, lines: list[str]) -> dict[str, Path]:
+    """Export the model in both precisions; return the bundles' directories."""
+    checkpoint = Checkpoint(folder / "checkpoint")
+    checkpoint.start(CONFIG)
+    filler = [f"filler{index}" for index in range(VOCABULARY)]
+    vocabulary = TokenizerConfig(kind="whitespace", vocabulary_size=VOCABULARY)
+    tokenizer = fit_tokenizer(vocabulary, [*lines, *lines, *filler])
+    torch.manual_seed(0)
+    model = TiedLSTM(CONFIG.model, VOCABULARY)
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, 256, np.int32)
+    checkpoint.write_inputs(tokenizer, ids)
+    checkpoint.save("model.pt", {"weights": model.state_dict(), "step": 0})
+    bundles = {}
+    for precision in ("float32", "int8"):
+        bundles[precision] = folder / precision
+        arguments = [str(checkpoint.folder), str(bundles[precision]), "--precision", precision]
+        if export(arguments):
+            raise SystemExit(1)
+    return bundles

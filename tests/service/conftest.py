@@ -1,0 +1,88 @@
+"""One service for the whole run: the starter bundle behind a real server on 127.0.0.1."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from hypothesis import settings
+
+from service.bundle import Bundle
+from service.http.app import create_app
+from service.inference.batcher import Batcher
+from service.language_model import LanguageModel
+from service.settings import STARTER_BUNDLE, Settings
+from tests.service.gate import (
+    MAX_BATCH_TOKENS,
+    MAX_QUEUE_TOKENS,
+    SECONDS,
+    TIMEOUT_SECONDS,
+    Job,
+    Run,
+)
+from tests.service.wire import Wire
+
+# The machine that runs the tests may be busy: what counts is the answer, not when it comes.
+settings.register_profile("service", deadline=None, max_examples=50)
+settings.load_profile("service")
+
+
+@pytest.fixture(scope="session")
+def bundle_path() -> Path:
+    return STARTER_BUNDLE
+
+
+@pytest.fixture(scope="session")
+def model(bundle_path: Path) -> Iterator[LanguageModel]:
+    built = LanguageModel(Bundle.load(bundle_path), Settings(bundle=bundle_path, threads=2))
+    yield built
+    built.close()
+
+
+@pytest.fixture(scope="session")
+def address(model: LanguageModel) -> Iterator[tuple[str, int]]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(model), log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    name: tuple[str, int] = listener.getsockname()
+    thread.start()
+    while thread.is_alive() and not server.started:
+        time.sleep(0.01)
+    yield name
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def wire(address: tuple[str, int]) -> Iterator[Wire]:
+    url = f"http://{address[0]}:{address[1]}"
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
+        yield Wire(http)
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run()
+
+
+@pytest.fixture
+def batcher(run: Run) -> Iterator[Batcher[Job]]:
+    made = Batcher(run, 1, MAX_BATCH_TOKENS, MAX_QUEUE_TOKENS, TIMEOUT_SECONDS)
+    yield made
+    run.gate.set()
+    made.close()
+
+
+@pytest.fixture
+def held(batcher: Batcher[Job], run: Run) -> "Future[None]":
+    """The one worker is at the gate, and nothing waits."""
+    ticket = batcher.submit([Job("gate")], "bulk")
+    assert run.reached.wait(SECONDS)
+    return ticket.future

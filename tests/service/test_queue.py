@@ -1,0 +1,138 @@
+"""A lane's queue by its properties: nothing lost, nothing twice, padding within the budget."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.inference.queue import Entry, Queue, Ticket
+
+MAX_TOKENS = 400
+
+
+@dataclass(eq=False)
+class Waiting:
+    remaining: int
+
+
+@dataclass(frozen=True)
+class Take:
+    """What one call of `take` gave, next to what it was asked and what it could choose from."""
+
+    budget: int
+    entries: list[Entry[Waiting]]
+    limit: int
+    waited: list[Waiting]
+
+    @property
+    def works(self) -> list[Waiting]:
+        return [entry.work for entry in self.entries]
+
+
+lengths = st.lists(st.integers(1, MAX_TOKENS), min_size=1, max_size=40)
+asks = st.lists(st.tuples(st.integers(64, 512), st.booleans()), min_size=1, max_size=5)
+
+
+def filled(works: list[Waiting]) -> Queue[Waiting]:
+    queue: Queue[Waiting] = Queue()
+    for work in works:
+        queue.add(work, Ticket(pending=1))
+    return queue
+
+
+def drained(works: list[Waiting], asked: list[tuple[int, bool]]) -> list[Take]:
+    """Take until nothing waits, asking the same things over and over."""
+    queue, waiting = filled(works), list(works)
+    takes: list[Take] = []
+    while len(queue):
+        budget, oldest_first = asked[len(takes) % len(asked)]
+        entries, limit = queue.take(budget, oldest_first)
+        take = Take(budget, entries, limit, list(waiting))
+        takes.append(take)
+        for work in take.works:
+            waiting.remove(work)
+    return takes
+
+
+@given(lengths, asks)
+def test_every_entry_is_taken_exactly_once(sizes: list[int], asked: list[tuple[int, bool]]) -> None:
+    works = [Waiting(size) for size in sizes]
+    taken = [work for take in drained(works, asked) for work in take.works]
+    assert sorted(map(id, taken)) == sorted(map(id, works))
+
+
+@given(lengths, asks)
+def test_padded_tokens_stay_within_the_budget(
+    sizes: list[int], asked: list[tuple[int, bool]]
+) -> None:
+    for take in drained([Waiting(size) for size in sizes], asked):
+        assert take.entries
+        assert 1 <= take.limit <= max(work.remaining for work in take.works)
+        assert take.limit * len(take.entries) <= take.budget
+
+
+@given(lengths, asks)
+def test_what_is_taken_are_neighbours_in_length(
+    sizes: list[int], asked: list[tuple[int, bool]]
+) -> None:
+    for take in drained([Waiting(size) for size in sizes], asked):
+        taken = [work.remaining for work in take.works]
+        left = [work.remaining for work in take.waited if work not in take.works]
+        assert not [size for size in left if min(taken) < size < max(taken)]
+
+
+@given(lengths, st.integers(64, 512))
+def test_shortest_go_first(sizes: list[int], budget: int) -> None:
+    for take in drained([Waiting(size) for size in sizes], [(budget, False)]):
+        assert min(w.remaining for w in take.waited) == min(w.remaining for w in take.works)
+
+
+@given(lengths, st.integers(64, 512))
+def test_oldest_first_includes_the_oldest(sizes: list[int], budget: int) -> None:
+    for take in drained([Waiting(size) for size in sizes], [(budget, True)]):
+        assert take.waited[0] in take.works
+
+
+@given(lengths, st.data())
+def test_a_removed_entry_is_not_taken(sizes: list[int], data: st.DataObject) -> None:
+    queue = filled([Waiting(size) for size in sizes])
+    removed = []
+    for _ in range(data.draw(st.integers(0, len(sizes)))):
+        oldest = queue.oldest()
+        assert oldest is not None
+        queue.remove(oldest)
+        removed.append(oldest)
+    taken = []
+    while len(queue):
+        taken += queue.take(64, False)[0]
+    assert not set(removed) & set(taken)
+    assert len(removed) + len(taken) == len(sizes)
+    assert [entry.work.remaining for entry in removed] == sizes[: len(removed)]
+
+
+@given(lengths, asks)
+def test_the_count_of_tokens_follows_what_waits(
+    sizes: list[int], asked: list[tuple[int, bool]]
+) -> None:
+    queue = filled([Waiting(size) for size in sizes])
+    left = sum(sizes)
+    for budget, oldest_first in asked:
+        assert queue.tokens == left
+        if len(queue):
+            entries, _ = queue.take(budget, oldest_first)
+            left -= sum(entry.work.remaining for entry in entries)
+    assert queue.tokens == left
+
+
+def test_an_empty_queue_has_no_oldest() -> None:
+    queue: Queue[Waiting] = Queue()
+    assert queue.oldest() is None
+    assert len(queue) == 0
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_a_single_long_entry_is_cut_to_the_budget(oldest_first: bool) -> None:
+    entries, limit = filled([Waiting(100_000)]).take(256, oldest_first)
+    assert [entry.work.remaining for entry in entries] == [100_000]
+    assert limit == 256

@@ -1,0 +1,114 @@
+"""Flags over environment over defaults, and one line for a wrong value."""
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import StartError
+from service.settings import STARTER_BUNDLE, Settings, read_settings
+
+DEFAULTS = {
+    "bundle": STARTER_BUNDLE,
+    "host": "127.0.0.1",
+    "port": 8000,
+    "threads": None,
+    "max_batch_tokens": 4096,
+    "max_queue_tokens": 262_144,
+    "max_body_bytes": 8 * 1024 * 1024,
+    "max_texts": 4096,
+    "max_request_tokens": 200_000,
+    "request_timeout": 30.0,
+    "log_level": "info",
+}
+OTHERS = {
+    "bundle": Path("elsewhere"),
+    "host": "0.0.0.0",
+    "port": 0,
+    "threads": 3,
+    "max_batch_tokens": 128,
+    "max_queue_tokens": 999,
+    "max_body_bytes": 1,
+    "max_texts": 7,
+    "max_request_tokens": 55,
+    "request_timeout": 0.5,
+    "log_level": "debug",
+}
+WRONG = [
+    ("port", "http"),
+    ("port", "-1"),
+    ("port", "65536"),
+    ("port", "80.5"),
+    ("threads", "0"),
+    ("threads", "many"),
+    ("max_batch_tokens", "0"),
+    ("max_queue_tokens", "-5"),
+    ("max_body_bytes", "8MiB"),
+    ("max_texts", ""),
+    ("max_request_tokens", "1e3"),
+    ("request_timeout", "0"),
+    ("request_timeout", "nan"),
+    ("log_level", "loud"),
+]
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    return "TIEDLM_" + name.upper()
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_the_documented_ones(name: str) -> None:
+    assert getattr(read_settings([]), name) == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_flag_sets(name: str) -> None:
+    settings = read_settings([flag(name), str(OTHERS[name])])
+    assert getattr(settings, name) == OTHERS[name]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_variable_sets(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(variable(name), str(OTHERS[name]))
+    assert getattr(read_settings([]), name) == OTHERS[name]
+
+
+def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIEDLM_PORT", "1111")
+    assert read_settings(["--port", "2222"]).port == 2222
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+@pytest.mark.parametrize("way", ["flag", "variable"])
+def test_a_wrong_value_is_one_line_naming_flag_and_variable(
+    monkeypatch: pytest.MonkeyPatch, way: str, name: str, value: str
+) -> None:
+    if way == "variable":
+        monkeypatch.setenv(variable(name), value)
+    with pytest.raises(StartError) as error:
+        read_settings([f"{flag(name)}={value}"] if way == "flag" else [])
+    assert flag(name) in error.value.message
+    assert variable(name) in error.value.message
+    assert "\n" not in error.value.message
+
+
+def test_an_unknown_flag_ends_with_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        read_settings(["--prot", "80"])
+    assert ending.value.code == 2
+    assert "--prot" in capsys.readouterr().err
+
+
+def test_settings_do_not_change_after_the_start() -> None:
+    settings = read_settings([])
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # that it is refused is the point

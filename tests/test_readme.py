@@ -1,0 +1,101 @@
+"""The README does what it says: its curl lines, its answers, its training example."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```sh\n(curl .*?)```\n```json\n(.*?)```", README, re.DOTALL)
+TRAINING = re.search(r"```sh\n(make train .*?)```", README, re.DOTALL)
+
+
+@contextmanager
+def running(command: list[str], **environment: str) -> Iterator[str]:
+    """A service started by `command`; gives its address and stops it by its own id."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TIEDLM_PORT": "0", **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield address[0]
+                return
+        raise AssertionError("the service printed no address")
+    finally:
+        process.terminate()
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running([sys.executable, "-m", "service"]) as found:
+        yield found
+
+
+def close(found: Any, expected: Any) -> bool:
+    """The same JSON, floats to 1e-4: the README's were printed on another processor."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(
+            close(found[k], v) for k, v in expected.items()
+        )
+    if isinstance(expected, list):
+        pairs = zip(found, expected, strict=True)
+        return len(found) == len(expected) and all(close(f, e) for f, e in pairs)
+    if isinstance(expected, float):
+        return bool(found == pytest.approx(expected, rel=1e-4))
+    return bool(found == expected)
+
+
+def _replaced(word: str, replacements: dict[str, str]) -> str:
+    for name, path in replacements.items():
+        word = word.replace(name, path)
+    return word
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) == 4
+    assert TRAINING is not None
+
+
+@pytest.mark.parametrize(("command", "answer"), EXAMPLES)
+def test_a_curl_line_gives_the_answer_beside_it(address: str, command: str, answer: str) -> None:
+    words = shlex.split(command.replace("\\\n", " ").replace("http://127.0.0.1:8000", address))
+    output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert close(json.loads(output), json.loads(answer)), output
+
+
+def test_the_training_example_runs_on_a_folder_of_text(tmp_path: Path) -> None:
+    assert TRAINING is not None
+    train, export, serve = TRAINING[1].strip().splitlines()
+    text = tmp_path / "my-text"
+    text.mkdir()
+    lines = [f"The {n} cats sat on {n + 1} mats, and it rained." for n in range(300)]
+    (text / "story.txt").write_text("\n".join(lines), encoding="utf-8")
+    here = {"my-text": str(text), "runs/mine": str(tmp_path / "mine")}
+    for command in (train, export):
+        words = [_replaced(word, here) for word in shlex.split(command)]
+        subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "mine" / "learning_curve.png").exists()
+    assert serve == 'make serve ARGS="--bundle runs/mine-bundle"'
+    bundle = str(tmp_path / "mine-bundle")
+    with running([sys.executable, "-m", "service", "--bundle", bundle]) as address:
+        words = ["curl", "-s", f"{address}/info"]
+        info = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    assert info["model"] == "tiny"

@@ -1,0 +1,162 @@
+"""Who may import whom: the rooms, and the layers inside the service, read from the source."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("service", "train", "model_export")
+Rule = Callable[[str, str], bool]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """Every module that a file imports, anywhere in it; `from a import b` is both a and a.b."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*base, *filter(None, [node.module])])
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def imports(room: str) -> set[tuple[str, str]]:
+    """Pairs of who imports and what is imported, of all of a room's files."""
+    files = (ROOT / room).rglob("*.py")
+    return {(module_name(path), name) for path in files for name in imported_by(path)}
+
+
+def inside(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def violations(room: str, forbidden: Rule) -> list[tuple[str, str]]:
+    return sorted((who, what) for who, what in imports(room) if forbidden(who, what))
+
+
+def test_what_is_imported_is_found() -> None:
+    found = imports("service")
+    assert ("service.__main__", "service.http.app") in found
+    assert ("service.language_model", "service.inference.batcher.Batcher") in found
+    assert ("train.model", "torch") in imports("train")
+    assert any(inside(what, "service") for _, what in imports("model_export"))
+
+
+def test_the_service_knows_no_torch_and_no_other_room() -> None:
+    assert (
+        violations(
+            "service",
+            lambda _, what: inside(what, "torch", "onnx", "train", "model_export", "tests"),
+        )
+        == []
+    )
+
+
+def test_training_knows_no_other_room_and_no_service() -> None:
+    others = ("service", "model_export", "tests", "fastapi", "onnx", "onnxruntime")
+    assert violations("train", lambda _, what: inside(what, *others)) == []
+
+
+def test_the_export_knows_no_http() -> None:
+    http = ("service.http", "service.__main__", "fastapi", "starlette", "uvicorn", "httpx")
+    assert violations("model_export", lambda _, what: inside(what, *http)) == []
+
+
+def test_http_is_known_to_the_entry_point_and_itself_alone() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: (
+                inside(what, "service.http") and not inside(who, "service.http", "service.__main__")
+            ),
+        )
+        == []
+    )
+
+
+def test_frameworks_of_the_web_stay_in_http() -> None:
+    web = ("fastapi", "starlette", "uvicorn", "fastapi_offline")
+    assert (
+        violations(
+            "service",
+            lambda who, what: (
+                inside(what, *web) and not inside(who, "service.http", "service.__main__")
+            ),
+        )
+        == []
+    )
+
+
+def test_onnxruntime_is_known_to_the_engine_alone() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: inside(what, "onnxruntime") and who != "service.inference.engine",
+        )
+        == []
+    )
+
+
+def test_inference_knows_nothing_above_it() -> None:
+    above = ("service.http", "service.language_model", "service.reader", "service.text_score")
+    assert (
+        violations(
+            "service",
+            lambda who, what: (
+                inside(who, "service.inference")
+                and inside(
+                    what, *above, "service.settings", "service.tokenizer", "service.__main__"
+                )
+            ),
+        )
+        == []
+    )
+
+
+def test_leaves_know_no_layer_above_them() -> None:
+    leaves = [f"service.{name}" for name in ("bundle", "scoring", "distribution", "tokenizer")]
+    leaves += [f"service.{name}" for name in ("errors", "settings", "metrics", "client")]
+    above = ("service.http", "service.language_model", "service.inference", "service.__main__")
+    assert (
+        violations("service", lambda who, what: inside(who, *leaves) and inside(what, *above)) == []
+    )
+
+
+def test_arithmetic_knows_nothing_of_ours() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: (
+                who in ("service.scoring", "service.distribution", "service.errors")
+                and inside(what, *ROOMS)
+            ),
+        )
+        == []
+    )
+
+
+def test_the_batcher_and_its_queue_know_no_model() -> None:
+    allowed = ("service.errors", "service.inference.queue")
+    assert (
+        violations(
+            "service",
+            lambda who, what: (
+                who in ("service.inference.batcher", "service.inference.queue")
+                and (inside(what, *ROOMS, "numpy", "asyncio") and not inside(what, *allowed))
+            ),
+        )
+        == []
+    )
+
+
+def test_packages_of_the_service_are_empty() -> None:
+    found = list((ROOT / "service").rglob("__init__.py"))
+    assert found
+    assert [str(path) for path in found if path.read_text()] == []

@@ -1,0 +1,13 @@
+"""The short form of `make soak`: some seconds of mixed load, every known answer as it was."""
+
+from service.settings import STARTER_BUNDLE
+from tests.benchmarks.servers import service
+from tests.soak.__main__ import soak
+
+
+def test_no_answer_changes_under_mixed_load() -> None:
+    with service(STARTER_BUNDLE) as server:
+        samples, requests, wrong = soak(server, seconds=10, clients=4)
+    assert requests > 50
+    assert wrong == 0
+    assert samples

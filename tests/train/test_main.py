@@ -1,0 +1,129 @@
+"""The command itself: `python -m train CONFIG --data DIR --out CHECKPOINT`."""
+
+import gzip
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.train.command import LEFT_BEHIND, Capture, Train, fails, partial_files
+from tests.train.tiny import contents, start
+from train.checkpoint import load_model
+from train.evaluation import evaluate, evaluate_by_sentence
+from train.metrics import read_metrics
+
+
+def test_a_run_leaves_a_whole_checkpoint_and_a_true_report(train: Train, capsys: Capture) -> None:
+    assert train() == 0
+    captured = capsys.readouterr()
+    assert "epoch 1/2" in captured.err
+    assert "tokens/s" in captured.err
+    report = json.loads((train.out / "report.json").read_text(encoding="utf-8"))
+    model, config, _ = load_model(train.out)
+    assert f"toy: {sum(p.numel() for p in model.parameters()):,} parameters" in captured.out
+    assert f"valid {report['perplexity']['valid']:.2f}" in captured.out
+    assert (report["name"], report["epochs"], config.name) == ("toy", 2, "toy")
+    # the, other, 4 nouns, 2 verbs, <unk>, <eos>
+    assert report["vocabulary_size"] == 10
+    for split, lines in (("train", 60), ("valid", 12), ("test", 12)):
+        text = (train.data / f"{split}.txt").read_text(encoding="utf-8")
+        ids = np.fromfile(train.out / "corpus" / f"{split}.ids", np.int32)
+        assert report["splits"][split] == {
+            "tokens": lines * 7,
+            "lines": lines,
+            "unknown": 0,
+            "characters": len(text) - lines,
+            "bytes": len(text) - lines,
+        }
+        if split == "train":
+            continue
+        total = evaluate(model, ids, 1)
+        assert report["perplexity"][split] == pytest.approx(total.perplexity, rel=1e-6)
+        single = evaluate_by_sentence(model, ids, 1).perplexity
+        assert report["perplexity_by_sentence"][split] == pytest.approx(single, rel=1e-6)
+        bits = total.nats / math.log(2) / len(text)
+        assert report["bits_per_byte"][split] == pytest.approx(bits, rel=1e-6)
+    best = min(
+        line["perplexity"]
+        for line in read_metrics(train.out / "metrics.jsonl")
+        if line["kind"] == "validation"
+    )
+    assert report["perplexity"]["valid"] == pytest.approx(best, rel=1e-6)
+    assert (train.out / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert not partial_files(train.out)
+
+
+def test_a_finished_run_run_again_changes_nothing(train: Train, capsys: Capture) -> None:
+    assert train() == 0
+    first, before = capsys.readouterr().out, contents(train.out)
+    assert train() == 0
+    assert contents(train.out) == before
+    assert first.endswith(capsys.readouterr().out)
+
+
+def test_the_vocabulary_is_that_of_the_train_split_alone(train: Train) -> None:
+    for split in ("valid", "test"):
+        with (train.data / f"{split}.txt").open("a", encoding="utf-8") as file:
+            file.write("the zebra zebra\n")
+    assert train("--set", "train.epochs=1") == 0
+    vocabulary = load_model(train.out)[2].get_vocab()
+    words = (train.data / "train.txt").read_text(encoding="utf-8").split()
+    assert set(vocabulary) == {*words, "<unk>", "<eos>"}
+    report = json.loads((train.out / "report.json").read_text(encoding="utf-8"))
+    assert report["splits"]["valid"]["unknown"] == 2
+
+
+Change = Callable[[Train], Any]
+
+
+def _gzip_damaged(train: Train) -> None:
+    content = bytearray(gzip.compress((train.data / "train.txt").read_bytes()))
+    content[30:60] = b"\xff" * 30
+    (train.data / "train.txt").unlink()
+    (train.data / "train.txt.gz").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t.config.write_text('name = "a"\ncolour = 1\n'), r"toy.toml: colour: unknown"),
+        (lambda t: t.config.write_text("name = "), "toy.toml is not TOML"),
+        (lambda t: t.config.unlink(), "toy.toml: No such file"),
+        (lambda t: t.out.write_text("a file"), "out"),
+        (lambda t: (t.data / "valid.txt").unlink(), "there is no valid"),
+        (lambda t: [p.unlink() for p in t.data.iterdir()], "no .txt or .txt.gz"),
+        (lambda t: (t.data / "train.txt").write_bytes(b"a\n\x00"), "train.txt, line 2: a NUL"),
+        pytest.param(
+            lambda t: (t.data / "test.txt").write_bytes(b"a\n\xff"),
+            "test.txt, line 2: not UTF-8",
+            marks=LEFT_BEHIND,
+        ),
+        (lambda t: (t.data / "valid.txt").write_text("\n"), "the valid split"),
+        (lambda t: (t.data / "train.txt").write_text(""), "no word that occurs 1 times"),
+        (lambda t: (t.data / "train.txt").write_text("a b"), "too few for train.batch_size"),
+        (_gzip_damaged, "train.txt.gz"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_1(
+    train: Train, capsys: Capture, change: Change, reason: str
+) -> None:
+    change(train)
+    assert reason in fails(train, capsys)
+    assert not partial_files(train.data.parent)
+
+
+def test_a_wrong_override_is_one_line_and_exit_code_1(train: Train, capsys: Capture) -> None:
+    assert "train.epoch: unknown key" in fails(train, capsys, "--set", "train.epoch=1")
+    assert "key=value" in fails(train, capsys, "--set", "epochs")
+    assert not train.out.exists()
+
+
+def test_the_process_itself_ends_with_code_1_and_one_line(train: Train) -> None:
+    process = start("train", *train.arguments("--set", "model.layers=0"))
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert err.startswith(f"error: {train.config}: model.layers: ")
+    assert err.count("\n") == 1

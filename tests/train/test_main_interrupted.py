@@ -1,0 +1,116 @@
+"""Runs that a kill, a full disk or a person stopped, and what becomes of them."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.train.command import LEFT_BEHIND, Capture, Train, fails, last_line, partial_files
+from tests.train.tiny import contents, full_disk, start, tensors_equal, write_corpus
+from train import __main__ as command
+from train.checkpoint import Checkpoint, load_model
+from train.loop import Run
+from train.metrics import read_metrics
+
+
+def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(
+    train: Train, tmp_path: Path, capsys: Capture
+) -> None:
+    write_corpus(train.data, train_lines=300)
+    steps = 75  # an epoch: 4 streams of 524 tokens, 7 at a time
+    whole = Train(train.config, train.data, tmp_path / "whole")
+    assert whole() == 0
+    process = start("train", *train.arguments())
+    metrics = train.out / "metrics.jsonl"
+    while not (metrics.exists() and len(read_metrics(metrics)) >= 4):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -9
+    killed_at = Checkpoint(train.out).load("resume.pt")["progress"]["step"]
+    assert 3 <= killed_at < 2 * steps
+    assert killed_at % steps
+    assert not (train.out / "report.json").exists()
+
+    assert train() == 0
+    assert f"going on from step {killed_at}" in capsys.readouterr().out
+    first, second = (Checkpoint(out).load("model.pt") for out in (whole.out, train.out))
+    assert first["step"] == second["step"]
+    assert tensors_equal(first["weights"], second["weights"])
+    logs = [read_metrics(out / "metrics.jsonl") for out in (whole.out, train.out)]
+    expected, found = ([(line["kind"], line["step"]) for line in log] for log in logs)
+    assert found == expected
+    assert len(set(found)) == len(found) == 2 * steps + 2
+
+
+def test_an_interrupt_says_how_to_go_on(
+    train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "train", interrupt)
+    assert train() == 130
+    assert "the same command goes on" in last_line(capsys.readouterr().err)
+
+
+def test_another_configuration_for_the_same_folder_is_refused(
+    train: Train, capsys: Capture
+) -> None:
+    assert train("--set", "train.epochs=1") == 0
+    before = contents(train.out)
+    capsys.readouterr()
+    assert "another configuration" in fails(train, capsys, "--set", "train.epochs=2")
+    assert contents(train.out) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "resume.pt"])
+def test_a_damaged_file_of_an_unfinished_run_is_named(
+    train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(command, "load_model", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train("--set", "train.epochs=1")
+    (train.out / name).write_bytes(b"\xff damaged")
+    capsys.readouterr()
+    assert name in fails(train, capsys, "--set", "train.epochs=1")
+
+
+def test_a_corpus_mended_after_an_error_is_read_anew(train: Train, capsys: Capture) -> None:
+    text = (train.data / "valid.txt").read_text(encoding="utf-8")
+    (train.data / "valid.txt").write_bytes(b"\x00")
+    fails(train, capsys)
+    (train.data / "valid.txt").write_text("\n", encoding="utf-8")
+    fails(train, capsys)
+    (train.data / "valid.txt").write_text(text, encoding="utf-8")
+    train_text = "aardvark " + (train.data / "train.txt").read_text(encoding="utf-8")
+    (train.data / "train.txt").write_text(train_text, encoding="utf-8")
+    assert train("--set", "train.epochs=2") == 0
+    vocabulary = load_model(train.out)[2].get_vocab()
+    ids = (train.out / "corpus" / "train.ids").read_bytes()
+    first = [int.from_bytes(ids[at : at + 4], "little") for at in range(0, 12, 4)]
+    assert first == [vocabulary[word] for word in train_text.split()[:3]]
+
+
+@pytest.mark.parametrize("room", [100, pytest.param(1100, marks=LEFT_BEHIND), 5000])
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+    train: Train, capsys: Capture, room: int
+) -> None:
+    with full_disk(room):
+        assert "File too large" in fails(train, capsys)
+    left = contents(train.out)
+    assert all(len(content) <= room for content in left.values())
+    assert not partial_files(train.out)
+    assert train() == 0
+    assert (train.out / "report.json").exists()
+
+
+@pytest.mark.xfail(strict=True, reason="nothing says so, and model.pt is missed")
+def test_a_run_that_diverges_says_so(train: Train, capsys: Capture) -> None:
+    line = fails(train, capsys, "--set", "train.learning_rate=1e30")
+    assert "model.pt" not in line
+    for entry in (train.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        json.loads(entry, parse_constant=pytest.fail)
