@@ -44,7 +44,7 @@ def violations(room: str, forbidden: Rule) -> list[tuple[str, str]]:
 def test_what_is_imported_is_found() -> None:
     found = imports("service")
     assert ("service.__main__", "service.http.app") in found
-    assert ("service.language_model", "service.inference.batcher.Batcher") in found
+    assert ("service.inference.batcher", "service.inference.queue.Queue") in found
     assert ("train.model", "torch") in imports("train")
     assert any(inside(what, "service") for _, what in imports("model_export"))
 

@@ -110,6 +110,27 @@ def test_wrong_values_for_next_token_are_named(
 
 
 @pytest.mark.parametrize(
+    ("route", "fields", "param"),
+    [
+        ("/score", {"texts": [""] * 4097}, None),
+        ("/score", {"text": "a " * 200_000}, None),
+        ("/score", {"texts": ["a " * 100_000] * 2, "tokens": False}, None),
+        ("/score", {"text": "a", "context": "a " * 200_000}, None),
+        ("/score", {"token_ids": [[2] * 100_000, [2] * 100_000]}, None),
+        ("/score", {"text": "a " * 9_900, "top": 100}, "top"),
+        ("/next-token", {"context": "a " * 200_000}, None),
+        ("/next-token", {"token_ids": [2] * 200_000}, None),
+    ],
+)
+def test_more_than_is_allowed_is_refused(
+    wire: Wire, route: str, fields: dict[str, Any], param: str | None
+) -> None:
+    refusal = error(wire.post(route, **fields), 422, "input_too_long")
+    assert refusal["param"] == param
+    assert "at most" in refusal["message"]
+
+
+@pytest.mark.parametrize(
     ("route", "fields"),
     [
         ("/score", {}),
@@ -124,7 +145,7 @@ def test_fields_that_contradict_are_refused(wire: Wire, route: str, fields: dict
     error(wire.post(route, **fields), 422, "invalid_request")
 
 
-@pytest.mark.parametrize("field", ["targets", "top_g", "calibration", "details", "Text", "text "])
+@pytest.mark.parametrize("field", ["calibration", "Text", "text ", "contxt"])
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
 def test_an_unknown_field_is_refused_and_named(wire: Wire, route: str, field: str) -> None:
     fields = {"text": "a"} if route == "/score" else {}

@@ -118,6 +118,6 @@ def test_texts_that_are_scored_never_enter_the_cache(
     async def score() -> None:
         await model.score(await model.read.texts(["was was was was was"]))
 
-    before = model._cache.bytes
+    before = model.contexts.cache.bytes
     asyncio.run(score())
-    assert model._cache.bytes == before
+    assert model.contexts.cache.bytes == before

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.train.tiny import contents, full_disk, write_corpus
 from train.config import TokenizerConfig
-from train.corpus import Source, Split, Streams, find_splits, tokenize
+from train.corpus import Source, Streams, find_splits, tokenize
 from train.errors import CorpusError
 from train.tokenizer import fit_tokenizer
 
@@ -198,8 +198,3 @@ def test_an_epoch_predicts_every_token_but_the_remainder_once(
         predicted += targets.flatten().tolist()
     remainder = (length - 1) % batch_size
     assert sorted(predicted) == list(range(1, length - remainder))
-
-
-def test_a_split_reports_no_ids() -> None:
-    split = Split(np.zeros(3, np.int32), lines=1, unknown=2, characters=5, bytes=6)
-    assert split.counts() == {"tokens": 3, "lines": 1, "unknown": 2, "characters": 5, "bytes": 6}

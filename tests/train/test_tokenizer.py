@@ -28,13 +28,9 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids
 
 
-def decode(tokenizer: Tokenizer, ids: list[int]) -> str:
-    text: str = tokenizer.decode(ids, skip_special_tokens=False)
-    return text
-
-
 def round_trip(tokenizer: Tokenizer, text: str) -> str:
-    return decode(tokenizer, encode(tokenizer, text))
+    decoded: str = tokenizer.decode(encode(tokenizer, text), skip_special_tokens=False)
+    return decoded
 
 
 def tokens(config: TokenizerConfig, text: str) -> list[str]:
@@ -145,8 +141,9 @@ def test_decoded_text_reads_as_it_was_written(text: str) -> None:
 
 
 def test_decoding_leaves_straight_quotes_apart_and_ends_lines() -> None:
-    tokenizer = fit_tokenizer(WORDS, ['the club\'s "first" day.'])
+    tokenizer = fit_tokenizer(WORDS, ['the club\'s "first" (day).'])
     assert round_trip(tokenizer, 'the "first" day.\nthe\n') == 'the " first " day.\nthe\n'
+    assert round_trip(tokenizer, "the (\n) day\n\n. the") == "the (\n) day\n\n. the"
 
 
 @settings(max_examples=300, deadline=None)
@@ -155,16 +152,14 @@ def test_decoding_leaves_straight_quotes_apart_and_ends_lines() -> None:
 @example(text="a - b's - 1 / 2 , 3 ' s")
 def test_decoded_words_encode_to_the_same_ids(text: str) -> None:
     tokenizer = fit_tokenizer(WORDS, ["base", text])
-    ids = encode(tokenizer, text)
-    assert encode(tokenizer, decode(tokenizer, ids)) == ids
+    assert encode(tokenizer, round_trip(tokenizer, text)) == encode(tokenizer, text)
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.lists(CHARACTERS | st.just(" "), max_size=16).map("".join))
 def test_decoded_white_space_tokens_encode_to_the_same_ids(text: str) -> None:
     tokenizer = fit_tokenizer(WHITESPACE, ["base", text])
-    ids = encode(tokenizer, text)
-    assert encode(tokenizer, decode(tokenizer, ids)) == ids
+    assert encode(tokenizer, round_trip(tokenizer, text)) == encode(tokenizer, text)
 
 
 @pytest.mark.xfail(strict=True, reason="an ending after <unk> is cut in two, NO_SPACE and WORD")
@@ -173,7 +168,7 @@ def test_an_unknown_word_keeps_its_ending_when_decoded(text: str) -> None:
     tokenizer = fit_tokenizer(WORDS, ["the dog's dog they’ll see"])
     ids = encode(tokenizer, text)
     assert len(ids) == len(text.split()) + 1
-    assert encode(tokenizer, decode(tokenizer, ids)) == ids
+    assert encode(tokenizer, round_trip(tokenizer, text)) == ids
 
 
 @pytest.mark.xfail(strict=True, reason="<eos> within a longer token becomes a line end")
