@@ -38,8 +38,11 @@ def export(
     them. Raises ExportError when the target exists, the model is untied, or a comparison fails;
     CheckpointError and OSError as they come. Whatever is raised, `bundle` is as it was before.
     """
+    bundle = bundle.absolute()  # "." has no name to write beside
     if bundle.exists() and not replace:
         raise ExportError(f"{bundle} exists; give another directory, or --replace")
+    if bundle.exists() and not (bundle / "manifest.json").is_file():
+        raise ExportError(f"{bundle} holds no bundle; --replace replaces bundles alone")
     model, config, tokenizer = load_model(checkpoint)
     if not config.model.tied:
         raise ExportError(f"{checkpoint} is untied (model.tied = false); only tied models export")
@@ -50,6 +53,8 @@ def export(
     if precision == "int8":
         made = _bundle(model, config, tokenizer, "int8")
         ids = run.validation_ids()
+        if not len(ids) or not 0 <= ids.min() <= ids.max() < made.manifest.vocabulary_size:
+            raise ExportError(f"{checkpoint / 'validation_ids.npy'} does not fit the vocabulary")
         fidelity = compare(engine, OnnxEngine(made), ids, made.manifest.prefix_token_id)
         check_fidelity(fidelity)
     manifest = made.manifest.model_copy(

@@ -6,6 +6,7 @@ ServiceError                  a message for people: what was wrong, where, what 
 │   ├── InputTooLong
 │   ├── UnknownToken
 │   ├── InvalidState
+│   ├── ModelNotFound
 │   └── BodyTooLarge
 ├── Unavailable               not now; `retry_after_seconds` says when
 │   ├── Overloaded
@@ -47,6 +48,10 @@ class UnknownToken(RequestError):
 
 class InvalidState(RequestError):
     code = "invalid_state"
+
+
+class ModelNotFound(RequestError):
+    code = "model_not_found"
 
 
 class BodyTooLarge(RequestError):

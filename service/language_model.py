@@ -1,37 +1,39 @@
 """The whole use case without HTTP: texts in, figures out.
 
-    Passage → Sequence → Batcher ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
+    Passage → Sequence → Runner ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
 
 Everything here is in tokens and nats. It knows no JSON, no status code and no onnxruntime.
 """
 
-import asyncio
-import logging
-import secrets
+import time
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.bundle import Bundle
-from service.distribution import NextTokens, Shape
-from service.errors import InputTooLong, StartError
-from service.inference.batcher import LANES, Batcher, LaneName, RunReport
+from service.distribution import NextTokens, Shape, shape_distribution
+from service.errors import InputTooLong, InvalidRequest
+from service.inference.batcher import LANES
+from service.inference.contexts import Contexts
 from service.inference.cores import usable_cores
-from service.inference.engine import Floats, OnnxEngine
-from service.inference.prefix_cache import PrefixCache
-from service.inference.sequence import UNSCORED, Sequence, run
+from service.inference.engine import Floats, SoftTarget
+from service.inference.runner import Runner
+from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
 from service.metrics import Metrics
 from service.reader import Passage, Reader
+from service.rescoring import collect, prefix_tree
 from service.settings import Settings
 from service.text_score import TextScore, text_score
 from service.tokenizer import Ids, Tokenizer
 
 MAX_TOP_TOKENS = 1_000_000
-KEY_BYTES = 32
 
-log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class LanguageModel:
@@ -39,27 +41,29 @@ class LanguageModel:
         """Loads the engine, starts its workers and warms them up. Raises StartError."""
         self.bundle = bundle
         self.settings = settings
+        self.started = int(time.time())  # seconds since 1970
         self.metrics = Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
         self.read = Reader(self.tokenizer, self.metrics)
-        self.engine = OnnxEngine(bundle)
-        self.states = StateCodec(_state_key(settings), bundle.hash, self.engine.state_size)
-        self._cache = PrefixCache(settings.prefix_cache_bytes)
-        self._batcher: Batcher[Sequence] = Batcher(
-            run=self._timed_run,
+        key = settings.state_key()
+        self._runner = Runner(
+            bundle,
+            self.metrics,
             threads=self.threads,
             max_batch_tokens=settings.max_batch_tokens,
             max_queue_tokens=settings.max_queue_tokens,
             request_timeout_seconds=settings.request_timeout,
-            on_run=self._report,
         )
-        self._warm_up()
+        self.engine = self._runner.engine
+        self.states = StateCodec(key, bundle.hash, self.engine.state_size)
+        self.contexts = Contexts(self._runner, self.metrics, settings.prefix_cache_bytes)
+        self._end = _ids(self.tokenizer.end_id)
         self._publish()
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
-        self._batcher.close()
+        self._runner.close()
 
     async def score(
         self,
@@ -71,6 +75,7 @@ class LanguageModel:
         eos: bool = True,
         details: bool = False,
         top: int = 0,
+        targets: Many[list[SoftTarget]] | None = None,
         return_state: bool = False,
     ) -> list[TextScore]:
         """Score each passage, from the start of a text, after its context, or after a state.
@@ -81,24 +86,23 @@ class LanguageModel:
             scores          ·   a   b   <eos>
 
         With neither `bos` nor context nor state nothing stands before a, and it has no score.
-        Raises InputTooLong, Overloaded, DeadlineExceeded.
+        `targets` gives, for each passage, a distribution for each of its scored positions.
+        Raises InputTooLong, InvalidRequest, Overloaded, DeadlineExceeded.
         """
-        suffix = self._end if eos else _ids()
-        scored = [np.concatenate([passage.ids, suffix]) for passage in passages]
-        lefts = self._lefts(contexts or [], bos and state is None)
+        prefix = self._end if bos and state is None else _ids()
+        scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
+        lefts = [np.concatenate([prefix, context.ids]) for context in contexts or []]
         self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
+        starts: Many[Floats | None] = [state] * len(passages)
         if contexts is not None:
-            states = await self._after(lefts)
-            starts = [(_ids(), after) for after in states]
-        elif state is not None:
-            starts = [(_ids(), state)] * len(passages)
-        else:
-            starts = [(self._end if bos else _ids(), None)] * len(passages)
+            starts, prefix = await self.contexts.states_after(lefts), _ids()
         sequences = [
-            self._scoring(lead, after, ids, details, top, return_state)
-            for (lead, after), ids in zip(starts, scored, strict=True)
+            self._scoring(prefix, start, ids, details, top, return_state)
+            for start, ids in zip(starts, scored, strict=True)
         ]
-        await self._run(sequences, "bulk", admitted=contexts is not None)
+        if targets is not None:
+            _attach(sequences, targets)
+        await self._runner.run(sequences, "bulk", admitted=contexts is not None)
         unknown = self.tokenizer.unknown_id
         return [
             text_score(passage, ids, s.decoded(), unknown, s.state if return_state else None)
@@ -109,23 +113,46 @@ class LanguageModel:
         self, context: Passage, shape: Shape, state: Floats | None = None, *, bos: bool = True
     ) -> tuple[NextTokens, Floats]:
         """The distribution of the word after `context`, and the state there. Raises as `score`."""
-        left = self._lefts([context], bos and state is None)[0]
+        return await self.ask(context.ids, partial(shape_distribution, shape=shape), state, bos=bos)
+
+    async def ask(
+        self,
+        context: Ids,
+        question: Callable[[Floats], T],
+        state: Floats | None = None,
+        *,
+        bos: bool = True,
+    ) -> tuple[T, Floats]:
+        """What `question` says of the log-probabilities (V,) after `context`, and the state there.
+
+        It is called in a worker thread, so that the row never leaves it. Raises as `score`.
+        """
+        left = np.concatenate([self._end if bos and state is None else _ids(), context])
         self._check_length(len(left), 0)
-        sequence = self._reading(left, state)
-        sequence.shape = shape
-        await self._run([sequence], "interactive")
-        if state is None:
-            self._remember(left, sequence)
-        assert sequence.next_tokens is not None
-        return sequence.next_tokens, sequence.state
+        return await self.contexts.ask(left, question, state)
 
-    @property
-    def _end(self) -> Ids:
-        return _ids(self.tokenizer.end_id)
-
-    def _lefts(self, contexts: Many[Passage], bos: bool) -> list[Ids]:
-        prefix = self._end if bos else _ids()
-        return [np.concatenate([prefix, context.ids]) for context in contexts]
+    async def rescore(
+        self, hypotheses: Many[Passage], context: Passage | None = None
+    ) -> list[NDArray[np.float64]]:
+        """Log-probabilities of each hypothesis' tokens and its `<eos>`, as `score` gives them;
+        beginnings that hypotheses share are read once. Raises as `score` does.
+        """
+        ids = [np.concatenate([hypothesis.ids, self._end]) for hypothesis in hypotheses]
+        left = self._end if context is None else np.concatenate([self._end, context.ids])
+        self._check_length(sum(map(len, ids)) + len(left), 0)
+        (start,) = await self.contexts.states_after([left])
+        assert start is not None
+        roots = prefix_tree(ids)
+        level = [(edge, start) for edge in roots]
+        while level:
+            readings = [edge.read_from(state) for edge, state in level]
+            await self._runner.run(readings, "bulk", admitted=True)
+            level = [
+                (child, reading.state)
+                for (edge, _), reading in zip(level, readings, strict=True)
+                for child in edge.children
+            ]
+        return [row.astype(np.float64) for row in collect(roots, len(ids))]
 
     def _scoring(
         self,
@@ -137,10 +164,12 @@ class LanguageModel:
         return_state: bool,
     ) -> Sequence:
         """What reads `lead` and all but the last of `scored`; the last too for its state."""
+        if state is not None:
+            lead = _ids()
         whole = np.concatenate([lead, scored])
         targets = whole[1:]
         if return_state:
-            targets = np.append(targets, UNSCORED)
+            targets = np.append(targets, UNSCORED)[: len(whole)]
         follows_state = state is not None and len(scored) > 0
         return Sequence(
             inputs=whole[: len(targets)],
@@ -150,31 +179,6 @@ class LanguageModel:
             details=details,
             top=top,
         )
-
-    def _reading(self, left: Ids, state: Floats | None) -> Sequence:
-        """What reads a context, from the longest beginning of it that the cache knows."""
-        known = None
-        if state is None and len(left):
-            known = self._cache.find(left)
-            (self.metrics.prefix_cache_hits if known else self.metrics.prefix_cache_misses).inc()
-        length, start = known or (0, state)
-        start = self.engine.zero_state() if start is None else start
-        inputs = left[length:]
-        return Sequence(inputs, np.full(len(inputs), UNSCORED), start, keep_states=state is None)
-
-    async def _after(self, lefts: list[Ids]) -> list[Floats | None]:
-        """The state after each context; equal ones are read once. None after nothing."""
-        distinct = {left.tobytes(): left for left in lefts if len(left)}
-        readings = {key: self._reading(left, None) for key, left in distinct.items()}
-        await self._run(list(readings.values()), "bulk")
-        for key, sequence in readings.items():
-            self._remember(distinct[key], sequence)
-        return [readings[left.tobytes()].state if len(left) else None for left in lefts]
-
-    def _remember(self, left: Ids, sequence: Sequence) -> None:
-        begun = len(left) - len(sequence.inputs)
-        for position, state in sequence.states:
-            self._cache.add(left[: begun + position], state)
 
     def _check_length(self, tokens: int, top: int) -> None:
         limit = self.settings.max_request_tokens
@@ -186,63 +190,29 @@ class LanguageModel:
                 "top",
             )
 
-    async def _run(self, sequences: list[Sequence], lane: LaneName, admitted: bool = False) -> None:
-        ticket = self._batcher.submit(sequences, lane, admitted)
-        try:
-            await asyncio.wrap_future(ticket.future)
-        except asyncio.CancelledError:
-            self._batcher.abandon(ticket)
-            raise
-
-    def _timed_run(self, sequences: list[Sequence], limit: int) -> None:
-        timings = run(self.engine, sequences, limit)
-        for stage in ("encode", "decode", "distribute"):
-            self.metrics.inference_seconds.labels(stage).observe(getattr(timings, stage))
-
-    def _report(self, report: RunReport) -> None:
-        for seconds in report.waits:
-            self.metrics.queue_seconds.labels(report.lane).observe(seconds)
-        self.metrics.batch_tokens.observe(report.padded_tokens)
-        self.metrics.batch_fill_ratio.observe(report.tokens / report.padded_tokens)
-
     def _publish(self) -> None:
         manifest = self.bundle.manifest
         self.metrics.bundle_info.labels(
             manifest.name, self.bundle.hash, manifest.precision, str(manifest.vocabulary_size)
         ).set(1)
         for lane in LANES:
-            waiting = partial(self._batcher.waiting_tokens, lane)
+            waiting = partial(self._runner.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
 
-    def _warm_up(self) -> None:
-        """Run the largest batch, and every worker, so that the first caller waits for nothing."""
-        rows = max(1, self.settings.max_batch_tokens // 32)
-        ids = np.zeros(32, np.int64)
-        largest = [Sequence(ids, ids, self.engine.zero_state()) for _ in range(rows)]
-        run(self.engine, largest, 32)
-        for lane in LANES:
-            for _ in range(8):
-                several = [
-                    Sequence(ids, ids, self.engine.zero_state(), shape=Shape(top_k=1))
-                    for _ in range(8 * self.threads)
-                ]
-                self._batcher.submit(several, lane).future.result()
+
+def _attach(sequences: list[Sequence], targets: Many[list[SoftTarget]]) -> None:
+    """Raises InvalidRequest unless every scored position has its distribution."""
+    if len(targets) != len(sequences):
+        raise InvalidRequest(f"targets for {len(targets)} of {len(sequences)} texts", "targets")
+    for index, (sequence, wanted) in enumerate(zip(sequences, targets, strict=True)):
+        positions = int((sequence.targets != UNSCORED).sum())
+        positions += sequence.first_target != UNSCORED
+        if len(wanted) != positions:
+            raise InvalidRequest(
+                f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
+            )
+        sequence.soft_targets = wanted
 
 
 def _ids(*ids: int) -> Ids:
     return np.array(ids, np.int64)
-
-
-def _state_key(settings: Settings) -> bytes:
-    """Raises StartError for a key file that cannot be read, or is too short to be safe."""
-    path = settings.state_key_file
-    if path is None:
-        log.info("no state key file: state handles hold until this process ends")
-        return secrets.token_bytes(KEY_BYTES)
-    try:
-        key = path.read_bytes().strip()
-    except OSError as error:
-        raise StartError(f"--state-key-file {path}: {error.strerror}") from None
-    if len(key) < KEY_BYTES:
-        raise StartError(f"--state-key-file {path}: {len(key)} bytes; at least {KEY_BYTES} needed")
-    return key

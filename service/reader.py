@@ -1,17 +1,20 @@
 """Requests' texts → passages of ids: tokenizing, checking ids, single-token candidates."""
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from service.errors import UnknownToken
+from service.errors import InvalidRequest, UnknownToken
+from service.inference.engine import SoftTarget
 from service.metrics import Metrics, timed
 from service.tokenizer import Ids, Tokenizer
 
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096
+TOTAL_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,32 @@ class Reader:
             token = int(ids[0])
             found.append(Candidate(word, token, token == self._tokenizer.unknown_id))
         return found
+
+    def soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
+        """Words and probabilities → ids and probabilities.
+
+        Raises UnknownToken for a word that is not one token of the vocabulary, InvalidRequest for
+        probabilities that are negative or do not sum to 1 within 1e-6.
+        """
+        ids = []
+        for word in distribution:
+            encoded = self._tokenizer.encode(word).ids
+            known = len(encoded) == 1 and (
+                encoded[0] != self._tokenizer.unknown_id or word == self._unknown_word
+            )
+            if not known:
+                raise UnknownToken("a word of this distribution is not in the vocabulary", param)
+            ids.append(int(encoded[0]))
+        probabilities = np.array(list(distribution.values()), np.float64)
+        total = math.fsum(distribution.values())
+        if abs(total - 1) > TOTAL_TOLERANCE or (probabilities < 0).any():
+            raise InvalidRequest(f"probabilities must be ≥ 0 and sum to 1, not {total:.6g}", param)
+        return np.array(ids, np.int64), probabilities
+
+    @property
+    def _unknown_word(self) -> str | None:
+        unknown = self._tokenizer.unknown_id
+        return None if unknown is None else self._tokenizer.entries[unknown]
 
     def _read(self, text: str) -> Passage:
         encoding = self._tokenizer.encode(text)

@@ -4,6 +4,8 @@ They are read once, at the start, by pydantic-settings; a wrong value stops the 
 line that names it.
 """
 
+import logging
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,9 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from service.errors import StartError
 
+KEY_BYTES = 32
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 
 Positive = Annotated[int, Field(gt=0)]
+
+
+log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -51,11 +57,25 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    def state_key(self) -> bytes:
+        """Of the key file, or random. Raises StartError for a file unreadable or too short."""
+        path = self.state_key_file
+        if path is None:
+            log.info("no state key file: state handles hold until this process ends")
+            return secrets.token_bytes(KEY_BYTES)
+        try:
+            key = path.read_bytes().strip()
+        except OSError as error:
+            raise StartError(f"--state-key-file {path}: {error.strerror}") from None
+        if len(key) < KEY_BYTES:
+            raise StartError(f"--state-key-file {path}: {len(key)} bytes; {KEY_BYTES} are needed")
+        return key
+
 
 def read_settings(arguments: list[str]) -> Settings:
     """Flags, then the environment, then the defaults. Raises StartError naming the setting."""
     try:
-        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]  # of pydantic-settings
+        return Settings(_cli_parse_args=arguments)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -14,7 +14,6 @@ a checkpoint that loads.
 
 import io
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,12 @@ class Checkpoint:
 
     @property
     def report(self) -> dict[str, Any] | None:
+        """Raises CheckpointError when it is damaged."""
         path = self.folder / "report.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except ValueError:
+            raise CheckpointError(f"{path} is not JSON") from None
 
     def start(self, config: Config) -> None:
         """Claim the folder for a configuration.
@@ -92,10 +95,13 @@ class Checkpoint:
         """Raises CheckpointError when the file is missing or damaged; runs no code from it."""
         path = self.folder / name
         try:
-            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CheckpointError(f"cannot read {path}: {reason}") from None
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+        except Exception:  # a damaged file makes torch raise whatever its bytes lead to
+            content = None  # and torch's own advice is to load it unsafely
+        if not isinstance(content, dict):
+            raise CheckpointError(f"cannot read {path}: it is damaged, or no checkpoint")
         return content
 
     def has(self, name: str) -> bool:

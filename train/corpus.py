@@ -117,7 +117,11 @@ def tokenize(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> Spl
     """
     counts_path = path.with_suffix(".json")
     if not counts_path.exists():
-        write_file(counts_path, json.dumps(_write_ids(source, tokenizer, path, name)).encode())
+        try:
+            counted = _write_ids(source, tokenizer, path, name)
+        finally:
+            path.with_suffix(".partial").unlink(missing_ok=True)
+        write_file(counts_path, json.dumps(counted).encode())
     counts: dict[str, Any] = json.loads(counts_path.read_text())
     if counts["tokens"] == counts["lines"]:
         raise CorpusError(f"the {name} split ({source.files[0]}) holds no words")

@@ -75,7 +75,7 @@ def evaluate_by_sentence(model: TiedLSTM, ids: Ids, end: int) -> Total:
         inputs = torch.cat([torch.full_like(targets[:1], end), targets[:-1].clamp(min=0)])
         hidden, _ = model(inputs, model.zero_state(len(group)))
         real = targets >= 0
-        nats += (
-            sparse_cross_entropy(model.logits(hidden[real]), targets[real]).double().sum().item()
-        )
+        pieces = (x[real].split(TOKENS_AT_A_TIME) for x in (hidden, targets))
+        for rows, wanted in zip(*pieces, strict=True):  # logits of long lines would fill memory
+            nats += sparse_cross_entropy(model.logits(rows), wanted).double().sum().item()
     return Total(nats, len(ids))

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from train.checkpoint import Checkpoint
 from train.config import Config, TrainConfig
 from train.corpus import Split, Streams
+from train.errors import CheckpointError, TrainError
 from train.evaluation import evaluate
 from train.loss import sparse_cross_entropy
 from train.metrics import MetricsLog
@@ -58,7 +59,10 @@ class Run:
         self.progress = Progress()
         self.use_bfloat16 = _use_bfloat16(self.config)
         if checkpoint.has("resume.pt"):
-            self._restore(checkpoint.load("resume.pt"))
+            try:
+                self._restore(checkpoint.load("resume.pt"))
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise CheckpointError(f"resume.pt does not fit this run: {error}") from None
         self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.progress.step)
 
     def train(self) -> None:
@@ -122,6 +126,11 @@ class Run:
         """Write the mean since the last line, start anew, and return its perplexity."""
         progress = self.progress
         mean = progress.interval_nats / progress.interval_tokens
+        if not math.isfinite(mean):
+            raise TrainError(
+                f"training diverged at step {progress.step}: the loss is {mean}; lower "
+                f"train.learning_rate = {self.config.learning_rate}"
+            )
         self.metrics.write(
             kind="train",
             step=progress.step,
@@ -140,6 +149,11 @@ class Run:
         begun = time.monotonic()
         perplexity = evaluate(self.model, self.valid.ids, self.end).perplexity
         progress.seconds += time.monotonic() - begun
+        if not math.isfinite(perplexity):
+            raise TrainError(
+                f"training diverged in epoch {progress.epoch}: the validation perplexity is "
+                f"{perplexity}; lower train.learning_rate = {self.config.learning_rate}"
+            )
         if perplexity < progress.best_perplexity:
             progress.best_perplexity, progress.best_epoch = perplexity, progress.epoch
             weights = self.model.state_dict()

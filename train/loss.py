@@ -11,7 +11,8 @@ from torch.nn import functional
 
 def sparse_cross_entropy(logits: Tensor, target_ids: Tensor) -> Tensor:
     """Logits (…, V), ids (…) int64 → (…): −log softmax(logits)[id]."""
-    losses = functional.cross_entropy(logits.flatten(0, -2), target_ids.flatten(), reduction="none")
+    rows = logits.reshape(-1, logits.shape[-1])
+    losses = functional.cross_entropy(rows, target_ids.reshape(-1), reduction="none")
     return losses.view(target_ids.shape)
 
 

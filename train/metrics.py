@@ -1,5 +1,6 @@
 """What a run measured, as JSON lines for machines and a learning curve for people."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def draw_learning_curve(metrics: list[dict[str, Any]], title: str, path: Path) -
     axes.set(title=title, xlabel="minutes", ylabel="perplexity", yscale="log")
     axes.grid(which="both", alpha=0.3)
     axes.legend()
-    partial = path.with_name(f".{path.name}")
-    figure.savefig(partial, format="png", dpi=120)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
     pyplot.close(figure)
-    partial.replace(path)
+    write_file(path, buffer.getvalue())

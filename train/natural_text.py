@@ -12,7 +12,7 @@ from pathlib import Path
 
 from train.atomic import write_file
 from train.corpus import Source
-from train.errors import TrainError
+from train.errors import CorpusError, TrainError
 
 RULES = [
     (re.compile(r" @([-,.])@ "), r"\1"),
@@ -41,8 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder to write the same files to")
     options = parser.parse_args(arguments)
     try:
+        paths = sorted(options.source.glob("*.txt"))
+        if not paths:
+            raise CorpusError(f"{options.source}: no .txt file in it")
         options.out.mkdir(parents=True, exist_ok=True)
-        for path in sorted(options.source.glob("*.txt")):
+        for path in paths:
             lines = [text for line in Source((path,)).lines() if (text := natural(line))]
             write_file(options.out / path.name, ("\n".join(lines) + "\n").encode())
             print(f"{options.out / path.name}: {len(lines):,} lines")

@@ -21,7 +21,7 @@ WORD = Regex(
     r"<unk>|<eos>"
     r"|\p{L}[\p{L}\p{M}]*"
     r"|\p{N}+"
-    r"|(?<=[\p{L}\p{M}\p{N}])['’]\p{L}{1,2}(?![\p{L}\p{M}])"
+    r"|(?<=[\p{L}\p{M}\p{N}]|<unk>)['’]\p{L}{1,2}(?![\p{L}\p{M}])"
     r"|[^\s]"
 )
 # Where decoding drops the space between two tokens. None of these joins makes one token of two,
@@ -29,7 +29,7 @@ WORD = Regex(
 NO_SPACE = (
     r" (?=[.,;:!?%)\]}…”»])",
     r"(?<=[(\[{“«$£€]) ",
-    r"(?<=[\p{L}\p{M}\p{N}]) (?=['’]\p{L}{1,2}(?![\p{L}\p{M}]))",
+    r"(?<=[\p{L}\p{M}\p{N}]|<unk>) (?=['’]\p{L}{1,2}(?![\p{L}\p{M}]))",
     r"(?<=\p{N}[.,]) (?=\p{N})",
     r"(?<=[\p{L}\p{M}\p{N}]) (?=[-/][ ][\p{L}\p{N}])",
     r"(?<=[\p{L}\p{M}\p{N}][-/]) (?=[\p{L}\p{N}])",
@@ -41,7 +41,8 @@ def _whitespace() -> Tokenizer:
     """Words are what stands between white space: for corpora that are split already, as PTB."""
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.decoder = decoders.Sequence([*_spaced(), *_line_ends()])
+    alone = rf"(?<!\S){END_OF_SENTENCE}(?!\S)"  # a longer word may hold it
+    tokenizer.decoder = decoders.Sequence([*_spaced(), *_line_ends(alone)])
     return tokenizer
 
 
@@ -59,8 +60,8 @@ def _spaced() -> list[decoders.Decoder]:
     return [decoders.WordPiece(prefix=NEVER, cleanup=False), decoders.Fuse()]
 
 
-def _line_ends() -> list[decoders.Decoder]:
-    return [decoders.Replace(Regex(f" ?{END_OF_SENTENCE} ?"), "\n")]
+def _line_ends(end: str = END_OF_SENTENCE) -> list[decoders.Decoder]:
+    return [decoders.Replace(Regex(f" ?{end} ?"), "\n")]
 
 
 KINDS: dict[str, Callable[[], Tokenizer]] = {"whitespace": _whitespace, "words": _words}

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.errors import ServiceError
 from service.http.boundary import Boundary
 from service.http.errors import HTTP_CODES, envelope, service_error
-from service.http.routes import native, operations
+from service.http.routes import native, openai, operations
 from service.language_model import LanguageModel
 
 
@@ -35,6 +35,7 @@ def create_app(model: LanguageModel) -> FastAPI:
     )
     app.state.model = model
     app.include_router(native.router)
+    app.include_router(openai.router)
     app.include_router(operations.router)
     app.add_middleware(
         Boundary, max_body_bytes=model.settings.max_body_bytes, metrics=model.metrics

@@ -1,5 +1,7 @@
 """Errors as clients see them: the one table from error to status, and the one envelope."""
 
+from typing import Any
+
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -7,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    ModelNotFound,
     NotReady,
     Overloaded,
     RequestError,
@@ -17,11 +20,13 @@ from service.errors import (
 STATUS: dict[type[ServiceError], int] = {
     RequestError: 422,
     BodyTooLarge: 413,
+    ModelNotFound: 404,
     Overloaded: 429,
     NotReady: 503,
     DeadlineExceeded: 504,
 }
 HTTP_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
+INTERNAL = "an internal error; the log has its details under the request id"
 TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -49,24 +54,37 @@ def envelope(
     headers: dict[str, str] | None = None,
 ) -> Response:
     """The shape that OpenAI's clients read, on every route."""
-    kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    content = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    content = _content(status, code, message, param)
     return ErrorResponse(orjson.dumps(content), status, headers, code)
+
+
+def _content(status: int, code: str, message: str, param: str | None) -> dict[str, Any]:
+    kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def service_error(error: ServiceError) -> Response:
     """The answer to an error of ours; what is in no row of the table is a 500."""
-    for kind in type(error).__mro__:
-        if kind in STATUS:
-            break
-    else:
+    status = _status(error)
+    if status == 500:
         return internal_error()
     headers = None
     if isinstance(error, Unavailable):
         headers = {"Retry-After": str(error.retry_after_seconds)}
-    return envelope(STATUS[kind], error.code, error.message, error.param, headers)
+    return envelope(status, error.code, error.message, error.param, headers)
+
+
+def error_content(error: ServiceError) -> dict[str, Any]:
+    """The envelope alone, for an answer whose status is out already."""
+    status = _status(error)
+    if status == 500:
+        return _content(500, "internal", INTERNAL, None)
+    return _content(status, error.code, error.message, error.param)
 
 
 def internal_error() -> Response:
-    message = "an internal error; the log has its details under the request id"
-    return envelope(500, "internal", message)
+    return envelope(500, "internal", INTERNAL)
+
+
+def _status(error: ServiceError) -> int:
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)

@@ -5,15 +5,18 @@ orjson writes NaN and infinity as null, and floats so that reading them gives th
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from service.distribution import NextTokens
-from service.inference.engine import Floats
+from service.http.schemas.native import RescoreRequest
+from service.inference.engine import Decoded, Floats
 from service.language_model import LanguageModel
-from service.reader import Candidate
+from service.reader import Candidate, Passage
 from service.scoring import NATS_IN, Totals
 from service.text_score import TextScore
 
@@ -21,49 +24,59 @@ from service.text_score import TextScore
 BLOCK_TOKENS = 2000
 
 
-async def render_scores(
-    model: LanguageModel, scores: list[TextScore], unit: str, with_tokens: bool
-) -> bytes:
-    """The body of a `/score` response; cross-entropies in `unit`, logprobs always natural."""
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much of a score is answered: `unit` of cross-entropies and entropies, per-token detail,
+    ranks and entropies in it, and whether a token is among the `top_g` most probable.
+    """
+
+    tokens: bool
+    unit: str
+    ranks: bool
+    top_g: int | None
+
+
+async def render_scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> bytes:
+    """The body of a `/score` response; logprobs are always natural."""
 
     def render() -> bytes:
-        return b"".join(_scores(model, scores, unit, with_tokens))
+        return b"".join(_scores(model, scores, detail))
 
-    long = with_tokens and sum(len(score.ids) for score in scores) > BLOCK_TOKENS
+    long = detail.tokens and sum(len(score.ids) for score in scores) > BLOCK_TOKENS
     return await asyncio.to_thread(render) if long else render()
 
 
-def _scores(
-    model: LanguageModel, scores: list[TextScore], unit: str, with_tokens: bool
-) -> Iterator[bytes]:
+def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> Iterator[bytes]:
     summary = Totals()
-    head = {**_header(model), "unit": unit}
+    head = {**_header(model), "unit": detail.unit}
     yield orjson.dumps(head)[:-1] + b',"results":['
     for index, score in enumerate(scores):
         summary.add(score.totals)
         yield b"," if index else b""
-        closing: dict[str, Any] = score.totals.figures(unit)
+        closing: dict[str, Any] = score.totals.figures(detail.unit)
         if score.state is not None:
             closing["state"] = model.states.seal(score.state)
         figures = orjson.dumps(closing)
-        if not with_tokens:
+        if not detail.tokens:
             yield figures
             continue
         yield b'{"tokens":['
         for begin in range(0, len(score.ids), BLOCK_TOKENS):
-            block = _tokens(
-                model.tokenizer.entries, score, unit, slice(begin, begin + BLOCK_TOKENS)
-            )
+            rows = slice(begin, begin + BLOCK_TOKENS)
+            block = _tokens(model.tokenizer.entries, score, detail, rows)
             yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
         yield b"]," + figures[1:]
-    yield b'],"summary":' + orjson.dumps(summary.figures(unit)) + b"}"
+    yield b'],"summary":' + orjson.dumps(summary.figures(detail.unit)) + b"}"
 
 
-def _tokens(entries: list[str], score: TextScore, unit: str, at: slice) -> list[dict[str, Any]]:
-    ids = score.ids[at].tolist()
-    spans = len(ids)
-    logprobs = score.logprobs[at]
-    tokens = [
+def _tokens(
+    entries: list[str], score: TextScore, detail: Detail, rows: slice
+) -> list[dict[str, Any]]:
+    ids = score.ids[rows].tolist()
+    logprobs = score.logprobs[rows]
+    factor = NATS_IN[detail.unit]
+    nothing = [None] * len(ids)
+    tokens: list[dict[str, Any]] = [
         {
             "id": token,
             "text": entries[token],
@@ -75,23 +88,37 @@ def _tokens(entries: list[str], score: TextScore, unit: str, at: slice) -> list[
         }
         for token, start, end, logprob, cross_entropy, oov in zip(
             ids,
-            score.starts[at] if score.starts is not None else [None] * spans,
-            score.ends[at] if score.ends is not None else [None] * spans,
+            nothing if score.starts is None else score.starts[rows],
+            nothing if score.ends is None else score.ends[rows],
             logprobs.tolist(),
-            (-NATS_IN[unit] * logprobs).tolist(),
-            score.oov[at].tolist(),
+            (-factor * logprobs).tolist(),
+            score.oov[rows].tolist(),
             strict=True,
         )
     ]
-    decoded = score.decoded
-    if decoded.top_ids is not None and decoded.top_logprobs is not None:
-        first = at.start - score.unscored
+    if score.decoded.has_more:
+        first = rows.start - score.unscored
         for row, token in enumerate(tokens, first):
             if row >= 0:
-                token["top"] = _alternatives(
-                    entries, decoded.top_ids[row], decoded.top_logprobs[row]
-                )
+                token.update(_asked(entries, score.decoded, row, detail))
     return tokens
+
+
+def _asked(entries: list[str], decoded: Decoded, row: int, detail: Detail) -> dict[str, Any]:
+    """What was asked about one scored token beyond its log-probability."""
+    factor = NATS_IN[detail.unit]
+    found: dict[str, Any] = {}
+    if decoded.ranks is not None and decoded.entropies is not None:
+        rank = int(decoded.ranks[row])
+        if detail.ranks:
+            found = {"rank": rank, "entropy": float(decoded.entropies[row]) * factor}
+        if detail.top_g is not None:
+            found["anomalous"] = rank > detail.top_g
+    if decoded.soft_cross_entropies is not None:
+        found["soft_cross_entropy"] = float(decoded.soft_cross_entropies[row]) * factor
+    if decoded.top_ids is not None and decoded.top_logprobs is not None:
+        found["top"] = _alternatives(entries, decoded.top_ids[row], decoded.top_logprobs[row])
+    return found
 
 
 def _alternatives(entries: list[str], ids: Any, logprobs: Any) -> list[dict[str, Any]]:
@@ -154,6 +181,34 @@ def render_next_tokens(
     if state is not None:
         answer["state"] = model.states.seal(state)
     return orjson.dumps(answer)
+
+
+def render_rescored(
+    model: LanguageModel,
+    request: RescoreRequest,
+    passages: list[Passage],
+    logprobs: list[NDArray[np.float64]],
+) -> bytes:
+    """The body of a `/rescore` response, best total first, equal ones as they were given."""
+    results = []
+    for index, (hypothesis, passage, row) in enumerate(
+        zip(request.hypotheses, passages, logprobs, strict=True)
+    ):
+        logprob = float(row.sum())
+        total = hypothesis.score + request.lm_weight * logprob + request.length_bonus * len(row)
+        result: dict[str, Any] = {"index": index}
+        if hypothesis.id is not None:
+            result["id"] = hypothesis.id
+        result |= {
+            "text": hypothesis.text,
+            "logprob": logprob,
+            "total": total,
+            "token_count": len(row),
+            "oov_count": int((passage.ids == model.tokenizer.unknown_id).sum()),
+        }
+        results.append(result)
+    results.sort(key=lambda result: -result["total"])
+    return orjson.dumps({"results": results})
 
 
 def _header(model: LanguageModel) -> dict[str, Any]:

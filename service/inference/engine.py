@@ -17,6 +17,7 @@ from service.errors import BundleError
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
+SoftTarget = tuple[Ids, NDArray[np.float64]]  # ids (k,) and their probabilities (k,)
 
 # A block of logits should stay in the second-level cache while it is normalised.
 BLOCK_BYTES = 2 << 20
@@ -32,6 +33,13 @@ class Decoded:
     entropies: Floats | None = None  # (N,)
     top_ids: Ids | None = None  # (N, k)
     top_logprobs: Floats | None = None  # (N, k)
+    soft_cross_entropies: NDArray[np.float64] | None = None  # (N,), nats
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything beyond log-probabilities was asked for."""
+        more = (self.ranks, self.top_ids, self.soft_cross_entropies)
+        return any(column is not None for column in more)
 
     def __getitem__(self, rows: slice) -> "Decoded":
         """The same figures of some of the targets."""
@@ -41,6 +49,7 @@ class Decoded:
             None if self.entropies is None else self.entropies[rows],
             None if self.top_ids is None else self.top_ids[rows],
             None if self.top_logprobs is None else self.top_logprobs[rows],
+            None if self.soft_cross_entropies is None else self.soft_cross_entropies[rows],
         )
 
     @classmethod
@@ -51,7 +60,7 @@ class Decoded:
         if not pieces:
             return cls(np.empty(0, np.float32))
         whole = cls(np.concatenate([piece.logprobs for piece in pieces]))
-        for name in ("ranks", "entropies", "top_ids", "top_logprobs"):
+        for name in ("ranks", "entropies", "top_ids", "top_logprobs", "soft_cross_entropies"):
             column = [getattr(piece, name) for piece in pieces]
             if column[0] is not None:
                 setattr(whole, name, np.concatenate(column))
@@ -124,6 +133,18 @@ class OnnxEngine:
         (row,) = self._decoder.run(["log_distribution"], feed)
         result: Floats = row
         return result
+
+    def soft_cross_entropies(
+        self, hidden: Floats, targets: list[SoftTarget]
+    ) -> NDArray[np.float64]:
+        """Hidden vectors (N, D) and N target distributions → −Σ p log q of each, in nats."""
+        found = np.empty(len(targets))
+        for begin in range(0, len(targets), self.block_rows):
+            rows = self.log_distribution(hidden[begin : begin + self.block_rows])
+            for index, row in enumerate(rows, begin):
+                ids, probabilities = targets[index]
+                found[index] = -(probabilities * row[ids]).sum()
+        return found
 
 
 def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:

@@ -6,12 +6,13 @@ of a distribution; it knows no queue, no thread and no asyncio.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from service.distribution import NextTokens, Shape, shape_distribution
-from service.inference.engine import Decoded, Floats, Ids, OnnxEngine
+from service.inference.engine import Decoded, Floats, Ids, OnnxEngine, SoftTarget
 
 UNSCORED = -1
 
@@ -21,8 +22,10 @@ class Sequence:
     """Ids to read from a state, and what to find out on the way.
 
     `targets[i]` is the id that came after `inputs[i]`, or UNSCORED; `first_target` the one that
-    comes after the state itself. With a `shape`, the distribution after the last input is shaped
-    so too. With `keep_states`, the state at the end of every run is kept, with its position.
+    comes after the state itself. `soft_targets` gives a distribution for each scored target, the
+    first one included. `ask` gets the log-probabilities (V,) after the last input, in the worker,
+    and what it returns is the `answer`. With `keep_states`, the state at the end of every run is
+    kept, with its position.
     """
 
     inputs: Ids  # (n,)
@@ -31,13 +34,14 @@ class Sequence:
     first_target: int = UNSCORED
     details: bool = False
     top: int = 0
-    shape: Shape | None = None
+    soft_targets: list[SoftTarget] | None = None
+    ask: Callable[[Floats], Any] | None = None
     keep_states: bool = False
     begun: bool = False
     position: int = 0
     pieces: list[Decoded] = field(default_factory=list)
     states: list[tuple[int, Floats]] = field(default_factory=list)
-    next_tokens: NextTokens | None = None
+    answer: Any = None
 
     @property
     def remaining(self) -> int:
@@ -74,17 +78,17 @@ def run(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> Timings:
     encoded = time.perf_counter()
     _decode(engine, rows)
     decoded = time.perf_counter()
-    _distribute(engine, [s for s in sequences if s.shape is not None and not s.remaining])
+    _distribute(engine, [s for s in sequences if s.ask is not None and not s.remaining])
     return Timings(encoded - begun, decoded - encoded, time.perf_counter() - decoded)
 
 
 def _distribute(engine: OnnxEngine, sequences: list[Sequence]) -> None:
-    if not sequences:
-        return
-    hidden = engine.hidden(np.stack([s.state for s in sequences]))
-    for sequence, row in zip(sequences, engine.log_distribution(hidden), strict=True):
-        assert sequence.shape is not None
-        sequence.next_tokens = shape_distribution(row, sequence.shape)
+    for begin in range(0, len(sequences), engine.block_rows):
+        block = sequences[begin : begin + engine.block_rows]
+        hidden = engine.hidden(np.stack([s.state for s in block]))
+        for sequence, row in zip(block, engine.log_distribution(hidden), strict=True):
+            assert sequence.ask is not None
+            sequence.answer = sequence.ask(row)
 
 
 def _encode(
@@ -115,16 +119,21 @@ def _encode(
     return wanted
 
 
-def _decode(engine: OnnxEngine, rows: list[tuple[Sequence, Floats, Ids]]) -> None:
+def _decode(engine: OnnxEngine, scored: list[tuple[Sequence, Floats, Ids]]) -> None:
     """Decode together what asks for the same, and give every sequence its piece."""
     alike: dict[tuple[bool, int], list[tuple[Sequence, Floats, Ids]]] = {}
-    for part in rows:
+    for part in scored:
         alike.setdefault((part[0].details, part[0].top), []).append(part)
     for (details, top), parts in alike.items():
         hidden = np.concatenate([hidden for _, hidden, _ in parts])
         targets = np.concatenate([targets for _, _, targets in parts])
         decoded = engine.decode(hidden, targets, details, top)
         offset = 0
-        for sequence, _, own in parts:
-            sequence.pieces.append(decoded[offset : offset + len(own)])
+        for sequence, rows, own in parts:
+            piece = decoded[offset : offset + len(own)]
             offset += len(own)
+            if sequence.soft_targets is not None:
+                done = sum(len(earlier.logprobs) for earlier in sequence.pieces)
+                wanted = sequence.soft_targets[done : done + len(own)]
+                piece.soft_cross_entropies = engine.soft_cross_entropies(rows, wanted)
+            sequence.pieces.append(piece)

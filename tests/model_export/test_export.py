@@ -92,6 +92,18 @@ def test_an_existing_target_is_refused_and_replaced_on_request(
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "other", "bundle"}
 
 
+@pytest.mark.parametrize("place", ["thesis.tex", "."])
+def test_what_is_no_bundle_is_never_replaced(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "thesis.tex").write_text("years of work")
+    before = contents(tmp_path)
+    with pytest.raises(ExportError, match="holds no bundle"):
+        export(checkpoint, Path(place), "float32", replace=True)
+    assert contents(tmp_path) == before
+
+
 def _corrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     tensor = WeightsFile.tensor
 

@@ -144,9 +144,9 @@ class Noticed(logging.Handler):
 
 
 @pytest.fixture
-def noticed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Noticed]:
+def noticed(caplog: pytest.LogCaptureFixture) -> Iterator[Noticed]:
     log, handler = logging.getLogger("service.http.boundary"), Noticed()
-    monkeypatch.setattr(log, "level", logging.INFO)
+    caplog.set_level(logging.INFO, log.name)
     log.addHandler(handler)
     yield handler
     log.removeHandler(handler)

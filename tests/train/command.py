@@ -9,8 +9,6 @@ from train.__main__ import main
 
 Capture = pytest.CaptureFixture[str]
 
-LEFT_BEHIND = pytest.mark.xfail(strict=True, reason="_write_ids leaves its .partial behind")
-
 
 class Train:
     """The command with its usual arguments."""

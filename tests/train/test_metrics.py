@@ -92,7 +92,6 @@ def test_a_longer_run_draws_another_curve(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
 
 
-@pytest.mark.xfail(strict=True, reason="draw_learning_curve leaves its partial file behind")
 def test_a_full_disk_leaves_no_part_of_a_curve(tmp_path: Path) -> None:
     with full_disk(100), pytest.raises(OSError, match="File too large"):
         draw_learning_curve([line(1)], "toy", tmp_path / "curve.png")

@@ -63,7 +63,6 @@ def test_what_is_not_text_is_one_line_and_exit_code_1(
     assert "train.txt, line 2: not UTF-8" in error
 
 
-@pytest.mark.xfail(strict=True, reason="a missing or empty source ends with exit code 0")
 @pytest.mark.parametrize("source", ["missing", "."])
 def test_a_folder_without_text_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str

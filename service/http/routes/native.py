@@ -4,38 +4,45 @@ from fastapi import APIRouter, Response
 
 from service.distribution import Shape
 from service.errors import InputTooLong, InvalidRequest
-from service.http.rendering import render_next_tokens, render_scores
+from service.http.rendering import Detail, render_next_tokens, render_rescored, render_scores
 from service.http.routes.model import Model
 from service.http.schemas.native import (
     NextTokenRequest,
     NextTokenResponse,
+    RescoreRequest,
+    RescoreResponse,
     ScoreRequest,
     ScoreResponse,
 )
+from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
 from service.tokenizer import Tokenizer
+
+JSON = "application/json"
 
 router = APIRouter(tags=["language model"])
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
 async def score(request: ScoreRequest, model: Model) -> Response:
-    if request.count > model.settings.max_texts:
-        raise InputTooLong(f"{request.count} texts; at most {model.settings.max_texts} are allowed")
+    _check_count(request.count, model)
     scores = await model.score(
         await _passages(request, model),
         await _contexts(request, model),
         model.states.open(request.state) if request.state is not None else None,
         bos=request.bos,
         eos=request.eos,
+        details=request.details or request.top_g is not None,
         top=request.top,
+        targets=_soft_targets(request, model),
         return_state=request.return_state,
     )
     model.metrics.tokens.labels("/score").inc(sum(s.totals.tokens for s in scores))
     model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
-    body = await render_scores(model, scores, request.unit, request.tokens)
-    return Response(body, media_type="application/json")
+    detail = Detail(request.tokens, request.unit, request.details, request.top_g)
+    body = await render_scores(model, scores, detail)
+    return Response(body, media_type=JSON)
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
@@ -50,7 +57,34 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     result, after = await model.next_token(context, shape, state, bos=request.bos)
     model.metrics.tokens.labels("/next-token").inc(len(context.ids))
     body = render_next_tokens(model, result, candidates, after if request.return_state else None)
-    return Response(body, media_type="application/json")
+    return Response(body, media_type=JSON)
+
+
+@router.post("/rescore", response_model=RescoreResponse, summary="Order an n-best list")
+async def rescore(request: RescoreRequest, model: Model) -> Response:
+    _check_count(len(request.hypotheses), model)
+    passages = await model.read.texts([hypothesis.text for hypothesis in request.hypotheses])
+    context = None
+    if request.context is not None:
+        (context,) = await model.read.texts([request.context])
+    logprobs = await model.rescore(passages, context)
+    model.metrics.tokens.labels("/rescore").inc(sum(map(len, logprobs)))
+    return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
+
+
+def _check_count(count: int, model: LanguageModel) -> None:
+    limit = model.settings.max_texts
+    if count > limit:
+        raise InputTooLong(f"{count} texts; at most {limit} are allowed")
+
+
+def _soft_targets(request: ScoreRequest, model: LanguageModel) -> list[list[SoftTarget]] | None:
+    if request.targets is None:
+        return None
+    return [
+        [model.read.soft_target(p, f"targets.{text}.{at}") for at, p in enumerate(distributions)]
+        for text, distributions in enumerate(request.targets)
+    ]
 
 
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:

@@ -31,7 +31,18 @@ class ScoreRequest(Request):
     eos: bool = Field(True, description="Score the end of each text, <eos>, too.")
     unit: Unit = Field("nats", description="Unit of cross-entropies; logprob is always natural.")
     tokens: bool = Field(True, description="Per-token detail; false gives the aggregates only.")
+    details: bool = Field(False, description="Add rank and entropy to each token.")
     top: int = Field(0, ge=0, le=100, description="How many alternatives to list at each token.")
+    targets: list[list[dict[str, float]]] | None = Field(
+        None,
+        description="Soft targets: for each text, and for each of its scored positions, a "
+        "distribution over words that sums to 1. Adds soft_cross_entropy, the dense form.",
+    )
+    top_g: int | None = Field(
+        None,
+        ge=1,
+        description="Add anomalous to each token: it is not among the g most probable (DeepLog).",
+    )
     state: str | None = Field(
         None, description="Go on from a state handle: nothing is put before the text then."
     )
@@ -58,6 +69,35 @@ class ScoreRequest(Request):
         return len(self.texts or self.token_ids or [self.text])
 
 
+class Hypothesis(Request):
+    text: str = Field(description="What may have been said or written.")
+    score: float = Field(0.0, description="The recogniser's own score, a logarithm.")
+    id: str | None = Field(None, description="Given back with the result.")
+
+
+class RescoreRequest(Request):
+    hypotheses: Annotated[list[Hypothesis], Field(min_length=1)] = Field(
+        description="An n-best list; what its texts begin with alike is read once."
+    )
+    context: str | None = Field(None, description="What stood before: the last sentence, say.")
+    lm_weight: float = Field(1.0, description="Factor of the language model's log-probability.")
+    length_bonus: float = Field(0.0, description="Added for each token, the end included.")
+
+
+class RescoredHypothesis(BaseModel):
+    index: int = Field(description="Where the hypothesis stood in the request.")
+    id: str | None = None
+    text: str
+    logprob: float = Field(description="Natural logarithm of the text's probability, end included.")
+    total: float = Field(description="score + lm_weight · logprob + length_bonus · token_count")
+    token_count: int
+    oov_count: int
+
+
+class RescoreResponse(BaseModel):
+    results: list[RescoredHypothesis] = Field(description="Best total first.")
+
+
 class Alternative(BaseModel):
     id: int
     text: str
@@ -72,7 +112,13 @@ class TokenScore(BaseModel):
     logprob: float | None = Field(description="Natural logarithm of the token's probability.")
     cross_entropy: float | None = Field(description="−log probability, in the unit asked for.")
     oov: bool = Field(description="True where the id is <unk>.")
-    top: list[Alternative] | None = None
+    rank: int | None = Field(None, description="1 is the most probable word; with details.")
+    entropy: float | None = Field(
+        None, description="Of the distribution the token was drawn from, in the unit; with details."
+    )
+    soft_cross_entropy: float | None = Field(None, description="−Σ p log q; with targets.")
+    anomalous: bool | None = Field(None, description="Not among the g most probable; with top_g.")
+    top: list[Alternative] | None = Field(None, description="The most probable words; with top.")
 
 
 class Aggregates(BaseModel):

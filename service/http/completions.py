@@ -1,0 +1,213 @@
+"""A completion request's prompts and choices: scoring the prompt, drawing tokens, stopping."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from service.generation import Continuation, Sampler, Sampling, Step, generate
+from service.http.schemas.openai import CompletionRequest
+from service.language_model import LanguageModel
+from service.reader import Passage
+from service.text_score import TextScore
+
+
+@dataclass(slots=True)
+class Prompt:
+    """A passage, and whether the prefix token stands before it: before texts, never before ids."""
+
+    passage: Passage
+    bos: bool
+    score: TextScore | None = None
+
+
+@dataclass(slots=True)
+class Choice:
+    """One continuation in the making. `released` counts the characters that can change no more."""
+
+    continuation: Continuation
+    steps: list[Step] = field(default_factory=list)
+    text: str = ""
+    released: int = 0
+    finish_reason: str | None = None
+
+    @property
+    def mean_logprob(self) -> float:
+        return float(np.mean([step.logprob for step in self.steps])) if self.steps else 0.0
+
+
+async def read_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
+    """Raises UnknownToken for an id out of range."""
+    return [await _read(model, entry, index) for index, entry in enumerate(_entries(request))]
+
+
+def _entries(request: CompletionRequest) -> Sequence[str | list[int]]:
+    """The prompts one by one: a string or a list of ids may stand alone."""
+    prompt = request.prompt
+    if isinstance(prompt, str):
+        return [prompt]
+    ids = [token for token in prompt if isinstance(token, int)]
+    if ids or not prompt:
+        return [ids]
+    return [entry for entry in prompt if not isinstance(entry, int)]
+
+
+async def _read(model: LanguageModel, entry: str | list[int], index: int) -> Prompt:
+    if isinstance(entry, str):
+        return Prompt((await model.read.texts([entry]))[0], bos=True)
+    return Prompt(model.read.ids(entry, f"prompt.{index}"), bos=False)
+
+
+async def score_prompts(
+    request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]
+) -> None:
+    """Give the prompts their scores, where the answer shows them."""
+    shown = request.echo and request.logprobs is not None
+    if not shown and request.prompt_logprobs is None:
+        return
+    top = max(request.logprobs or 0, request.prompt_logprobs or 0)
+    for bos in (True, False):
+        alike = [prompt for prompt in prompts if prompt.bos == bos]
+        if not alike:
+            continue
+        scores = await model.score(
+            [prompt.passage for prompt in alike],
+            bos=bos,
+            eos=False,
+            details=request.prompt_logprobs is not None,
+            top=top,
+        )
+        for prompt, score in zip(alike, scores, strict=True):
+            prompt.score = score
+
+
+def sampler(request: CompletionRequest, model: LanguageModel, index: int) -> Sampler:
+    """The source of tokens of choice `index` of a request; `<unk>` never comes of it."""
+    sampling = Sampling(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        excluded=model.tokenizer.unknown_id,
+        top=request.logprobs or 0,
+    )
+    return Sampler(sampling, None if request.seed is None else [abs(request.seed), index])
+
+
+async def complete(
+    request: CompletionRequest, model: LanguageModel, prompt: Prompt, index: int
+) -> AsyncIterator[Choice]:
+    """Grow one choice, yielded after every token and at its end.
+
+    It ends before `<eos>` and before a stop text. Only an echoed, scored request for one token gets
+    just that token whatever it is, as tools expect that score prompts so.
+    """
+    ids = prompt.passage.ids
+    choice = Choice(Continuation(model.tokenizer, ids))
+    stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    stops = [stop for stop in stops if stop]
+    held = max((len(stop) for stop in stops), default=1) - 1
+    exact = request.echo and request.logprobs is not None and request.max_tokens == 1
+    source = sampler(request, model, index)
+    async for step in generate(model, ids, source, request.max_tokens, bos=prompt.bos):
+        if step.id == model.tokenizer.end_id and not exact:
+            choice.finish_reason = "stop"
+            break
+        choice.continuation.add(step.id)
+        choice.steps.append(step)
+        choice.text = choice.continuation.text
+        found = [at for stop in stops if (at := choice.text.find(stop)) >= 0]
+        if found:
+            choice.text = choice.text[: min(found)]
+            choice.finish_reason = "stop"
+            break
+        choice.released = max(choice.released, len(choice.text) - held)
+        yield choice
+    choice.finish_reason = choice.finish_reason or "length"
+    choice.released = len(choice.text)
+    yield choice
+
+
+def logprobs_of(
+    request: CompletionRequest, model: LanguageModel, prompt: Prompt, choice: Choice
+) -> dict[str, Any]:
+    """Parallel arrays over the echoed prompt and the kept tokens of the continuation."""
+    entries = model.tokenizer.entries
+    arrays: dict[str, list[Any]] = {
+        "tokens": [],
+        "token_logprobs": [],
+        "top_logprobs": [],
+        "text_offset": [],
+    }
+
+    def add(token: int, logprob: float | None, top: dict[str, float] | None, offset: int) -> None:
+        arrays["tokens"].append(entries[token])
+        arrays["token_logprobs"].append(logprob)
+        arrays["top_logprobs"].append(top)
+        arrays["text_offset"].append(offset)
+
+    base = 0
+    if request.echo and prompt.score is not None:
+        base = len(prompt.passage.text)
+        offsets = prompt_offsets(model, prompt.passage)
+        for at, token in enumerate(prompt.passage.ids.tolist()):
+            logprob, ids, values = _scored(prompt.score, at, request.logprobs or 0)
+            top = None if logprob is None else _named(entries, token, logprob, ids, values)
+            add(token, logprob, top, offsets[at])
+    for step, start in zip(choice.steps, choice.continuation.starts, strict=True):
+        if start >= len(choice.text) and choice.text != choice.continuation.text:
+            break  # cut off by a stop text
+        named = _named(entries, step.id, step.logprob, step.top_ids, step.top_logprobs)
+        add(step.id, step.logprob, named, base + start)
+    return arrays
+
+
+def prompt_logprobs_of(
+    count: int, model: LanguageModel, score: TextScore
+) -> list[dict[str, Any] | None]:
+    """For each token of a prompt the `count` most probable by id, the actual one first."""
+    entries = model.tokenizer.entries
+    rows: list[dict[str, Any] | None] = []
+    for at, token in enumerate(score.ids.tolist()):
+        logprob, ids, values = _scored(score, at, count)
+        if logprob is None or score.decoded.ranks is None:
+            rows.append(None)
+            continue
+        rank = int(score.decoded.ranks[at - score.unscored])
+        row = {str(token): {"logprob": logprob, "decoded_token": entries[token], "rank": rank}}
+        for position, (other, value) in enumerate(zip(ids, values, strict=True), 1):
+            entry = {"logprob": value, "decoded_token": entries[other], "rank": position}
+            row.setdefault(str(other), entry)
+        rows.append(row)
+    return rows
+
+
+def prompt_offsets(model: LanguageModel, passage: Passage) -> list[int]:
+    """Where each token of a prompt starts in its text."""
+    if passage.starts is not None:
+        return passage.starts
+    again = model.tokenizer.encode(passage.text)
+    if np.array_equal(again.ids, passage.ids):
+        return again.starts
+    decode = model.tokenizer.decode
+    return [len(decode(passage.ids[:at])) for at in range(len(passage.ids))]
+
+
+def _scored(score: TextScore, at: int, count: int) -> tuple[float | None, list[int], list[float]]:
+    """Log-probability of token `at`, None if nothing stood before it, and the most probable."""
+    row = at - score.unscored
+    if row < 0:
+        return None, [], []
+    logprob = float(score.logprobs[at])
+    if not count or score.decoded.top_ids is None or score.decoded.top_logprobs is None:
+        return logprob, [], []
+    ids = score.decoded.top_ids[row][:count].tolist()
+    return logprob, ids, score.decoded.top_logprobs[row][:count].astype(np.float64).tolist()
+
+
+def _named(
+    entries: list[str], token: int, logprob: float, ids: list[int], values: list[float]
+) -> dict[str, float]:
+    """The most probable tokens by name, and the actual one with its very float."""
+    named = {entries[other]: value for other, value in zip(ids, values, strict=True)}
+    named[entries[token]] = logprob
+    return named

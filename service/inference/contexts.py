@@ -1,0 +1,58 @@
+"""Reading what conditions and is not scored, from the longest beginning that the cache knows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from service.inference.batcher import LaneName
+from service.inference.engine import Floats, Ids
+from service.inference.prefix_cache import PrefixCache
+from service.inference.runner import Runner
+from service.inference.sequence import UNSCORED, Sequence
+from service.metrics import Metrics
+
+Question = Callable[[Floats], Any]
+
+
+class Contexts:
+    def __init__(self, runner: Runner, metrics: Metrics, cache_bytes: int) -> None:
+        self._runner = runner
+        self._metrics = metrics
+        self.cache = PrefixCache(cache_bytes)
+
+    async def states_after(self, contexts: list[Ids]) -> list[Floats | None]:
+        """The state after each context, each distinct one read once; None after nothing."""
+        distinct = {ids.tobytes(): ids for ids in contexts if len(ids)}
+        readings = {key: self._reading(ids) for key, ids in distinct.items()}
+        await self._read(list(distinct.values()), list(readings.values()), "bulk")
+        return [readings[ids.tobytes()].state if len(ids) else None for ids in contexts]
+
+    async def ask(
+        self, context: Ids, question: Question, state: Floats | None
+    ) -> tuple[Any, Floats]:
+        """What `question` says of the log-probabilities (V,) after a context that follows `state`,
+        or starts a text; and the state there.
+        """
+        if state is None:
+            sequence = self._reading(context)
+        else:
+            sequence = Sequence(context, np.full(len(context), UNSCORED), state)
+        sequence.ask = question
+        await self._read([context], [sequence], "interactive")
+        return sequence.answer, sequence.state
+
+    def _reading(self, ids: Ids) -> Sequence:
+        found = self.cache.find(ids) if len(ids) else None
+        if len(ids):
+            (self._metrics.prefix_cache_hits if found else self._metrics.prefix_cache_misses).inc()
+        length, state = found or (0, self._runner.engine.zero_state())
+        inputs = ids[length:]
+        return Sequence(inputs, np.full(len(inputs), UNSCORED), state, keep_states=True)
+
+    async def _read(self, contexts: list[Ids], sequences: list[Sequence], lane: LaneName) -> None:
+        await self._runner.run(sequences, lane)
+        for ids, sequence in zip(contexts, sequences, strict=True):
+            begun = len(ids) - len(sequence.inputs)
+            for position, state in sequence.states:
+                self.cache.add(ids[: begun + position], state)

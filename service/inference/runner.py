@@ -1,0 +1,86 @@
+"""The engine behind its batcher: sequences in, sequences read, with everything timed on the way."""
+
+import asyncio
+
+import numpy as np
+
+from service.bundle import Bundle
+from service.inference.batcher import LANES, Batcher, LaneName, RunReport
+from service.inference.engine import OnnxEngine
+from service.inference.sequence import Sequence, run
+from service.metrics import Metrics
+
+WARM_UP_RUNS = 8
+WARM_UP_STEPS = 32
+
+
+class Runner:
+    def __init__(
+        self,
+        bundle: Bundle,
+        metrics: Metrics,
+        *,
+        threads: int,
+        max_batch_tokens: int,
+        max_queue_tokens: int,
+        request_timeout_seconds: float,
+    ) -> None:
+        """Loads the graphs, starts the workers and warms them up. Raises BundleError."""
+        self.engine = OnnxEngine(bundle)
+        self._metrics = metrics
+        self._batcher: Batcher[Sequence] = Batcher(
+            run=self._timed_run,
+            threads=threads,
+            max_batch_tokens=max_batch_tokens,
+            max_queue_tokens=max_queue_tokens,
+            request_timeout_seconds=request_timeout_seconds,
+            on_run=self._report,
+        )
+        self._warm_up(threads, max_batch_tokens)
+
+    async def run(
+        self, sequences: list[Sequence], lane: LaneName, *, admitted: bool = False
+    ) -> None:
+        """Read all sequences to their ends; what waits of them is dropped on cancellation.
+
+        Raises Overloaded, unless `admitted`, DeadlineExceeded, and what a run failed with.
+        """
+        ticket = self._batcher.submit(sequences, lane, admitted)
+        try:
+            await asyncio.wrap_future(ticket.future)
+        except asyncio.CancelledError:
+            self._batcher.abandon(ticket)
+            raise
+
+    def waiting_tokens(self, lane: LaneName) -> int:
+        return self._batcher.waiting_tokens(lane)
+
+    def close(self) -> None:
+        """Finish what is in flight and end the workers."""
+        self._batcher.close()
+
+    def _timed_run(self, sequences: list[Sequence], limit: int) -> None:
+        timings = run(self.engine, sequences, limit)
+        for stage in ("encode", "decode", "distribute"):
+            self._metrics.inference_seconds.labels(stage).observe(getattr(timings, stage))
+
+    def _report(self, report: RunReport) -> None:
+        for seconds in report.waits:
+            self._metrics.queue_seconds.labels(report.lane).observe(seconds)
+        self._metrics.batch_tokens.observe(report.padded_tokens)
+        self._metrics.batch_fill_ratio.observe(report.tokens / report.padded_tokens)
+
+    def _warm_up(self, threads: int, max_batch_tokens: int) -> None:
+        """Run the largest batch, then every worker until it knows its speed, so that the first
+        caller waits for nothing.
+        """
+        rows = max(1, max_batch_tokens // WARM_UP_STEPS)
+        run(self.engine, [self._blank() for _ in range(rows)], WARM_UP_STEPS)
+        for lane in LANES:
+            for _ in range(WARM_UP_RUNS):
+                several = [self._blank() for _ in range(8 * threads)]
+                self._batcher.submit(several, lane).future.result()
+
+    def _blank(self) -> Sequence:
+        ids = np.zeros(WARM_UP_STEPS, np.int64)
+        return Sequence(ids, ids, self.engine.zero_state(), ask=np.argmax)
