@@ -15,6 +15,9 @@ from service.http.app import create_app
 from service.language_model import LanguageModel
 from service.settings import Settings, read_settings
 
+# How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.
+SWITCH_SECONDS = 0.001
+
 log = logging.getLogger("service")
 
 
@@ -36,6 +39,7 @@ class Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None) -> int:
     try:
+        sys.setswitchinterval(SWITCH_SECONDS)
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         logging.basicConfig(
             level=settings.log_level.upper(),

@@ -24,6 +24,7 @@ from service.inference.engine import Floats, SoftTarget
 from service.inference.runner import Runner
 from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
+from service.long_work import LongWork
 from service.metrics import Metrics
 from service.reader import Passage, Reader
 from service.rescoring import collect, prefix_tree
@@ -45,7 +46,8 @@ class LanguageModel:
         self.metrics = Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
-        self.read = Reader(self.tokenizer, self.metrics)
+        self.long_work = LongWork()
+        self.read = Reader(self.tokenizer, self.metrics, self.long_work)
         key = settings.state_key()
         self._runner = Runner(
             bundle,
@@ -64,6 +66,7 @@ class LanguageModel:
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
         self._runner.close()
+        self.long_work.close()
 
     async def score(
         self,

@@ -1,6 +1,5 @@
 """Requests' texts → passages of ids: tokenizing, checking ids, single-token candidates."""
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,24 +8,27 @@ import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
+from service.long_work import LongWork
 from service.metrics import Metrics, timed
 from service.tokenizer import Ids, Tokenizer
 
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096
+INLINE_IDS = 1024
 TOTAL_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A text and its ids. `starts` and `ends` are offsets into `text` in code points; None where
-    ids were given and the text is what they decode to.
+    ids were given and the text is what they decode to. `words` stand between white space.
     """
 
     text: str
     ids: Ids
-    starts: list[int] | None = None
-    ends: list[int] | None = None
+    starts: list[int] | None
+    ends: list[int] | None
+    words: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +41,36 @@ class Candidate:
 
 
 class Reader:
-    def __init__(self, tokenizer: Tokenizer, metrics: Metrics) -> None:
+    def __init__(self, tokenizer: Tokenizer, metrics: Metrics, long_work: LongWork) -> None:
         self._tokenizer = tokenizer
         self._metrics = metrics
+        self._long_work = long_work
 
     async def texts(self, texts: Sequence[str]) -> list[Passage]:
-        """Tokenize, long texts in a thread of their own."""
+        """Tokenize."""
+
+        def read() -> list[Passage]:
+            return [self._read(text) for text in texts]
+
         with timed(self._metrics.tokenize_seconds):
             if sum(map(len, texts)) <= INLINE_CHARACTERS:
-                return [self._read(text) for text in texts]
-            return await asyncio.to_thread(lambda: [self._read(text) for text in texts])
+                return read()
+            return await self._long_work.run(read)
 
-    def ids(self, ids: Sequence[int], param: str) -> Passage:
-        """Raises UnknownToken for an id out of range; `param` is the field it stood in."""
+    async def ids(self, ids: Sequence[int], param: str) -> Passage:
+        """Detokenize. Raises UnknownToken for an id out of range in the field `param`."""
+        if len(ids) <= INLINE_IDS:
+            return self._read_ids(ids, param)
+        return await self._long_work.run(lambda: self._read_ids(ids, param))
+
+    def _read_ids(self, ids: Sequence[int], param: str) -> Passage:
         size = self._tokenizer.vocabulary_size
         for position, token in enumerate(ids):
             if not 0 <= token < size:
                 raise UnknownToken(f"ids are 0 to {size - 1}", f"{param}.{position}")
         array = np.array(ids, np.int64)
-        return Passage(self._tokenizer.decode(array), array)
+        text = self._tokenizer.decode(array)
+        return Passage(text, array, None, None, len(text.split()))
 
     def candidates(self, words: Sequence[str]) -> list[Candidate]:
         """Each word's one token. Raises UnknownToken for a word that is none or several."""
@@ -101,4 +114,4 @@ class Reader:
 
     def _read(self, text: str) -> Passage:
         encoding = self._tokenizer.encode(text)
-        return Passage(text, encoding.ids, encoding.starts, encoding.ends)
+        return Passage(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))

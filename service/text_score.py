@@ -53,6 +53,6 @@ def text_score(
         oov_tokens=int(unknown.sum()),
         bytes=len(passage.text.encode()),
         characters=len(passage.text),
-        words=len(passage.text.split()),
+        words=passage.words,
     )
     return TextScore(ids, starts, ends, oov, logprobs, totals, decoded, state)

@@ -56,7 +56,7 @@ def _entries(request: CompletionRequest) -> Sequence[str | list[int]]:
 async def _read(model: LanguageModel, entry: str | list[int], index: int) -> Prompt:
     if isinstance(entry, str):
         return Prompt((await model.read.texts([entry]))[0], bos=True)
-    return Prompt(model.read.ids(entry, f"prompt.{index}"), bos=False)
+    return Prompt(await model.read.ids(entry, f"prompt.{index}"), bos=False)
 
 
 async def score_prompts(

@@ -3,7 +3,6 @@
 orjson writes NaN and infinity as null, and floats so that reading them gives the same double.
 """
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +42,7 @@ async def render_scores(model: LanguageModel, scores: list[TextScore], detail: D
         return b"".join(_scores(model, scores, detail))
 
     long = detail.tokens and sum(len(score.ids) for score in scores) > BLOCK_TOKENS
-    return await asyncio.to_thread(render) if long else render()
+    return await model.long_work.run(render) if long else render()
 
 
 def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> Iterator[bytes]:

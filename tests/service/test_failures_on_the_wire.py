@@ -93,7 +93,7 @@ def test_a_failing_engine_is_an_internal_error_that_tells_nothing(
     wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def fail(*_: object) -> None:
-        raise RuntimeError(f"{SECRET} in /work/main/service/inference/engine.py")
+        raise RuntimeError(f"{SECRET} in /srv/service/inference/engine.py")
 
     monkeypatch.setattr(model.engine, part, fail)
     response = wire.post("/score", text="a")

@@ -1,11 +1,13 @@
 """The service as a client sees it: JSON over a socket on 127.0.0.1, parsed strictly."""
 
 import json
+from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
 
 Json = dict[str, Any]
+ROOT = str(Path(__file__).parents[2])
 JSON_TYPE = {"Content-Type": "application/json"}
 
 
@@ -67,7 +69,7 @@ def error(response: httpx.Response, status: int, code: str) -> Json:
     assert refusal["message"]
     assert "Traceback" not in refusal["message"]
     assert ".py" not in refusal["message"]
-    assert "/work" not in refusal["message"]
+    assert ROOT not in refusal["message"]
     return refusal
 
 

@@ -50,7 +50,7 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     candidates = model.read.candidates(request.candidates)
     shape = _shape(request, candidates, model.tokenizer)
     if request.token_ids is not None:
-        context = model.read.ids(request.token_ids, "token_ids")
+        context = await model.read.ids(request.token_ids, "token_ids")
     else:
         (context,) = await model.read.texts([request.context or ""])
     state = model.states.open(request.state) if request.state is not None else None
@@ -90,7 +90,8 @@ def _soft_targets(request: ScoreRequest, model: LanguageModel) -> list[list[Soft
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:
     if request.token_ids is not None:
         return [
-            model.read.ids(ids, f"token_ids.{index}") for index, ids in enumerate(request.token_ids)
+            await model.read.ids(ids, f"token_ids.{index}")
+            for index, ids in enumerate(request.token_ids)
         ]
     return await model.read.texts(request.texts or [request.text or ""])
 

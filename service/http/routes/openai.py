@@ -83,7 +83,7 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
 
 @router.post("/detokenize", response_model=DetokenizeResponse, summary="Ids to text")
 async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
-    return DetokenizeResponse(prompt=model.read.ids(request.tokens, "tokens").text)
+    return DetokenizeResponse(prompt=(await model.read.ids(request.tokens, "tokens")).text)
 
 
 @router.get("/tokenizer_info", response_model=TokenizerInfo, summary="The special tokens")
