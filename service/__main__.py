@@ -4,6 +4,7 @@ The port opens only when the engine is warm.
 """
 
 import logging
+import signal
 import socket
 import sys
 
@@ -22,10 +23,16 @@ log = logging.getLogger("service")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server, which says when it listens. `failed` if it could not."""
+
+    failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another process listened first
+            print(f"error: cannot listen: {error.strerror}", file=sys.stderr)
+            self.failed = self.should_exit = True
         if self.should_exit or not sockets:
             return
         host, port = sockets[0].getsockname()[:2]
@@ -59,8 +66,12 @@ def main(arguments: list[str] | None = None) -> int:
     config = uvicorn.Config(
         create_app(model), log_config=None, access_log=False, server_header=False
     )
-    Server(config).run(sockets=[listener])
-    return 0
+    # uvicorn ends its loop well on these and then raises them again, for whoever handled them.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: None)
+    server = Server(config)
+    server.run(sockets=[listener])
+    return int(server.failed)
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Below it all of a distribution is on its largest word, and dividing by less would overflow.
+SMALLEST_TEMPERATURE = 1e-300
+
 Ids = NDArray[np.int64]
 Row = NDArray[np.float64]
 
@@ -42,7 +45,7 @@ def shape_distribution(log_probabilities: NDArray[np.float32], shape: Shape) -> 
     """Log-probabilities (V,) → the listed words, by falling probability, ties by id."""
     row = log_probabilities.astype(np.float64)
     if shape.temperature != 1.0:
-        row, _ = _normalize(row / shape.temperature)
+        row, _ = _normalize(row / max(shape.temperature, SMALLEST_TEMPERATURE))
     if shape.excluded is not None:
         row[shape.excluded] = -np.inf
         row, _ = _normalize(row)
@@ -62,7 +65,7 @@ def shape_distribution(log_probabilities: NDArray[np.float32], shape: Shape) -> 
         logprobs=row[ids],
         candidate_logprobs=row[candidates],
         candidate_ranks=np.array([_rank(row, i) for i in shape.candidates], np.int64),
-        entropy=float(-(probabilities * finite).sum()) if possible else None,
+        entropy=max(0.0, float(-(probabilities * finite).sum())) if possible else None,
         remaining_probability=max(0.0, 1.0 - listed) if len(ids) < possible else 0.0,
         allowed_probability=mass,
     )

@@ -72,19 +72,21 @@ class Reader:
         text = self._tokenizer.decode(array)
         return Passage(text, array, None, None, len(text.split()))
 
-    def candidates(self, words: Sequence[str]) -> list[Candidate]:
+    async def candidates(self, words: Sequence[str]) -> list[Candidate]:
         """Each word's one token. Raises UnknownToken for a word that is none or several."""
-        found = []
-        for index, word in enumerate(words):
-            ids = self._tokenizer.encode(word).ids
-            if len(ids) != 1:
-                raise UnknownToken(
-                    f"this candidate is {len(ids)} tokens; it must be exactly one",
-                    f"candidates.{index}",
-                )
-            token = int(ids[0])
-            found.append(Candidate(word, token, token == self._tokenizer.unknown_id))
-        return found
+
+        def read() -> list[Candidate]:
+            return [self._candidate(word, index) for index, word in enumerate(words)]
+
+        short = sum(map(len, words)) <= INLINE_CHARACTERS
+        return read() if short else await self._long_work.run(read)
+
+    def _candidate(self, word: str, index: int) -> Candidate:
+        ids = self._tokenizer.word_ids(word)
+        if len(ids) != 1:
+            message = f"this candidate is {len(ids)} tokens; it must be exactly one"
+            raise UnknownToken(message, f"candidates.{index}")
+        return Candidate(word, ids[0], ids[0] == self._tokenizer.unknown_id)
 
     def soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
         """Words and probabilities → ids and probabilities.
@@ -92,15 +94,15 @@ class Reader:
         Raises UnknownToken for a word that is not one token of the vocabulary, InvalidRequest for
         probabilities that are negative or do not sum to 1 within 1e-6.
         """
-        ids = []
+        ids: list[int] = []
         for word in distribution:
-            encoded = self._tokenizer.encode(word).ids
-            known = len(encoded) == 1 and (
-                encoded[0] != self._tokenizer.unknown_id or word == self._unknown_word
+            found = self._tokenizer.word_ids(word)
+            known = len(found) == 1 and (
+                found[0] != self._tokenizer.unknown_id or word == self._unknown_word
             )
             if not known:
                 raise UnknownToken("a word of this distribution is not in the vocabulary", param)
-            ids.append(int(encoded[0]))
+            ids += found
         probabilities = np.array(list(distribution.values()), np.float64)
         total = math.fsum(distribution.values())
         if abs(total - 1) > TOTAL_TOLERANCE or (probabilities < 0).any():

@@ -48,6 +48,8 @@ def sparse_cross_entropy(logits: ArrayLike, target_ids: ArrayLike) -> FloatArray
     Raises IndexError for an id outside the vocabulary.
     """
     ids = np.asarray(target_ids)
+    if (ids < 0).any():  # numpy would count from the end
+        raise IndexError("ids are not below 0")
     return -np.take_along_axis(log_softmax(logits), ids[..., None], axis=-1)[..., 0]
 
 

@@ -47,9 +47,9 @@ def text_score(
         starts, ends = [*starts, len(passage.text)], [*ends, len(passage.text)]
     scored, unknown = logprobs[unscored:], oov[unscored:]
     totals = Totals(
-        nats=-float(scored.sum()),
+        nats=float((-scored).sum()),
         tokens=len(scored),
-        oov_nats=-float(scored[unknown].sum()),
+        oov_nats=float((-scored[unknown]).sum()),
         oov_tokens=int(unknown.sum()),
         bytes=len(passage.text.encode()),
         characters=len(passage.text),

@@ -45,8 +45,15 @@ class Tokenizer:
                 f"tokenizer.json has {self._tokenizer.get_vocab_size()} entries, "
                 f"the manifest says {self.vocabulary_size}"
             )
+        for name, index in (
+            ("prefix_token_id", self.end_id),
+            ("unknown_token_id", self.unknown_id),
+        ):
+            if index is not None and index >= self.vocabulary_size:
+                raise BundleError(f"manifest.json, {name}: {index} is outside the vocabulary")
         self.entries = _entries(self._tokenizer)
-        by_spelling = sorted((entry, index) for index, entry in enumerate(self.entries))
+        self._ids = {entry: index for index, entry in enumerate(self.entries)}
+        by_spelling = sorted(self._ids.items())
         self._sorted_entries = [entry for entry, _ in by_spelling]
         self._sorted_ids = np.array([index for _, index in by_spelling], np.int64)
 
@@ -70,6 +77,13 @@ class Tokenizer:
                 starts.append(offset + len(piece))
                 ends.append(offset + len(piece) + 1)
         return Encoding(np.array(ids, np.int64), starts, ends)
+
+    def word_ids(self, word: str) -> list[int]:
+        """Of one entry of the vocabulary its id, though it may never stand alone in a text, such
+        as `'s`; of any other word the ids of its tokens.
+        """
+        known = self._ids.get(word)
+        return self.encode(word).ids.tolist() if known is None else [known]
 
     def decode(self, ids: Ids) -> str:
         """Readable text; `<eos>` becomes a newline. Encoding it again gives the same ids for ids
@@ -114,9 +128,11 @@ def _pieces(text: str) -> Iterator[tuple[int, str, bool]]:
 
 
 def _cut(text: str, at: int, end: int) -> int:
-    """The first place from `at` on where white space stands between two other characters."""
+    """The first place from `at` on where a space stands between two characters that are no white
+    space. A space alone, for Python calls characters white space that tokenizers do not.
+    """
     while at < end - 1:
-        if text[at].isspace() and not text[at - 1].isspace() and not text[at + 1].isspace():
+        if text[at] == " " and not text[at - 1].isspace() and not text[at + 1].isspace():
             return at
         at += 1
     return end

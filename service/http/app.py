@@ -18,6 +18,10 @@ from service.http.routes import native, openai, operations
 from service.language_model import LanguageModel
 
 
+# A field's path, but not all of a megabyte that was sent as a field's name.
+LONGEST_PARAM = 200
+
+
 def create_app(model: LanguageModel) -> FastAPI:
     """An application that serves `model` and closes it at the end."""
 
@@ -28,6 +32,7 @@ def create_app(model: LanguageModel) -> FastAPI:
 
     app = FastAPIOffline(
         redoc_url=None,
+        redirect_slashes=False,
         title="tiedlm",
         summary="Next-word distributions, cross-entropy and perplexity of a tied LSTM",
         version=version("tiedlm"),
@@ -64,7 +69,8 @@ async def _validation_error(_: Request, error: Exception) -> Response:
         message = "no such field; the documentation at /docs lists them"
     elif first["type"] == "missing" and not path:
         message = "the body is empty; a JSON object is expected"
-    return envelope(422, "invalid_request", message, ".".join(path) or None)
+    param = ".".join(path)[:LONGEST_PARAM] or None
+    return envelope(422, "invalid_request", message, param)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

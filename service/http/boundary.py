@@ -90,6 +90,10 @@ class Boundary:
             response.headers["Connection"] = "close"
             await response(scope, receive, exchange.send)
             return
+        if not _is_utf_8(body):
+            message = "the body is not JSON, or not UTF-8"
+            await envelope(400, "invalid_json", message)(scope, receive, exchange.send)
+            return
         await self._unless_gone(scope, body, receive, exchange)
 
     async def _unless_gone(
@@ -162,6 +166,15 @@ def _is_json(headers: Headers) -> bool:
     return kind == "application/json" or (
         kind.startswith("application/") and kind.endswith("+json")
     )
+
+
+def _is_utf_8(body: bytes) -> bool:
+    """Python parses UTF-16 and UTF-32 too; their ASCII holds NULs, which JSON never does."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body
 
 
 def _route(scope: Scope) -> str:

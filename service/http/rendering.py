@@ -127,13 +127,23 @@ def _alternatives(entries: list[str], ids: Any, logprobs: Any) -> list[dict[str,
     ]
 
 
-def render_next_tokens(
+async def render_next_tokens(
     model: LanguageModel,
     result: NextTokens,
     candidates: list[Candidate],
     state: Floats | None,
 ) -> bytes:
     """The body of a `/next-token` response, with a handle where a state is given."""
+
+    def render() -> bytes:
+        return _next_tokens(model, result, candidates, state)
+
+    return await model.long_work.run(render) if len(result.ids) > BLOCK_TOKENS else render()
+
+
+def _next_tokens(
+    model: LanguageModel, result: NextTokens, candidates: list[Candidate], state: Floats | None
+) -> bytes:
     entries = model.tokenizer.entries
     listed = zip(
         result.ids.tolist(),

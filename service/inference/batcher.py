@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal
 
-from service.errors import DeadlineExceeded, Overloaded
+from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.queue import Entry, Queue, Ticket, W
 
 LaneName = Literal["interactive", "bulk"]
@@ -75,13 +75,16 @@ class Batcher(Generic[W]):
         return self._lanes[lane].tokens
 
     def submit(self, works: Sequence[W], lane: LaneName, admitted: bool = False) -> Ticket:
-        """Queue works that belong together. Raises Overloaded when the queue has no room.
+        """Queue works that belong together. Raises Overloaded when the queue has no room, NotReady
+        after `close`.
 
         An empty queue admits any request, and any queue the rest of an `admitted` one.
         """
         ticket = Ticket(pending=len(works))
         tokens = sum(max(1, work.remaining) for work in works)
         with self._ready:
+            if self._closed:
+                raise NotReady("the service is closing")
             waiting = sum(queue.tokens for queue in self._lanes.values())
             if waiting and not admitted and waiting + tokens > self._max_queue_tokens:
                 raise Overloaded(

@@ -77,6 +77,8 @@ class OnnxEngine:
         self.block_rows = max(MIN_BLOCK_ROWS, BLOCK_BYTES // (4 * manifest.vocabulary_size))
         self._encoder = _session(bundle, "encoder.onnx")
         self._decoder = _session(bundle, "decoder.onnx")
+        _check_width(self._encoder, "state", self.state_size)
+        _check_width(self._decoder, "hidden", self.embedding_size)
 
     def zero_state(self) -> Floats:
         return np.zeros(self.state_size, np.float32)
@@ -163,3 +165,9 @@ def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:
     except Exception as error:  # onnxruntime raises classes of its own that share no base
         reason = str(error).splitlines()[0]
         raise BundleError(f"onnxruntime cannot read {name}: {reason}") from None
+
+
+def _check_width(session: onnxruntime.InferenceSession, name: str, width: int) -> None:
+    shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+    if name not in shapes or shapes[name][-1] != width:
+        raise BundleError(f"manifest.json and the graphs disagree about the width of {name}")

@@ -1,5 +1,7 @@
 """`POST /score` and `POST /next-token`: from request to use case to JSON, and nothing else."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from service.distribution import Shape
@@ -14,6 +16,7 @@ from service.http.schemas.native import (
     ScoreRequest,
     ScoreResponse,
 )
+from service.http.schemas.operations import ErrorEnvelope
 from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
@@ -21,7 +24,11 @@ from service.tokenizer import Tokenizer
 
 JSON = "application/json"
 
-router = APIRouter(tags=["language model"])
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 429, 500, 503, 504)
+}
+
+router = APIRouter(tags=["language model"], responses=ERRORS)
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
@@ -47,7 +54,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
 async def next_token(request: NextTokenRequest, model: Model) -> Response:
-    candidates = model.read.candidates(request.candidates)
+    candidates = await model.read.candidates(request.candidates)
     shape = _shape(request, candidates, model.tokenizer)
     if request.token_ids is not None:
         context = await model.read.ids(request.token_ids, "token_ids")
@@ -56,7 +63,8 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     state = model.states.open(request.state) if request.state is not None else None
     result, after = await model.next_token(context, shape, state, bos=request.bos)
     model.metrics.tokens.labels("/next-token").inc(len(context.ids))
-    body = render_next_tokens(model, result, candidates, after if request.return_state else None)
+    after_or_none = after if request.return_state else None
+    body = await render_next_tokens(model, result, candidates, after_or_none)
     return Response(body, media_type=JSON)
 
 

@@ -2,9 +2,21 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Unit = Literal["nats", "bits", "bans"]
+
+
+def _unicode(text: str) -> str:
+    """JSON can escape half of a surrogate pair alone, which no encoding of Unicode can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate is not Unicode text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
 
 
 class Request(BaseModel):
@@ -12,17 +24,17 @@ class Request(BaseModel):
 
 
 class ScoreRequest(Request):
-    text: str | None = Field(None, description="One text to score.", examples=["The cat sat."])
-    texts: Annotated[list[str], Field(min_length=1)] | None = Field(
+    text: Text | None = Field(None, description="One text to score.", examples=["The cat sat."])
+    texts: Annotated[list[Text], Field(min_length=1)] | None = Field(
         None, description="Several texts to score."
     )
     token_ids: Annotated[list[list[int]], Field(min_length=1)] | None = Field(
         None, description="Texts as vocabulary ids; nothing is added to them but by bos and eos."
     )
-    context: str | None = Field(
+    context: Text | None = Field(
         None, description="What stands before every text: it conditions and is not scored."
     )
-    contexts: list[str] | None = Field(None, description="A context for each text.")
+    contexts: list[Text] | None = Field(None, description="A context for each text.")
     bos: bool = Field(
         True,
         description="Start from the prefix token <eos>. If false, a first token that nothing "
@@ -33,7 +45,7 @@ class ScoreRequest(Request):
     tokens: bool = Field(True, description="Per-token detail; false gives the aggregates only.")
     details: bool = Field(False, description="Add rank and entropy to each token.")
     top: int = Field(0, ge=0, le=100, description="How many alternatives to list at each token.")
-    targets: list[list[dict[str, float]]] | None = Field(
+    targets: list[list[dict[Text, Annotated[float, Field(ge=0, le=1)]]]] | None = Field(
         None,
         description="Soft targets: for each text, and for each of its scored positions, a "
         "distribution over words that sums to 1. Adds soft_cross_entropy, the dense form.",
@@ -69,19 +81,23 @@ class ScoreRequest(Request):
         return len(self.texts or self.token_ids or [self.text])
 
 
+# Wide enough for any recogniser, and no sum of them is infinite.
+Weight = Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
 class Hypothesis(Request):
-    text: str = Field(description="What may have been said or written.")
-    score: float = Field(0.0, description="The recogniser's own score, a logarithm.")
-    id: str | None = Field(None, description="Given back with the result.")
+    text: Text = Field(description="What may have been said or written.")
+    score: Weight = Field(0.0, description="The recogniser's own score, a logarithm.")
+    id: Text | None = Field(None, description="Given back with the result.")
 
 
 class RescoreRequest(Request):
     hypotheses: Annotated[list[Hypothesis], Field(min_length=1)] = Field(
         description="An n-best list; what its texts begin with alike is read once."
     )
-    context: str | None = Field(None, description="What stood before: the last sentence, say.")
-    lm_weight: float = Field(1.0, description="Factor of the language model's log-probability.")
-    length_bonus: float = Field(0.0, description="Added for each token, the end included.")
+    context: Text | None = Field(None, description="What stood before: the last sentence, say.")
+    lm_weight: Weight = Field(1.0, description="Factor of the language model's log-probability.")
+    length_bonus: Weight = Field(0.0, description="Added for each token, the end included.")
 
 
 class RescoredHypothesis(BaseModel):
@@ -150,14 +166,14 @@ class ScoreResponse(BaseModel):
 
 
 class NextTokenRequest(Request):
-    context: str | None = Field(None, description="The text so far.", examples=["The capital of"])
+    context: Text | None = Field(None, description="The text so far.", examples=["The capital of"])
     token_ids: list[int] | None = Field(None, description="The text so far as vocabulary ids.")
     bos: bool = Field(True, description="Start from the prefix token <eos>.")
     top_k: int = Field(10, ge=0, description="How many words to list, up to the vocabulary.")
-    candidates: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)] = (
+    candidates: Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=1000)] = (
         Field([], description="Words to answer about, whatever their rank.")
     )
-    prefix: str | None = Field(None, description="Only words that start so.", examples=["th"])
+    prefix: Text | None = Field(None, description="Only words that start so.", examples=["th"])
     temperature: float = Field(1.0, gt=0, description="softmax(logits ÷ temperature).")
     exclude_special: bool = Field(False, description="Leave out <unk> and <eos>.")
     state: str | None = Field(

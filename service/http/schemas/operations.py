@@ -5,6 +5,19 @@ from typing import Any
 from pydantic import BaseModel
 
 
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorEnvelope(BaseModel):
+    """Every answer that is not a success, the shape that OpenAI's clients read."""
+
+    error: ErrorDetail
+
+
 class Health(BaseModel):
     status: str
 
