@@ -6,7 +6,7 @@ DEV = .venv-dev
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak train export lock clean
+.PHONY: help serve test check format bench portability soak proof train export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -16,6 +16,7 @@ help:
 	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
+	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make soak                      ten minutes of mixed load"
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
@@ -38,6 +39,9 @@ bench: $(DEV)/ready
 
 portability: $(DEV)/ready
 	$(DEV)/bin/python -m tests.portability
+
+proof: $(DEV)/ready
+	$(DEV)/bin/python -m tests.proofs $(CHECKPOINT) --data $(DATA)
 
 soak: $(DEV)/ready
 	$(DEV)/bin/python -m tests.soak $(ARGS)

@@ -77,11 +77,14 @@ class OnnxEngine:
         self.block_rows = max(MIN_BLOCK_ROWS, BLOCK_BYTES // (4 * manifest.vocabulary_size))
         self._encoder = _session(bundle, "encoder.onnx")
         self._decoder = _session(bundle, "decoder.onnx")
+        self._zero_state = np.zeros(self.state_size, np.float32)
+        self._zero_state.flags.writeable = False
         _check_width(self._encoder, "state", self.state_size)
         _check_width(self._decoder, "hidden", self.embedding_size)
 
     def zero_state(self) -> Floats:
-        return np.zeros(self.state_size, np.float32)
+        """The state (S,) from which texts start; shared, and not to be written to."""
+        return self._zero_state
 
     def encode(self, ids: Ids, lengths: NDArray[np.int32], state: Floats) -> tuple[Floats, Floats]:
         """Ids (B, T), right-padded, with lengths (B,) and states (B, S), to hidden vectors (N, D)

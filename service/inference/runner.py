@@ -10,6 +10,7 @@ from service.inference.engine import OnnxEngine
 from service.inference.sequence import Sequence, run
 from service.metrics import Metrics
 
+STAGES = ("encode", "decode", "distribute")
 WARM_UP_RUNS = 8
 WARM_UP_STEPS = 32
 
@@ -28,6 +29,8 @@ class Runner:
         """Loads the graphs, starts the workers and warms them up. Raises BundleError."""
         self.engine = OnnxEngine(bundle)
         self._metrics = metrics
+        self._stages = {stage: metrics.inference_seconds.labels(stage) for stage in STAGES}
+        self._waits = {lane: metrics.queue_seconds.labels(lane) for lane in LANES}
         self._batcher: Batcher[Sequence] = Batcher(
             run=self._timed_run,
             threads=threads,
@@ -61,12 +64,13 @@ class Runner:
 
     def _timed_run(self, sequences: list[Sequence], limit: int) -> None:
         timings = run(self.engine, sequences, limit)
-        for stage in ("encode", "decode", "distribute"):
-            self._metrics.inference_seconds.labels(stage).observe(getattr(timings, stage))
+        for stage, seconds in self._stages.items():
+            seconds.observe(getattr(timings, stage))
 
     def _report(self, report: RunReport) -> None:
+        waited = self._waits[report.lane]
         for seconds in report.waits:
-            self._metrics.queue_seconds.labels(report.lane).observe(seconds)
+            waited.observe(seconds)
         self._metrics.batch_tokens.observe(report.padded_tokens)
         self._metrics.batch_fill_ratio.observe(report.tokens / report.padded_tokens)
 
