@@ -6,7 +6,7 @@ nats (natural logarithm) until a unit is asked for. numpy alone: no engine, no t
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,8 +80,13 @@ class Totals:
     words: int = 0
 
     def add(self, other: "Totals") -> None:
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        self.nats += other.nats
+        self.tokens += other.tokens
+        self.oov_nats += other.oov_nats
+        self.oov_tokens += other.oov_tokens
+        self.bytes += other.bytes
+        self.characters += other.characters
+        self.words += other.words
 
     def figures(self, unit: str) -> dict[str, float | int | None]:
         """The aggregates of a response; cross-entropies in `unit`, null over nothing."""

@@ -69,9 +69,9 @@ class Tokenizer:
         for offset, piece, ends_line in _pieces(text):
             encoded = self._tokenizer.encode(piece, add_special_tokens=False)
             ids += encoded.ids
-            for start, end in encoded.offsets:
-                starts.append(start + offset)
-                ends.append(end + offset)
+            offsets = encoded.offsets
+            starts += [start + offset for start, _ in offsets]
+            ends += [end + offset for _, end in offsets]
             if ends_line:
                 ids.append(self.end_id)
                 starts.append(offset + len(piece))

@@ -1,6 +1,7 @@
 """Who may import whom: the rooms, and the layers inside the service, read from the source."""
 
 import ast
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,7 +157,28 @@ def test_the_batcher_and_its_queue_know_no_model() -> None:
     )
 
 
-def test_packages_of_the_service_are_empty() -> None:
-    found = list((ROOT / "service").rglob("__init__.py"))
+def test_the_client_knows_httpx_alone() -> None:
+    allowed = ("service.client", "httpx", "pandas", *sys.stdlib_module_names)
+    assert (
+        violations(
+            "service",
+            lambda who, what: inside(who, "service.client") and not inside(what, *allowed),
+        )
+        == []
+    )
+
+
+def test_nothing_of_the_service_knows_the_client() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: inside(what, "service.client") and not inside(who, "service.client"),
+        )
+        == []
+    )
+
+
+def test_packages_of_the_service_are_empty_but_the_client_that_users_import() -> None:
+    found = set((ROOT / "service").rglob("__init__.py"))
     assert found
-    assert [str(path) for path in found if path.read_text()] == []
+    assert {path for path in found if path.read_text()} == {ROOT / "service/client/__init__.py"}

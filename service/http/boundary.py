@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,6 +51,7 @@ class Boundary:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
+        self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,8 +73,14 @@ class Boundary:
 
     def _record(self, scope: Scope, exchange: Exchange, seconds: float) -> None:
         route, status = _route(scope), str(exchange.status)
-        self._metrics.requests.labels(route, status).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
+        if (route, status) not in self._children:  # looking them up costs more than counting
+            self._children[route, status] = (
+                self._metrics.requests.labels(route, status),
+                self._metrics.request_seconds.labels(route),
+            )
+        requests, request_seconds = self._children[route, status]
+        requests.inc()
+        request_seconds.observe(seconds)
         if "error_code" in scope:
             self._metrics.rejected.labels(scope["error_code"]).inc()
         milliseconds, request_id = seconds * 1e3, exchange.request_id

@@ -25,7 +25,8 @@ LaneName = Literal["interactive", "bulk"]
 LANES: tuple[LaneName, ...] = ("interactive", "bulk")
 
 RUN_SECONDS = 0.020
-SMALLEST_RUN_TOKENS = 64
+SHORT_RUN_SECONDS = 0.001  # at the speed of a batch, about 2 ms for a text alone
+SMALLEST_RUN_TOKENS = 128
 INTERACTIVE_RUNS_IN_A_ROW = 4
 OLDEST_FIRST_EVERY = 4
 SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per second
@@ -63,7 +64,8 @@ class Batcher(Generic[W]):
         self._picks = dict.fromkeys(LANES, 0)
         self._interactive_in_a_row = 0
         self._closed = False
-        self._tokens_per_second = dict.fromkeys(LANES, SMALLEST_RUN_TOKENS / RUN_SECONDS)
+        self._running = 0
+        self._tokens_per_second = dict.fromkeys(LANES, 0.0)
         self._threads = [
             threading.Thread(target=self._work, name=f"inference-{index}", daemon=True)
             for index in range(threads)
@@ -99,6 +101,27 @@ class Batcher(Generic[W]):
             ticket.future.set_result(None)
         return ticket
 
+    def run_here(self, work: W, lane: LaneName) -> bool:
+        """Run a short work at once in the caller's thread, if nothing else runs or waits.
+
+        Handing work to a thread and its result back costs more than a single step of the model.
+        False, and nothing was done, where it would take longer than about 2 ms or must wait.
+        """
+        with self._ready:
+            busy = self._running or any(len(queue) for queue in self._lanes.values())
+            long = work.remaining > self._tokens_per_second[lane] * SHORT_RUN_SECONDS
+            if busy or long or self._closed:
+                return False
+            self._running += 1
+        try:
+            limit = work.remaining
+            tokens = self._timed_run(lane, [work], limit)
+        finally:
+            with self._ready:
+                self._running -= 1
+        self._on_run(RunReport(lane, tokens, limit, [0.0]))
+        return True
+
     def abandon(self, ticket: Ticket) -> None:
         """The caller is gone: what still waits of it will not run."""
         with self._ready:
@@ -119,22 +142,35 @@ class Batcher(Generic[W]):
                     if self._closed:
                         return
                     self._ready.wait()
+                self._running += 1
             lane, entries, limit = picked
-            before = sum(entry.work.remaining for entry in entries)
-            begun = time.monotonic()
             try:
-                self._run([entry.work for entry in entries], limit)
+                tokens = self._timed_run(lane, [entry.work for entry in entries], limit)
             except Exception as error:
                 log.exception("a run of %d sequences failed", len(entries))
                 for ticket in {entry.ticket for entry in entries}:
                     self._fail(ticket, error)
                 continue
-            padded = limit * len(entries)
-            self._learn_speed(lane, padded, time.monotonic() - begun)
-            tokens = before - sum(entry.work.remaining for entry in entries)
-            waits = [entry.waited for entry in entries if entry.waited is not None]
+            finally:
+                with self._ready:
+                    self._running -= 1
             self._put_back(lane, entries)
-            self._on_run(RunReport(lane, tokens, padded, waits))
+            waits = [entry.waited for entry in entries if entry.waited is not None]
+            self._on_run(RunReport(lane, tokens, limit * len(entries), waits))
+
+    def _timed_run(self, lane: LaneName, works: list[W], limit: int) -> int:
+        """Run, learn the lane's speed from it, and return how many tokens were read.
+
+        Speed is by this thread's own processor time: what others take of the processor must not
+        make runs smaller, and so less efficient still.
+        """
+        before = sum(work.remaining for work in works)
+        begun = time.thread_time()
+        self._run(works, limit)
+        speed = limit * len(works) / max(time.thread_time() - begun, 1e-6)
+        known = self._tokens_per_second[lane] or speed
+        self._tokens_per_second[lane] = SPEED_MEMORY * known + (1 - SPEED_MEMORY) * speed
+        return before - sum(work.remaining for work in works)
 
     def _pick(self) -> tuple[LaneName, list[Entry[W]], int] | None:
         """The next run, or None when nothing waits. Called with the lock held."""
@@ -148,7 +184,7 @@ class Batcher(Generic[W]):
                 continue
             self._picks[lane] += 1
             budget = int(self._tokens_per_second[lane] * RUN_SECONDS)
-            budget = max(SMALLEST_RUN_TOKENS, min(budget, self._max_batch_tokens))
+            budget = min(max(SMALLEST_RUN_TOKENS, budget), self._max_batch_tokens)
             entries, limit = queue.take(budget, self._picks[lane] % OLDEST_FIRST_EVERY == 0)
             now = time.monotonic()
             alive = [entry for entry in entries if not entry.ticket.abandoned]
@@ -203,12 +239,6 @@ class Batcher(Generic[W]):
                 if ticket.future.set_running_or_notify_cancel():
                     ticket.future.set_exception(error)
 
-    def _learn_speed(self, lane: LaneName, tokens: int, seconds: float) -> None:
-        speed = tokens / max(seconds, 1e-6)
-        self._tokens_per_second[lane] = (
-            SPEED_MEMORY * self._tokens_per_second[lane] + (1 - SPEED_MEMORY) * speed
-        )
-
     def _seconds_to_do(self, tokens: int) -> int:
-        speed = self._tokens_per_second["bulk"] * len(self._threads)
+        speed = max(1.0, self._tokens_per_second["bulk"] * len(self._threads))
         return max(1, min(60, math.ceil(tokens / speed)))

@@ -12,6 +12,8 @@ from typing import Generic, Protocol, TypeVar
 # Below this many sequences a run multiplies matrices by too few rows to be fast.
 GOOD_BATCH = 8
 SHORTEST_PIECE = 8
+# And beyond it no sequence joins that would make more of a run padding than this.
+MOST_PADDING = 0.08
 
 
 class Work(Protocol):
@@ -86,14 +88,17 @@ class Queue(Generic[W]):
         anchor = self.oldest() if oldest_first else None
         low = bisect.bisect_left(waiting, anchor.key(), key=lambda e: e[:2]) if anchor else 0
         longest_piece = max(budget // min(GOOD_BATCH, len(waiting)), SHORTEST_PIECE)
-        limit = min(waiting[low][0], longest_piece)
+        limit = tokens = min(waiting[low][0], longest_piece)
         high = low + 1
         while high < len(waiting):
             longer = min(waiting[high][0], longest_piece)
-            if longer * (high + 1 - low) > budget:
+            count = high + 1 - low
+            padding = longer * count - tokens - longer
+            wasteful = count > GOOD_BATCH and padding > MOST_PADDING * longer * count
+            if longer * count > budget or wasteful:
                 break
-            limit, high = longer, high + 1
-        while low > 0 and limit * (high - low + 1) <= budget:
+            limit, high, tokens = longer, high + 1, tokens + longer
+        while low > 0 and limit * (high - low + 1) <= budget and high - low < GOOD_BATCH:
             low -= 1
         entries = [entry for _, _, entry in waiting[low:high]]
         del waiting[low:high]

@@ -29,6 +29,7 @@ class Runner:
         """Loads the graphs, starts the workers and warms them up. Raises BundleError."""
         self.engine = OnnxEngine(bundle)
         self._metrics = metrics
+        self._arriving = 0
         self._stages = {stage: metrics.inference_seconds.labels(stage) for stage in STAGES}
         self._waits = {lane: metrics.queue_seconds.labels(lane) for lane in LANES}
         self._batcher: Batcher[Sequence] = Batcher(
@@ -46,8 +47,17 @@ class Runner:
     ) -> None:
         """Read all sequences to their ends; what waits of them is dropped on cancellation.
 
+        One short sequence that comes alone is read here and now. Those that come at the same
+        moment see each other after one turn of the event loop, and make a batch.
+
         Raises Overloaded, unless `admitted`, DeadlineExceeded, and what a run failed with.
         """
+        self._arriving += 1
+        await asyncio.sleep(0)
+        alone = self._arriving == 1 and len(sequences) == 1
+        self._arriving -= 1
+        if alone and self._batcher.run_here(sequences[0], lane):
+            return
         ticket = self._batcher.submit(sequences, lane, admitted)
         try:
             await asyncio.wrap_future(ticket.future)

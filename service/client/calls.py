@@ -1,0 +1,203 @@
+"""What can be asked of the service: each function makes a `Call`, and no function sends one.
+
+`Client` and `AsyncClient` have a method of the same name and arguments for each. All calls only
+read, so that each may be sent again. A None is not sent and leaves the service's default; every
+other name and default is the wire's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from service.client.results import (
+    Info,
+    NextTokenResult,
+    RescoreResult,
+    ScoreResult,
+    Tokenization,
+    read,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request and how its JSON answer is read; `if_unavailable` is the result without one."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None
+    read: Callable[[Any], T]
+    if_unavailable: T | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    text: str
+    score: float = 0.0
+    """The recogniser's own, a logarithm."""
+    id: str | None = None
+    """Given back with the result."""
+
+
+def score(
+    text: str | None = None,
+    *,
+    texts: Sequence[str] | None = None,
+    token_ids: Sequence[Sequence[int]] | None = None,
+    context: str | None = None,
+    contexts: Sequence[str] | None = None,
+    bos: bool | None = None,
+    eos: bool = True,
+    unit: Literal["nats", "bits", "bans"] = "nats",
+    tokens: bool = True,
+    details: bool = False,
+    top: int = 0,
+    targets: Sequence[Sequence[Mapping[str, float]]] | None = None,
+    top_g: int | None = None,
+    state: str | None = None,
+    return_state: bool = False,
+) -> Call[ScoreResult]:
+    """Cross-entropy and perplexity of one text, or of several, token by token.
+
+    Give exactly one of `text`, `texts` and `token_ids`; one result comes for each text, in order.
+
+    - `context`, or `contexts` with one a text, conditions and is not scored.
+    - `bos`: start from the prefix token; true unless said otherwise or `state` is given. If false,
+      a first token that nothing stands before has logprob None and is not counted.
+    - `eos`: score the end of each text too.
+    - `unit` is that of every cross-entropy and entropy; logprob is always natural.
+    - `tokens=False` answers the aggregates only.
+    - `details` adds rank and entropy to each token, `top` (up to 100) the most probable tokens in
+      its place, and `top_g` whether it is anomalous: not among the g most probable (DeepLog).
+    - `targets`: for each text and each of its scored positions a distribution over words that
+      sums to 1; adds soft_cross_entropy.
+    - `state` goes on from a handle, with no `bos` and no context; `return_state` gives one a text,
+      of the state after all that was read, the scored end included.
+
+    Raises RequestRefused (InvalidState among them), Unavailable, ServerFailed, NoAnswer.
+    """
+    body = _given(
+        text=text,
+        texts=texts,
+        token_ids=token_ids,
+        context=context,
+        contexts=contexts,
+        bos=bos,
+        eos=eos,
+        unit=unit,
+        tokens=tokens,
+        details=details,
+        top=top,
+        targets=targets,
+        top_g=top_g,
+        state=state,
+        return_state=return_state,
+    )
+    return Call("POST", "/score", body, lambda data: read(ScoreResult, data))
+
+
+def next_token(
+    context: str | None = None,
+    *,
+    token_ids: Sequence[int] | None = None,
+    bos: bool | None = None,
+    top_k: int = 10,
+    candidates: Sequence[str] = (),
+    prefix: str | None = None,
+    temperature: float = 1.0,
+    exclude_special: bool = False,
+    state: str | None = None,
+    return_state: bool = False,
+) -> Call[NextTokenResult]:
+    """The distribution of the next token after a context: its `top_k` most probable, and more.
+
+    Give `context` or `token_ids`, or neither for the start of a text or for what `state` stands at.
+
+    - `bos`: start from the prefix token; true unless said otherwise or `state` is given.
+    - `candidates` are answered too, whatever their rank; each must be one token.
+    - `temperature` divides the logits; then `exclude_special` leaves out `<unk>` and `<eos>`; then
+      `prefix` leaves only words that begin so. Probabilities sum to 1 and ranks count from 1 over
+      what is left; `prefix_probability` is the mass that the prefix left.
+    - `state` goes on from a handle, and the context is only what came after it; `return_state`
+      gives one of the state after the context.
+
+    Raises RequestRefused (InvalidState among them), Unavailable, ServerFailed, NoAnswer.
+    """
+    body = _given(
+        context=context,
+        token_ids=token_ids,
+        bos=bos,
+        top_k=top_k,
+        candidates=candidates,
+        prefix=prefix,
+        temperature=temperature,
+        exclude_special=exclude_special,
+        state=state,
+        return_state=return_state,
+    )
+    return Call("POST", "/next-token", body, lambda data: read(NextTokenResult, data))
+
+
+def rescore(
+    hypotheses: Sequence[str | Hypothesis],
+    *,
+    context: str | None = None,
+    lm_weight: float = 1.0,
+    length_bonus: float = 0.0,
+) -> Call[RescoreResult]:
+    """An n-best list ordered by score + lm_weight · logprob + length_bonus · token_count.
+
+    A `str` is a hypothesis with score 0; logprob is natural, of the text and its end after
+    `context`. What the texts begin with alike is read once. Equal totals stay in order.
+
+    Raises RequestRefused, Unavailable, ServerFailed, NoAnswer.
+    """
+    body = _given(
+        hypotheses=[
+            {"text": one} if isinstance(one, str) else _given(**asdict(one)) for one in hypotheses
+        ],
+        context=context,
+        lm_weight=lm_weight,
+        length_bonus=length_bonus,
+    )
+    return Call("POST", "/rescore", body, lambda data: read(RescoreResult, data))
+
+
+def tokenize(prompt: str, *, add_special_tokens: bool = True) -> Call[Tokenization]:
+    """Ids of a text, by default after the prefix token.
+
+    Raises RequestRefused, Unavailable, ServerFailed, NoAnswer.
+    """
+    body = _given(prompt=prompt, add_special_tokens=add_special_tokens)
+    return Call("POST", "/tokenize", body, lambda data: read(Tokenization, data))
+
+
+def detokenize(tokens: Sequence[int]) -> Call[str]:
+    """The text of ids; it tokenizes to the same ids again.
+
+    Raises RequestRefused, Unavailable, ServerFailed, NoAnswer.
+    """
+    return Call("POST", "/detokenize", _given(tokens=tokens), lambda data: str(data["prompt"]))
+
+
+def info() -> Call[Info]:
+    """What is served: the model's card, limits, versions.
+
+    Raises Unauthorized, Unavailable, ServerFailed, NoAnswer.
+    """
+    return Call("GET", "/info", None, lambda data: read(Info, data))
+
+
+def ready() -> Call[bool]:
+    """Whether the service is warm and not draining; asked once, never again by itself.
+
+    False also where nothing answers. Raises ServerFailed or RequestRefused for an answer that is
+    not the service's.
+    """
+    return Call("GET", "/health/ready", None, lambda _: True, if_unavailable=False)
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

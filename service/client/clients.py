@@ -1,0 +1,199 @@
+"""`Client` and `AsyncClient`: two drivers of one exchange, and the methods that start it."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import update_wrapper
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, get_args
+
+import httpx
+
+from service.client import calls
+from service.client.calls import Call
+from service.client.exchange import Outcome, Retries, exchange
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+LOCAL = "http://127.0.0.1:8000"
+# Over the 30 s that the service lets a request wait, and then its work.
+TIMEOUT_SECONDS = 60.0
+
+
+def _described(method: Method, make: Callable[..., Call[Any]]) -> Method:
+    """What help() and editors show: the call's own name, text and arguments."""
+    signature = inspect.signature(make)
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    (result,) = get_args(signature.return_annotation)
+    update_wrapper(method, make)
+    method.__dict__["__signature__"] = signature.replace(
+        parameters=[own, *signature.parameters.values()], return_annotation=result
+    )
+    return method
+
+
+def _blocking(make: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._send(make(*args, **kwargs))
+
+    return _described(method, make)
+
+
+def _awaited(
+    make: Callable[P, Call[T]],
+) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._send(make(*args, **kwargs))
+
+    return _described(method, make)
+
+
+class Client:
+    """A service, asked over HTTP. One client may be used from many threads; close it at the end.
+
+    `with Client("http://127.0.0.1:8000") as client: client.score("The cat sat.").summary`
+
+    - `api_key` is sent as `Authorization: Bearer`.
+    - `timeout_seconds` bounds connecting, and each wait for bytes of an answer.
+    - `transport` is httpx's: a proxy, TLS of your own, a mock. By default httpx reads the
+      environment's proxies.
+    - `sleep` waits between attempts, in seconds.
+    """
+
+    def __init__(
+        self,
+        base_url: str = LOCAL,
+        *,
+        api_key: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers=_headers(api_key),
+            timeout=timeout_seconds,
+            transport=transport,
+        )
+        self._retries = retries
+        self._sleep = sleep
+
+    def _send(self, call: Call[T]) -> T:
+        steps = exchange(call, self._retries)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                attempt = steps.send(outcome)
+            except StopIteration as end:
+                return cast(T, end.value)
+            if attempt.wait_seconds:
+                self._sleep(attempt.wait_seconds)
+            try:
+                outcome = self._http.send(_request(self._http, call, attempt.request_id))
+            except httpx.RequestError as error:
+                outcome = error
+
+    score = _blocking(calls.score)
+    next_token = _blocking(calls.next_token)
+    rescore = _blocking(calls.rescore)
+    tokenize = _blocking(calls.tokenize)
+    detokenize = _blocking(calls.detokenize)
+    info = _blocking(calls.info)
+    ready = _blocking(calls.ready)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """As `Client`, with methods to await; under trio give `sleep=trio.sleep`.
+
+    `async with AsyncClient() as client: (await client.score("The cat sat.")).summary`
+    """
+
+    def __init__(
+        self,
+        base_url: str = LOCAL,
+        *,
+        api_key: str | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers=_headers(api_key),
+            timeout=timeout_seconds,
+            transport=transport,
+        )
+        self._retries = retries
+        self._sleep = sleep
+
+    async def _send(self, call: Call[T]) -> T:
+        steps = exchange(call, self._retries)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                attempt = steps.send(outcome)
+            except StopIteration as end:
+                return cast(T, end.value)
+            if attempt.wait_seconds:
+                await self._sleep(attempt.wait_seconds)
+            try:
+                outcome = await self._http.send(_request(self._http, call, attempt.request_id))
+            except httpx.RequestError as error:
+                outcome = error
+
+    score = _awaited(calls.score)
+    next_token = _awaited(calls.next_token)
+    rescore = _awaited(calls.rescore)
+    tokenize = _awaited(calls.tokenize)
+    detokenize = _awaited(calls.detokenize)
+    info = _awaited(calls.info)
+    ready = _awaited(calls.ready)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    if api_key is None:
+        return {}
+    if not (api_key.isascii() and api_key.isprintable()):
+        # Found here, for httpx would quote the key in its error.
+        raise ValueError("an API key is printable ASCII: is there a newline at its end?")
+    return {"Authorization": f"Bearer {api_key}"}
+
+
+def _request(
+    http: httpx.Client | httpx.AsyncClient, call: Call[Any], request_id: str
+) -> httpx.Request:
+    headers = {"X-Request-Id": request_id}
+    return http.build_request(call.method, call.path, json=call.body, headers=headers)

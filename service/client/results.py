@@ -1,0 +1,260 @@
+"""What the service answers, as frozen dataclasses, and the one function that reads them.
+
+Names are those of the wire. A field that a newer server adds is ignored.
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    import pandas
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenScore:
+    """One token of a text. The last six are None unless they were asked for."""
+
+    id: int
+    text: str
+    """The vocabulary's entry; the surface is `text[start:end]` of what was sent."""
+    start: int | None
+    """In Unicode code points; None for `token_ids`, as `end`."""
+    end: int | None
+    logprob: float | None
+    """Natural; None for a first token that nothing stood before."""
+    cross_entropy: float | None
+    """−log probability, in the result's unit."""
+    oov: bool
+    rank: int | None = None
+    """1 is the most probable token."""
+    entropy: float | None = None
+    """Of the distribution that the token was drawn from, in the result's unit."""
+    soft_cross_entropy: float | None = None
+    """−Σ p log q over the soft target p, in the result's unit."""
+    anomalous: bool | None = None
+    top: tuple[Alternative, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregates:
+    """Totals over the scored tokens, and totals divided by a count, in the result's unit.
+
+    A mean over nothing is None, and so is a perplexity beyond the largest double.
+    """
+
+    token_count: int
+    oov_count: int
+    total_cross_entropy: float
+    mean_cross_entropy: float | None
+    perplexity: float | None
+    perplexity_excluding_oov: float | None
+    cross_entropy_per_byte: float | None
+    cross_entropy_per_character: float | None
+    word_count: int
+    """Words between white space, the same for any tokenizer."""
+    cross_entropy_per_word: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextResult(Aggregates):
+    tokens: tuple[TokenScore, ...] = ()
+    """Nothing with `tokens=False`."""
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreResult:
+    model: str
+    unit: str
+    vocabulary_size: int
+    results: tuple[TextResult, ...]
+    """One a text, in the order of the texts."""
+    summary: Aggregates
+    """Over all texts together."""
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """One row a token, in the order of texts and tokens; its `attrs` name model and unit.
+
+        Columns: text_index, position (both from 0), id, text, start, end, logprob, cross_entropy,
+        oov; and rank, entropy, soft_cross_entropy, anomalous where they were asked for.
+
+        Raises ImportError without pandas, and ValueError if the score was asked for with
+        `tokens=False`.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_dataframe needs pandas: pip install pandas") from None
+        rows = [
+            (text_index, position, token)
+            for text_index, result in enumerate(self.results)
+            for position, token in enumerate(_tokens(result))
+        ]
+        columns = {
+            "text_index": pandas.Series([row[0] for row in rows], dtype="int64"),
+            "position": pandas.Series([row[1] for row in rows], dtype="int64"),
+        }
+        for name, dtype in COLUMNS.items():
+            values = [getattr(token, name) for _, _, token in rows]
+            if name not in ASKED_FOR or any(value is not None for value in values):
+                columns[name] = pandas.Series(values, dtype=dtype)
+        frame = pandas.DataFrame(columns)
+        frame.attrs = {"model": self.model, "unit": self.unit}
+        return frame
+
+
+# With a capital letter a dtype has a place for what is missing.
+COLUMNS = {
+    "id": "int64",
+    "text": "string",
+    "start": "Int64",
+    "end": "Int64",
+    "logprob": "float64",
+    "cross_entropy": "float64",
+    "oov": "bool",
+    "rank": "Int64",
+    "entropy": "float64",
+    "soft_cross_entropy": "float64",
+    "anomalous": "boolean",
+}
+ASKED_FOR = {"rank", "entropy", "soft_cross_entropy", "anomalous"}
+
+
+def _tokens(result: TextResult) -> tuple[TokenScore, ...]:
+    if result.token_count and not result.tokens:
+        raise ValueError("there are no tokens in it: score with tokens=True")
+    return result.tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedToken:
+    id: int
+    text: str
+    probability: float
+    logprob: float
+    """Natural."""
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateToken:
+    """An answer about one word that was asked about; excluded words have probability 0."""
+
+    candidate: str
+    id: int
+    text: str
+    probability: float
+    logprob: float | None
+    rank: int | None
+    oov: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextTokenResult:
+    model: str
+    vocabulary_size: int
+    tokens: tuple[RankedToken, ...]
+    """Most probable first."""
+    candidates: tuple[CandidateToken, ...]
+    """In the order asked."""
+    entropy: float | None
+    """In nats, of the distribution that `tokens` was listed from."""
+    remaining_probability: float
+    """Of all words that are not in `tokens`."""
+    prefix_probability: float | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoredHypothesis:
+    index: int
+    """Where it stood in the request."""
+    text: str
+    logprob: float
+    """Natural, of the whole text and its end."""
+    total: float
+    """score + lm_weight · logprob + length_bonus · token_count"""
+    token_count: int
+    oov_count: int
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreResult:
+    results: tuple[RescoredHypothesis, ...]
+    """Best total first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokenization:
+    tokens: tuple[int, ...]
+    count: int
+    max_model_len: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_body_bytes: int
+    max_texts: int
+    max_request_tokens: int
+    request_timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    model: str
+    bundle_hash: str
+    precision: str
+    vocabulary_size: int
+    parameters: int
+    threads: int
+    limits: Limits
+    versions: dict[str, str]
+    parity: dict[str, float]
+    training: dict[str, Any]
+
+
+def read(kind: type[Result], data: Any) -> Result:
+    """`data`, as a JSON parser gave it, as a `kind`; lists become tuples.
+
+    Raises TypeError if it is no object or lacks a field that `kind` has no default for.
+    """
+    if not isinstance(data, dict):
+        raise TypeError(f"{kind.__name__} is read from an object")
+    plain: type = kind  # to mypy, a type[Result] has no hash
+    given = {}
+    for name, inner in _members(plain):
+        if name in data:
+            value = data[name]
+            if isinstance(value, list):
+                value = tuple(value if inner is None else [read(inner, one) for one in value])
+            elif inner is not None and value is not None:
+                value = read(inner, value)
+            given[name] = value
+    return kind(**given)
+
+
+@cache
+def _members(kind: type) -> tuple[tuple[str, type | None], ...]:
+    """Each field's name, and the dataclass that it or its items are of, if any."""
+    hints = get_type_hints(kind)
+    return tuple((field.name, _dataclass_in(hints[field.name])) for field in fields(kind))
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    if isinstance(hint, type) and is_dataclass(hint):
+        return hint
+    return next(filter(None, map(_dataclass_in, get_args(hint))), None)
