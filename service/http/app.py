@@ -17,7 +17,6 @@ from service.http.errors import HTTP_CODES, envelope, service_error
 from service.http.routes import native, openai, operations
 from service.language_model import LanguageModel
 
-
 # A field's path, but not all of a megabyte that was sent as a field's name.
 LONGEST_PARAM = 200
 

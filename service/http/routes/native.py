@@ -1,12 +1,12 @@
 """`POST /score` and `POST /next-token`: from request to use case to JSON, and nothing else."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 
 from service.distribution import Shape
 from service.errors import InputTooLong, InvalidRequest
+from service.http.documentation import INFERENCE
 from service.http.rendering import Detail, render_next_tokens, render_rescored, render_scores
+from service.http.routes.direct import DirectRoute
 from service.http.routes.model import Model
 from service.http.schemas.native import (
     NextTokenRequest,
@@ -16,7 +16,6 @@ from service.http.schemas.native import (
     ScoreRequest,
     ScoreResponse,
 )
-from service.http.schemas.operations import ErrorEnvelope
 from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
@@ -24,11 +23,7 @@ from service.tokenizer import Tokenizer
 
 JSON = "application/json"
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 429, 500, 503, 504)
-}
-
-router = APIRouter(tags=["language model"], responses=ERRORS)
+router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=DirectRoute)
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")

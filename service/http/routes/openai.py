@@ -4,10 +4,10 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import InputTooLong, InvalidRequest, ModelNotFound, ServiceError
@@ -19,6 +19,14 @@ from service.http.completions import (
     prompt_logprobs_of,
     read_prompts,
     score_prompts,
+)
+from service.http.documentation import (
+    ANY,
+    EVENTS,
+    INFERENCE,
+    INVALID,
+    MODEL_NOT_FOUND,
+    TOKENIZING,
 )
 from service.http.errors import error_content
 from service.http.routes.model import Model
@@ -33,14 +41,22 @@ from service.http.schemas.openai import (
     TokenizeResponse,
     TokenizerInfo,
 )
+from service.http.schemas.text import Text
 from service.language_model import LanguageModel
 
 ALIAS = "tiedlm"
 
-router = APIRouter(tags=["OpenAI-compatible"])
+Name = Annotated[Text, Path(description="As in the list of models.", examples=["tiedlm"])]
+
+router = APIRouter(tags=["OpenAI-compatible"], responses=ANY)
 
 
-@router.post("/v1/completions", response_model=CompletionResponse, summary="Continue or score")
+@router.post(
+    "/v1/completions",
+    response_model=CompletionResponse,
+    responses={**INFERENCE, **MODEL_NOT_FOUND, **EVENTS},
+    summary="Continue or score",
+)
 async def completions(request: CompletionRequest, model: Model) -> Response:
     _check(request, model)
     prompts = await read_prompts(request, model)
@@ -66,13 +82,20 @@ async def models(model: Model) -> ModelList:
     return ModelList(data=[_entry(model, model.bundle.manifest.name)])
 
 
-@router.get("/v1/models/{name}", response_model=ModelEntry, summary="The model by its name")
-async def model_by_name(name: str, model: Model) -> ModelEntry:
+@router.get(
+    "/v1/models/{name}",
+    response_model=ModelEntry,
+    responses={**MODEL_NOT_FOUND, **INVALID},
+    summary="The model by its name",
+)
+async def model_by_name(name: Name, model: Model) -> ModelEntry:
     _check_name(name, model)
     return _entry(model, name)
 
 
-@router.post("/tokenize", response_model=TokenizeResponse, summary="Text to ids")
+@router.post(
+    "/tokenize", response_model=TokenizeResponse, responses=TOKENIZING, summary="Text to ids"
+)
 async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
     (passage,) = await model.read.texts([request.prompt])
     prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
@@ -81,7 +104,9 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
     return TokenizeResponse(tokens=tokens, count=len(tokens), max_model_len=limit)
 
 
-@router.post("/detokenize", response_model=DetokenizeResponse, summary="Ids to text")
+@router.post(
+    "/detokenize", response_model=DetokenizeResponse, responses=TOKENIZING, summary="Ids to text"
+)
 async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
     return DetokenizeResponse(prompt=(await model.read.ids(request.tokens, "tokens")).text)
 

@@ -3,13 +3,13 @@
 from importlib.metadata import version
 
 from fastapi import APIRouter, Response
-from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.http.documentation import ANY, PLAIN_TEXT
 from service.http.routes.model import Model
 from service.http.schemas.operations import Health, Info, Limits
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], responses=ANY)
 
 PACKAGES = ("tiedlm", "onnxruntime", "numpy", "tokenizers", "fastapi")
 
@@ -24,7 +24,7 @@ async def ready(model: Model) -> Health:
     return Health(status="ready")
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=PLAIN_TEXT)
 async def metrics(model: Model) -> Response:
     return Response(model.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 

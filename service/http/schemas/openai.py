@@ -1,106 +1,182 @@
 """The bodies of the OpenAI-compatible routes. Unknown fields are ignored: clients send extras."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from service.http.schemas.examples import example_of
+from service.http.schemas.text import Text
 
 TokenIds = list[int]
 
 
 class Request(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
 
 class CompletionRequest(Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "tiedlm", "prompt": "The old river", "max_tokens": 8, "seed": 1},
+                {
+                    "model": "tiedlm",
+                    "prompt": "The old river",
+                    "max_tokens": 0,
+                    "echo": True,
+                    "logprobs": 1,
+                },
+            ]
+        }
+    )
+
     model: str = Field(description="The bundle's name, or tiedlm.", examples=["tiedlm"])
-    prompt: str | list[str] | TokenIds | list[TokenIds] = Field(
+    prompt: Text | list[Text] | TokenIds | list[TokenIds] = Field(
         description="One or several texts, or their ids. Ids get no token added.",
-        examples=["The capital of"],
+        examples=["The old river"],
     )
-    max_tokens: int = Field(16, ge=0, description="Tokens to generate; 0 only with echo.")
-    temperature: float = Field(1.0, ge=0, le=100, description="0 takes the most probable token.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Draw from the most probable of this mass.")
-    n: int = Field(1, ge=1, le=128, description="Choices for each prompt.")
+    max_tokens: int = Field(
+        16, ge=0, description="Tokens to generate; 0 only with echo.", examples=[16]
+    )
+    temperature: float = Field(
+        1.0, ge=0, le=100, description="0 takes the most probable token.", examples=[0.8]
+    )
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Draw from the most probable of this mass.", examples=[0.95]
+    )
+    n: int = Field(1, ge=1, le=128, description="Choices for each prompt.", examples=[1])
     best_of: int | None = Field(
-        None, ge=1, le=128, description="Generate so many, answer the n best."
+        None, ge=1, le=128, description="Generate so many, answer the n best.", examples=[1]
     )
-    logprobs: int | None = Field(None, ge=0, le=100, description="Alternatives at each token.")
-    echo: bool = Field(False, description="Answer the prompt too, with its log-probabilities.")
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = Field(
-        None, description="Texts before which a choice ends."
+    logprobs: int | None = Field(
+        None, ge=0, le=100, description="Alternatives at each token.", examples=[1]
     )
-    seed: int | None = Field(None, description="The same seed gives the same text.")
-    stream: bool = Field(False, description="Answer in server-sent events.")
-    suffix: None = Field(None, description="Not supported.")
+    echo: bool = Field(
+        False,
+        description="Answer the prompt too, with its log-probabilities.",
+        examples=[True],
+    )
+    stop: Text | Annotated[list[Text], Field(max_length=16)] | None = Field(
+        None, description="Texts before which a choice ends.", examples=[["."]]
+    )
+    seed: int | None = Field(None, description="The same seed gives the same text.", examples=[1])
+    stream: bool = Field(False, description="Answer in server-sent events.", examples=[False])
+    suffix: None = Field(None, description="Not supported.", examples=[None])
     prompt_logprobs: int | None = Field(
-        None, ge=1, le=20, description="Alternatives at each token of the prompt, by id."
+        None,
+        ge=1,
+        le=20,
+        description="Alternatives at each token of the prompt, by id.",
+        examples=[1],
     )
 
 
 class CompletionLogprobs(BaseModel):
-    tokens: list[str]
-    token_logprobs: list[float | None]
-    top_logprobs: list[dict[str, float] | None]
-    text_offset: list[int]
+    """Parallel arrays over the tokens of an echoed prompt and of the completion."""
+
+    tokens: list[str] = Field(description="The vocabulary's entries.", examples=[["The", "old"]])
+    token_logprobs: list[float | None] = Field(
+        description="Natural; null where nothing stood before the token.",
+        examples=[[-2.262, -7.0036]],
+    )
+    top_logprobs: list[dict[str, float] | None] = Field(
+        description="The most probable tokens, and the actual one with its very float.",
+        examples=[[{"<unk>": -1.7472, "The": -2.262}, {"<unk>": -2.6097, "old": -7.0036}]],
+    )
+    text_offset: list[int] = Field(
+        description="Where each token starts in the choice's text, in Unicode code points.",
+        examples=[[0, 4]],
+    )
+
+
+class PromptLogprob(BaseModel):
+    logprob: float = Field(description="Natural.", examples=[-2.262])
+    decoded_token: str = Field(description="The vocabulary's entry.", examples=["The"])
+    rank: int = Field(description="1 is the most probable.", examples=[2])
 
 
 class Choice(BaseModel):
-    index: int
-    text: str
-    finish_reason: Literal["stop", "length"] | None
-    logprobs: CompletionLogprobs | None = None
-    prompt_logprobs: list[dict[str, Any] | None] | None = None
+    index: int = Field(description="Prompt by prompt, n for each.", examples=[0])
+    text: str = Field(description="The completion, after the prompt with echo.", examples=["The"])
+    finish_reason: Literal["stop", "length"] | None = Field(
+        description="stop: the end of a line, or a stop text; length: max_tokens.",
+        examples=["length"],
+    )
+    logprobs: CompletionLogprobs | None = Field(
+        None, description="With logprobs.", examples=[example_of(CompletionLogprobs)]
+    )
+    prompt_logprobs: list[dict[str, PromptLogprob] | None] | None = Field(
+        None,
+        description="For each token of the prompt the most probable by id, the actual one first.",
+        examples=[[{"12": example_of(PromptLogprob)}]],
+    )
 
 
 class Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+    prompt_tokens: int = Field(description="Tokens of all prompts.", examples=[3])
+    completion_tokens: int = Field(
+        description="Tokens generated, those of best_of too.", examples=[8]
+    )
+    total_tokens: int = Field(description="Both.", examples=[11])
 
 
 class CompletionResponse(BaseModel):
-    id: str
-    object: Literal["text_completion"] = "text_completion"
-    created: int = Field(description="Seconds since 1970.")
-    model: str
-    choices: list[Choice]
-    usage: Usage | None = None
+    id: str = Field(description="New for each request.", examples=["cmpl-5940d08b0cfa4024"])
+    object: Literal["text_completion"] = Field(
+        "text_completion", description="The kind of object.", examples=["text_completion"]
+    )
+    created: int = Field(description="Seconds since 1970.", examples=[1795372883])
+    model: str = Field(description="The bundle's name.", examples=["starter"])
+    choices: list[Choice] = Field(
+        description="n for each prompt, in order.", examples=[[example_of(Choice)]]
+    )
+    usage: Usage | None = Field(
+        None, description="What was read and generated.", examples=[example_of(Usage)]
+    )
 
 
 class ModelEntry(BaseModel):
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str = "tiedlm"
+    id: str = Field(description="The name as requests give it.", examples=["starter"])
+    object: Literal["model"] = Field("model", description="The kind of object.", examples=["model"])
+    created: int = Field(description="Seconds since 1970.", examples=[1795372883])
+    owned_by: str = Field("tiedlm", description="Always tiedlm.", examples=["tiedlm"])
 
 
 class ModelList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[ModelEntry]
+    object: Literal["list"] = Field("list", description="The kind of object.", examples=["list"])
+    data: list[ModelEntry] = Field(
+        description="The one model served.", examples=[[example_of(ModelEntry)]]
+    )
 
 
 class TokenizeRequest(Request):
-    prompt: str = Field(description="The text.", examples=["The capital of"])
-    add_special_tokens: bool = Field(True, description="Put the prefix token before it.")
+    prompt: Text = Field(description="The text.", examples=["The old river"])
+    add_special_tokens: bool = Field(
+        True, description="Put the prefix token before it.", examples=[True]
+    )
 
 
 class TokenizeResponse(BaseModel):
-    tokens: list[int]
-    count: int
-    max_model_len: int
+    tokens: list[int] = Field(description="Vocabulary ids.", examples=[[1, 12, 392, 714]])
+    count: int = Field(description="How many.", examples=[4])
+    max_model_len: int = Field(description="Tokens that a request may hold.", examples=[200000])
 
 
 class DetokenizeRequest(Request):
-    tokens: list[int] = Field(description="Vocabulary ids.", examples=[[2, 3]])
+    tokens: list[int] = Field(description="Vocabulary ids.", examples=[[12, 392, 714]])
 
 
 class DetokenizeResponse(BaseModel):
-    prompt: str
+    prompt: str = Field(
+        description="Readable text that tokenizes to the same ids.", examples=["The old river"]
+    )
 
 
 class TokenizerInfo(BaseModel):
-    eos_token: str
-    bos_token: str
-    unk_token: str | None
-    tokenizer_class: str
-    vocabulary_size: int
+    eos_token: str = Field(description="Ends a line, and a text.", examples=["<eos>"])
+    bos_token: str = Field(description="Stands before a text.", examples=["<eos>"])
+    unk_token: str | None = Field(
+        description="Stands for words out of the vocabulary.", examples=["<unk>"]
+    )
+    tokenizer_class: str = Field(description="Always tiedlm.", examples=["tiedlm"])
+    vocabulary_size: int = Field(description="Ids are below it.", examples=[14000])

@@ -2,43 +2,48 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class ErrorEnvelope(BaseModel):
-    """Every answer that is not a success, the shape that OpenAI's clients read."""
-
-    error: ErrorDetail
+from service.http.schemas.examples import example_of
 
 
 class Health(BaseModel):
-    status: str
+    status: str = Field(description="live or ready.", examples=["ready"])
 
 
 class Limits(BaseModel):
-    max_batch_tokens: int
-    max_queue_tokens: int
-    max_body_bytes: int
-    max_texts: int
-    max_request_tokens: int
-    request_timeout: float
+    max_batch_tokens: int = Field(description="Padded tokens of one run.", examples=[4096])
+    max_queue_tokens: int = Field(
+        description="Waiting tokens beyond which 429 answers.", examples=[262144]
+    )
+    max_body_bytes: int = Field(description="Size of a request's body.", examples=[8388608])
+    max_texts: int = Field(description="Texts of a request.", examples=[4096])
+    max_request_tokens: int = Field(
+        description="Tokens over all texts of a request.", examples=[200000]
+    )
+    request_timeout: float = Field(
+        description="Seconds that a request may wait for its first run.", examples=[30.0]
+    )
 
 
 class Info(BaseModel):
-    model: str
-    bundle_hash: str
-    precision: str
-    vocabulary_size: int
-    parameters: int
-    threads: int
-    limits: Limits
-    versions: dict[str, str]
-    parity: dict[str, float]
-    training: dict[str, Any]
+    model: str = Field(description="The bundle's name.", examples=["starter"])
+    bundle_hash: str = Field(
+        description="SHA-256 of the bundle; states are bound to it.", examples=["95c0586f966bacd7"]
+    )
+    precision: str = Field(description="int8 or float32.", examples=["int8"])
+    vocabulary_size: int = Field(description="Ids are below it.", examples=[14000])
+    parameters: int = Field(description="The model's size.", examples=[4650672])
+    threads: int = Field(description="Worker threads.", examples=[2])
+    limits: Limits = Field(description="What requests may ask.", examples=[example_of(Limits)])
+    versions: dict[str, str] = Field(
+        description="Of this and of the packages that compute.", examples=[{"tiedlm": "0.1.0"}]
+    )
+    parity: dict[str, float] = Field(
+        description="How far the exported model is from the trained one.",
+        examples=[{"max_abs_logprob_difference": 4.8e-6}],
+    )
+    training: dict[str, Any] = Field(
+        description="How the model was trained, as its bundle says.",
+        examples=[{"valid_perplexity": 149.9}],
+    )

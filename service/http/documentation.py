@@ -1,0 +1,71 @@
+"""What the OpenAPI document says beyond the schemas: which errors a route may answer.
+
+A router takes one of these tables as its `responses`. That 422 stands in it keeps FastAPI's own
+validation error out of the document.
+"""
+
+from typing import Any
+
+from service.http.schemas.errors import ErrorEnvelope
+
+Responses = dict[int | str, dict[str, Any]]
+
+RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds to wait before the next try.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
+
+def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    documented: dict[str, Any] = {"model": ErrorEnvelope, "description": description}
+    return documented if headers is None else {**documented, "headers": headers}
+
+
+ANY: Responses = {
+    413: _error("`body_too_large`: over `max_body_bytes`; refused while reading."),
+    500: _error("`internal`: the log has the details under the request id."),
+    503: _error("`not_ready` or `draining`.", RETRY_AFTER),
+}
+INVALID: Responses = {
+    422: _error(
+        "`invalid_request`, `input_too_long`, `unknown_token` or `invalid_state`; "
+        "`param` names the field."
+    )
+}
+TOKENIZING: Responses = {
+    **ANY,
+    **INVALID,
+    400: _error("`invalid_json`: the body is not JSON, or not UTF-8."),
+    415: _error("`unsupported_media_type`: the body must be `application/json`."),
+}
+INFERENCE: Responses = {
+    **TOKENIZING,
+    429: _error("`overloaded`: the queue is full.", RETRY_AFTER),
+    504: _error("`deadline_exceeded`: the request waited longer than `request_timeout`."),
+}
+MODEL_NOT_FOUND: Responses = {404: _error("`model_not_found`: another model is served.")}
+EVENTS: Responses = {
+    200: {
+        "description": "The choices; with `stream: true` as server-sent events, one for each piece "
+        "of text, the last of them `[DONE]`.",
+        "content": {
+            "text/event-stream": {
+                "itemSchema": {
+                    "type": "object",
+                    "properties": {
+                        "data": {
+                            "type": "string",
+                            "description": "What is new of a choice as JSON, or [DONE].",
+                        }
+                    },
+                    "required": ["data"],
+                },
+                "example": 'data: {"choices": [{"index": 0, "text": " old", …}], …}\n\n'
+                "data: [DONE]\n\n",
+            }
+        },
+    }
+}
+PLAIN_TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
