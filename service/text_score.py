@@ -38,21 +38,22 @@ def text_score(
     passage: Passage, ids: Ids, decoded: Decoded, unknown_id: int | None, state: Floats | None
 ) -> TextScore:
     """Put together a passage, the ids that were scored for it, and what was decoded of them."""
-    logprobs = np.full(len(ids), np.nan)
-    unscored = len(ids) - len(decoded.logprobs)
-    logprobs[unscored:] = decoded.logprobs
+    scored = decoded.logprobs.astype(np.float64)
+    unscored = len(ids) - len(scored)
+    logprobs = np.concatenate([np.full(unscored, np.nan), scored]) if unscored else scored
     oov = ids == (-1 if unknown_id is None else unknown_id)
     starts, ends = passage.starts, passage.ends
     if starts is not None and ends is not None and len(ids) > len(passage.ids):
         starts, ends = [*starts, len(passage.text)], [*ends, len(passage.text)]
-    scored, unknown = logprobs[unscored:], oov[unscored:]
     totals = Totals(
         nats=float((-scored).sum()),
         tokens=len(scored),
-        oov_nats=float((-scored[unknown]).sum()),
-        oov_tokens=int(unknown.sum()),
         bytes=len(passage.text.encode()),
         characters=len(passage.text),
         words=passage.words,
     )
+    unknown = oov[unscored:]
+    if unknown.any():
+        totals.oov_nats = float((-scored[unknown]).sum())
+        totals.oov_tokens = int(unknown.sum())
     return TextScore(ids, starts, ends, oov, logprobs, totals, decoded, state)

@@ -46,11 +46,9 @@ async def render_scores(model: LanguageModel, scores: list[TextScore], detail: D
 
 
 def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> Iterator[bytes]:
-    summary = Totals()
     head = {**_header(model), "unit": detail.unit}
     yield orjson.dumps(head)[:-1] + b',"results":['
     for index, score in enumerate(scores):
-        summary.add(score.totals)
         yield b"," if index else b""
         closing: dict[str, Any] = score.totals.figures(detail.unit)
         if score.state is not None:
@@ -65,7 +63,15 @@ def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> It
             block = _tokens(model.tokenizer.entries, score, detail, rows)
             yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
         yield b"]," + figures[1:]
-    yield b'],"summary":' + orjson.dumps(summary.figures(detail.unit)) + b"}"
+    total = scores[0].totals if len(scores) == 1 else _sum(scores)
+    yield b'],"summary":' + orjson.dumps(total.figures(detail.unit)) + b"}"
+
+
+def _sum(scores: list[TextScore]) -> Totals:
+    summary = Totals()
+    for score in scores:
+        summary.add(score.totals)
+    return summary
 
 
 def _tokens(
