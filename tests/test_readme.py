@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```sh\n(curl .*?)```\n```json\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```\n```\n(.*?)```", README, re.DOTALL)
 TRAINING = re.search(r"```sh\n(make train .*?)```", README, re.DOTALL)
 
 
@@ -63,6 +64,11 @@ def close(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
+def there(text: str, address: str) -> str:
+    """The README's address replaced by that of the service under test."""
+    return text.replace("http://127.0.0.1:8000", address)
+
+
 def _replaced(word: str, replacements: dict[str, str]) -> str:
     for name, path in replacements.items():
         word = word.replace(name, path)
@@ -70,15 +76,25 @@ def _replaced(word: str, replacements: dict[str, str]) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
+    assert len(PYTHON) == 1
     assert TRAINING is not None
 
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES)
 def test_a_curl_line_gives_the_answer_beside_it(address: str, command: str, answer: str) -> None:
-    words = shlex.split(command.replace("\\\n", " ").replace("http://127.0.0.1:8000", address))
+    words = shlex.split(there(command.replace("\\\n", " "), address))
     output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert close(json.loads(output), json.loads(answer)), output
+
+
+@pytest.mark.parametrize(("code", "answer"), PYTHON)
+def test_the_python_example_prints_what_stands_beside_it(
+    address: str, code: str, answer: str
+) -> None:
+    script = [sys.executable, "-c", there(code, address)]
+    printed = subprocess.run(script, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert printed == answer
 
 
 def test_the_training_example_runs_on_a_folder_of_text(tmp_path: Path) -> None:
