@@ -10,22 +10,37 @@ import sys
 
 from tests.test_readme import EXAMPLES, PYTHON, README, ROOT, running, there
 
-WIDTH = 99
+WIDTH = 132
 
 
 def pretty(value: object, indent: int = 0) -> str:
-    """JSON with every object on one line where it fits."""
-    line = json.dumps(value, ensure_ascii=False)
+    """JSON with everything on one line that fits one, figures to six digits."""
+    line = json.dumps(rounded(value), ensure_ascii=False)
     if len(line) + indent <= WIDTH or not isinstance(value, dict | list):
         return line
-    inner = indent + 1
+    inner = indent + 2
     if isinstance(value, dict):
         parts = [
             f"{json.dumps(key)}: {pretty(item, inner + len(key) + 4)}"
+            if not isinstance(item, dict | list)
+            else f"{json.dumps(key)}: {pretty(item, inner)}"
             for key, item in value.items()
         ]
-        return "{" + f",\n{' ' * inner}".join(parts) + "}"
-    return "[" + f",\n{' ' * inner}".join(pretty(item, inner) for item in value) + "]"
+        opening, closing = "{}"
+    else:
+        parts = [pretty(item, inner) for item in value]
+        opening, closing = "[]"
+    return (
+        f"{opening}\n{' ' * inner}" + f",\n{' ' * inner}".join(parts) + f"\n{' ' * indent}{closing}"
+    )
+
+
+def rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def main() -> int:
