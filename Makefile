@@ -3,10 +3,11 @@ PYTHON ?= python3
 SERVICE = .venv
 TEST = .venv-test
 DEV = .venv-dev
+CLIENTS = .venv-clients
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak proof train export lock clean
+.PHONY: help serve test check format bench portability soak fuzz lm-eval proof train export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -18,6 +19,8 @@ help:
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make soak                      ten minutes of mixed load"
+	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
+	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
 	@echo "make clean                     remove the virtual environments"
@@ -25,9 +28,10 @@ help:
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
 
-test: $(TEST)/ready $(DEV)/ready
+test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
 	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
-	$(DEV)/bin/python -m pytest tests --ignore tests/service
+	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients
+	$(CLIENTS)/bin/python -m pytest tests/clients
 
 check: $(DEV)/ready
 	$(DEV)/bin/ruff format --check .
@@ -46,6 +50,13 @@ proof: $(DEV)/ready
 soak: $(DEV)/ready
 	$(DEV)/bin/python -m tests.soak $(ARGS)
 
+fuzz: $(CLIENTS)/ready
+	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
+
+lm-eval: $(CLIENTS)/ready
+	@test -n "$(DATA)" || { echo "give DATA=<folder with a test.txt>"; exit 2; }
+	$(CLIENTS)/bin/python -m tests.clients.lm_eval_compare $(DATA) $(ARGS)
+
 format: $(DEV)/ready
 	$(DEV)/bin/ruff format .
 	$(DEV)/bin/ruff check --fix .
@@ -62,13 +73,13 @@ export: $(DEV)/ready
 lock: $(DEV)/ready
 	$(DEV)/bin/pip-compile -q --strip-extras --generate-hashes --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.lock pyproject.toml
-	$(DEV)/bin/pip-compile -q --strip-extras --extra dev --no-emit-index-url \
+	$(DEV)/bin/pip-compile -q --strip-extras --extra dev --extra clients --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
 	  -o constraints.txt pyproject.toml
 	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
 
 clean:
-	rm -rf $(SERVICE) $(TEST) $(DEV)
+	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS)
 
 $(SERVICE)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(SERVICE)
@@ -84,4 +95,9 @@ $(TEST)/ready: constraints.txt pyproject.toml
 $(DEV)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python $(PIP) $(CONSTRAIN) -e ".[dev]"
+	touch $@
+
+$(CLIENTS)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python $(PIP) $(CONSTRAIN) -e ".[clients]"
 	touch $@

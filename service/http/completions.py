@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,12 @@ class Choice:
 
 async def read_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
     """Raises UnknownToken for an id out of range."""
-    return [await _read(model, entry, index) for index, entry in enumerate(_entries(request))]
+    entries = _entries(request)
+    alone = entries == [request.prompt]
+    return [
+        await _read(model, entry, "prompt" if alone else f"prompt.{index}")
+        for index, entry in enumerate(entries)
+    ]
 
 
 def _entries(request: CompletionRequest) -> Sequence[str | list[int]]:
@@ -53,10 +59,10 @@ def _entries(request: CompletionRequest) -> Sequence[str | list[int]]:
     return [entry for entry in prompt if not isinstance(entry, int)]
 
 
-async def _read(model: LanguageModel, entry: str | list[int], index: int) -> Prompt:
+async def _read(model: LanguageModel, entry: str | list[int], param: str) -> Prompt:
     if isinstance(entry, str):
         return Prompt((await model.read.texts([entry]))[0], bos=True)
-    return Prompt(await model.read.ids(entry, f"prompt.{index}"), bos=False)
+    return Prompt(await model.read.ids(entry, param), bos=False)
 
 
 async def score_prompts(
@@ -104,9 +110,9 @@ async def complete(
     ids = prompt.passage.ids
     choice = Choice(Continuation(model.tokenizer, ids))
     stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    stops = [stop for stop in stops if stop]
-    held = max((len(stop) for stop in stops), default=1) - 1
     exact = request.echo and request.logprobs is not None and request.max_tokens == 1
+    stops = [] if exact else [stop for stop in stops if stop]
+    held = max((len(stop) for stop in stops), default=1) - 1
     source = sampler(request, model, index)
     async for step in generate(model, ids, source, request.max_tokens, bos=prompt.bos):
         if step.id == model.tokenizer.end_id and not exact:
@@ -120,7 +126,8 @@ async def complete(
             choice.text = choice.text[: min(found)]
             choice.finish_reason = "stop"
             break
-        choice.released = max(choice.released, len(choice.text) - held)
+        settled = choice.continuation.settled
+        choice.released = max(choice.released, min(settled, len(choice.text) - held))
         yield choice
     choice.finish_reason = choice.finish_reason or "length"
     choice.released = len(choice.text)
@@ -128,9 +135,15 @@ async def complete(
 
 
 def logprobs_of(
-    request: CompletionRequest, model: LanguageModel, prompt: Prompt, choice: Choice
+    request: CompletionRequest,
+    model: LanguageModel,
+    prompt: Prompt,
+    choice: Choice,
+    sent: int = 0,
 ) -> dict[str, Any]:
-    """Parallel arrays over the echoed prompt and the kept tokens of the continuation."""
+    """Parallel arrays over the echoed prompt and those tokens of the continuation that a stop text
+    can cut off no more, without the first `sent`.
+    """
     entries = model.tokenizer.entries
     arrays: dict[str, list[Any]] = {
         "tokens": [],
@@ -145,17 +158,20 @@ def logprobs_of(
         arrays["top_logprobs"].append(top)
         arrays["text_offset"].append(offset)
 
-    base = 0
+    base, echoed = 0, []
     if request.echo and prompt.score is not None:
-        base = len(prompt.passage.text)
+        base, echoed = len(prompt.passage.text), prompt.passage.ids.tolist()
+    if prompt.score is not None and sent < len(echoed):
         offsets = prompt_offsets(model, prompt.passage)
-        for at, token in enumerate(prompt.passage.ids.tolist()):
+        for at, token in enumerate(echoed):
             logprob, ids, values = _scored(prompt.score, at, request.logprobs or 0)
             top = None if logprob is None else _named(entries, token, logprob, ids, values)
             add(token, logprob, top, offsets[at])
-    for step, start in zip(choice.steps, choice.continuation.starts, strict=True):
-        if start >= len(choice.text) and choice.text != choice.continuation.text:
-            break  # cut off by a stop text
+    whole = choice.finish_reason is not None and choice.text == choice.continuation.text
+    steps = zip(choice.steps, choice.continuation.starts, strict=True)
+    for step, start in islice(steps, max(0, sent - len(echoed)), None):
+        if start >= choice.released and not whole:
+            break
         named = _named(entries, step.id, step.logprob, step.top_ids, step.top_logprobs)
         add(step.id, step.logprob, named, base + start)
     return arrays

@@ -48,6 +48,8 @@ def serving(*arguments: str) -> Iterator[Server]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def service(bundle: Path, *arguments: str) -> AbstractContextManager[Server]:

@@ -1,13 +1,26 @@
-"""What the routes answer is what the response models and the OpenAPI document say they answer."""
+"""The OpenAPI document: its golden copy, a description and an example of every field, and that the
+routes answer what it and the response models say.
+"""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import BaseModel
 
-from service.http.schemas.native import NextTokenResponse, ScoreResponse
+from service.http.schemas.native import NextTokenResponse, RescoreResponse, ScoreResponse
+from service.http.schemas.openai import (
+    CompletionResponse,
+    DetokenizeResponse,
+    ModelEntry,
+    ModelList,
+    TokenizeResponse,
+    TokenizerInfo,
+)
 from service.http.schemas.operations import Health, Info
+from tests.service.renew_openapi import GOLDEN
 from tests.service.wire import Json, Wire, strict_json
 
 TEXT = "The city of Zxqvyk,\non the river"
@@ -23,6 +36,15 @@ NEXT_TOKENS: list[Json] = [
     {"context": TEXT, "candidates": ["the", "Zxqvyk"], "exclude_special": True},
     {"context": TEXT, "prefix": "th", "top_k": 3, "return_state": True},
     {"prefix": "qqqq", "candidates": ["the"]},
+]
+RESCORES: list[Json] = [
+    {"hypotheses": [{"text": TEXT}]},
+    {"hypotheses": [{"text": "", "id": "a", "score": -2.5}, {"text": TEXT}], "context": "The"},
+]
+COMPLETIONS: list[Json] = [
+    {"prompt": TEXT},
+    {"prompt": [TEXT, ""], "n": 2, "best_of": 3, "stop": ["a", "e"], "seed": 4},
+    {"prompt": [[], [2, 3]], "echo": True, "logprobs": 2, "max_tokens": 0, "prompt_logprobs": 2},
 ]
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -119,10 +141,105 @@ def test_refusals_answer_as_documented(
     check_response(document, "post", response)
 
 
-@pytest.mark.parametrize("route", ["/score", "/next-token"])
-def test_requests_that_are_documented_are_described(document: Json, route: str) -> None:
+@pytest.mark.parametrize("fields", RESCORES)
+def test_rescore_answers_as_documented(wire: Wire, document: Json, fields: Json) -> None:
+    response = wire.post("/rescore", **fields)
+    check_model(RescoreResponse, response)
+    check_response(document, "post", response)
+
+
+@pytest.mark.parametrize("fields", COMPLETIONS)
+def test_completions_answer_as_documented(wire: Wire, document: Json, fields: Json) -> None:
+    response = wire.post("/v1/completions", model="tiedlm", **fields)
+    check_model(CompletionResponse, response)
+    check_response(document, "post", response)
+
+
+@pytest.mark.parametrize(
+    ("route", "fields", "kind"),
+    [
+        ("/tokenize", {"prompt": TEXT}, TokenizeResponse),
+        ("/detokenize", {"tokens": [2, 3]}, DetokenizeResponse),
+    ],
+)
+def test_tokenizing_answers_as_documented(
+    wire: Wire, document: Json, route: str, fields: Json, kind: type[BaseModel]
+) -> None:
+    response = wire.post(route, **fields)
+    check_model(kind, response)
+    check_response(document, "post", response)
+
+
+@pytest.mark.parametrize(
+    ("route", "kind"), [("/v1/models", ModelList), ("/tokenizer_info", TokenizerInfo)]
+)
+def test_what_is_served_answers_as_documented(
+    wire: Wire, document: Json, route: str, kind: type[BaseModel]
+) -> None:
+    response = wire.http.get(route)
+    check_model(kind, response)
+    check_response(document, "get", response)
+
+
+def test_a_model_answers_as_documented(wire: Wire) -> None:
+    check_model(ModelEntry, wire.http.get("/v1/models/tiedlm"))
+
+
+def fields_of(document: Json) -> Iterator[tuple[str, Json]]:
+    for name, schema in document["components"]["schemas"].items():
+        for field, described in schema["properties"].items():
+            yield f"{name}.{field}", described
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                yield f"{path} {parameter['name']}", {**parameter, **parameter["schema"]}
+
+
+def request_schema(document: Json, route: str) -> Json:
     body = document["paths"][route]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    schema = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
-    assert schema["additionalProperties"] is False
-    undescribed = [name for name, field in schema["properties"].items() if not field["description"]]
-    assert undescribed == []
+    schema: Json = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def test_the_document_is_the_golden_copy(document: Json) -> None:
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert document == golden, (
+        "the wire changed; if so meant: python -m tests.service.renew_openapi"
+    )
+
+
+def test_every_field_has_a_description_and_examples(document: Json) -> None:
+    fields = dict(fields_of(document))
+    assert len(fields) > 100
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+    assert [name for name, field in fields.items() if not field.get("examples")] == []
+
+
+def test_examples_are_what_their_fields_take(document: Json) -> None:
+    for name, field in fields_of(document):
+        for example in field["examples"]:
+            check(document, field, example, name)
+
+
+@pytest.mark.parametrize("route", ["/score", "/next-token", "/rescore", "/v1/completions"])
+def test_example_requests_can_be_sent(wire: Wire, document: Json, route: str) -> None:
+    for example in request_schema(document, route)["examples"]:
+        assert wire.post(route, **example).status_code == 200
+
+
+@pytest.mark.parametrize("route", ["/score", "/next-token", "/rescore"])
+def test_native_requests_take_no_other_field(document: Json, route: str) -> None:
+    assert request_schema(document, route)["additionalProperties"] is False
+
+
+def test_every_operation_names_its_errors_and_their_one_shape(document: Json) -> None:
+    envelope = {"$ref": "#/components/schemas/ErrorEnvelope"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            responses = operation["responses"]
+            errors = {status for status in responses if status != "200"}
+            needed = {"413", "500", "503"} | ({"400", "415", "422"} if method == "post" else set())
+            assert errors >= needed, path
+            for status in errors:
+                assert responses[status]["content"]["application/json"]["schema"] == envelope
+    assert "HTTPValidationError" not in document["components"]["schemas"]

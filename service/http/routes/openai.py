@@ -270,9 +270,9 @@ def _delta(
         "logprobs": None,
     }
     if request.logprobs is not None:
-        arrays = logprobs_of(request, model, prompt, choice)
-        event["logprobs"] = {name: column[sent.tokens :] for name, column in arrays.items()}
-        sent.tokens = len(arrays["tokens"])
+        arrays = logprobs_of(request, model, prompt, choice, sent.tokens)
+        event["logprobs"] = arrays
+        sent.tokens += len(arrays["tokens"])
     sent.begun = True
     sent.characters = max(sent.characters, choice.released)
     return event

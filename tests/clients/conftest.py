@@ -1,0 +1,14 @@
+"""The service as its users run it: a process with the starter bundle, stopped by its own id."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.settings import STARTER_BUNDLE
+from tests.benchmarks.servers import service
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    with service(STARTER_BUNDLE) as server:
+        yield f"http://127.0.0.1:{server.port}"

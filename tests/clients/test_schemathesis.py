@@ -1,0 +1,9 @@
+"""Every operation of the OpenAPI document answers as the document says, whatever is sent."""
+
+from tests.fuzz.__main__ import fuzz
+
+
+def test_every_answer_is_as_documented(url: str) -> None:
+    sent, failure = fuzz(url, examples=20, seed=1)
+    assert failure == ""
+    assert sent >= 300

@@ -1,0 +1,22 @@
+"""`python -m tests.service.renew_openapi`: write the golden copy of the OpenAPI document anew."""
+
+import json
+from pathlib import Path
+
+from service.bundle import Bundle
+from service.http.app import create_app
+from service.language_model import LanguageModel
+from service.settings import STARTER_BUNDLE, Settings
+
+GOLDEN = Path(__file__).parent / "openapi.json"
+
+
+def main() -> None:
+    model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(bundle=STARTER_BUNDLE, threads=1))
+    document = create_app(model).openapi()
+    model.close()
+    GOLDEN.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
