@@ -7,6 +7,7 @@ ServiceError                  a message for people: what was wrong, where, what 
 │   ├── UnknownToken
 │   ├── InvalidState
 │   ├── ModelNotFound
+│   ├── UnsupportedMediaType
 │   └── BodyTooLarge
 ├── Unavailable               not now; `retry_after_seconds` says when
 │   ├── Overloaded
@@ -52,6 +53,10 @@ class InvalidState(RequestError):
 
 class ModelNotFound(RequestError):
     code = "model_not_found"
+
+
+class UnsupportedMediaType(RequestError):
+    code = "unsupported_media_type"
 
 
 class BodyTooLarge(RequestError):

@@ -1,4 +1,4 @@
-"""What holds for every request before a route sees it and after: id, size, type, metrics, log line.
+"""What holds for every request before a route sees it and after: id, size, metrics, log line.
 
 Plain ASGI. The whole body is read here, up to the limit, so that nothing larger reaches a parser;
 from then on a client that leaves cancels its request.
@@ -87,10 +87,6 @@ class Boundary:
         log.info("%s %s %s %.1f ms %s", scope["method"], route, status, milliseconds, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
-        if scope["method"] == "POST" and not _is_json(exchange.headers):
-            message = "the body must be JSON; send the header Content-Type: application/json"
-            await envelope(415, "unsupported_media_type", message)(scope, receive, exchange.send)
-            return
         try:
             body = await self._read(receive, exchange.headers)
         except BodyTooLarge as error:
@@ -167,13 +163,6 @@ def _replay(body: bytes) -> Receive:
 def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _is_json(headers: Headers) -> bool:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or (
-        kind.startswith("application/") and kind.endswith("+json")
-    )
 
 
 def _is_utf_8(body: bytes) -> bool:

@@ -15,12 +15,14 @@ from service.errors import (
     RequestError,
     ServiceError,
     Unavailable,
+    UnsupportedMediaType,
 )
 
 STATUS: dict[type[ServiceError], int] = {
     RequestError: 422,
     BodyTooLarge: 413,
     ModelNotFound: 404,
+    UnsupportedMediaType: 415,
     Overloaded: 429,
     NotReady: 503,
     DeadlineExceeded: 504,

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -88,7 +89,7 @@ async def load(
     for index in range(concurrency):
         first = index * len(requests) // concurrency
         _, connection = await loop.create_connection(
-            lambda first=first: Connection(requests, first, end, tally), "127.0.0.1", port
+            partial(Connection, requests, first, end, tally), "127.0.0.1", port
         )
         connections.append(connection)
     await asyncio.gather(*(connection.done for connection in connections))

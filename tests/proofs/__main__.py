@@ -76,7 +76,7 @@ def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) ->
     )
     if precision == "float32":
         return f"{served:.4g}" == f"{trained:.4g}" and difference <= 1e-4
-    return abs(served / trained - 1) <= 0.002
+    return bool(abs(served / trained - 1) <= 0.002)
 
 
 def main() -> int:

@@ -178,7 +178,7 @@ def test_the_work_of_a_client_that_left_is_dropped(
     with ThreadPoolExecutor() as pool:
         try:
             for _ in range(model.threads):
-                pool.submit(wire.score, text="The city")
+                pool.submit(wire.score, texts=["The city", "A town"])
                 assert running.acquire(timeout=SECONDS)
             connection.sendall(head(*JSON_HEADER, f"Content-Length: {len(body)}") + body)
             assert any(waits(wire) for _ in range(10_000))

@@ -7,6 +7,7 @@ documentation, made from the same signature, stays FastAPI's.
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,6 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+
+from service.errors import UnsupportedMediaType
 
 
 class DirectRoute(APIRoute):
@@ -25,11 +28,23 @@ class DirectRoute(APIRoute):
         body_type: type[BaseModel] = inspect.signature(endpoint).parameters["request"].annotation
 
         async def handle(request: Request) -> Response:
+            await require_json(request)
             body = _parse(await request.body(), body_type)
             response: Response = await endpoint(body, request.app.state.model)
             return response
 
         return handle
+
+
+async def require_json(request: Request) -> None:
+    """Raises UnsupportedMediaType for a body that does not say that it is JSON."""
+    if request.method != "POST":
+        return
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not re.fullmatch(r"application/.+\+json", kind):
+        raise UnsupportedMediaType(
+            "the body must be JSON; send the header Content-Type: application/json"
+        )
 
 
 def _parse(content: bytes, body_type: type[BaseModel]) -> BaseModel:

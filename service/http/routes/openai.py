@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import InputTooLong, InvalidRequest, ModelNotFound, ServiceError
@@ -29,6 +29,7 @@ from service.http.documentation import (
     TOKENIZING,
 )
 from service.http.errors import error_content
+from service.http.routes.direct import require_json
 from service.http.routes.model import Model
 from service.http.schemas.openai import (
     CompletionRequest,
@@ -48,7 +49,7 @@ ALIAS = "tiedlm"
 
 Name = Annotated[Text, Path(description="As in the list of models.", examples=["tiedlm"])]
 
-router = APIRouter(tags=["OpenAI-compatible"], responses=ANY)
+router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, dependencies=[Depends(require_json)])
 
 
 @router.post(
