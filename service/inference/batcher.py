@@ -73,6 +73,11 @@ class Batcher(Generic[W]):
         for thread in self._threads:
             thread.start()
 
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing waits."""
+        return not self._running and not any(len(queue) for queue in self._lanes.values())
+
     def waiting_tokens(self, lane: LaneName) -> int:
         return self._lanes[lane].tokens
 
@@ -108,9 +113,8 @@ class Batcher(Generic[W]):
         False, and nothing was done, where it would take longer than about 2 ms or must wait.
         """
         with self._ready:
-            busy = self._running or any(len(queue) for queue in self._lanes.values())
             long = work.remaining > self._tokens_per_second[lane] * SHORT_RUN_SECONDS
-            if busy or long or self._closed:
+            if long or self._closed or not self.idle:
                 return False
             self._running += 1
         try:

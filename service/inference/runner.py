@@ -52,12 +52,13 @@ class Runner:
 
         Raises Overloaded, unless `admitted`, DeadlineExceeded, and what a run failed with.
         """
-        self._arriving += 1
-        await asyncio.sleep(0)
-        alone = self._arriving == 1 and len(sequences) == 1
-        self._arriving -= 1
-        if alone and self._batcher.run_here(sequences[0], lane):
-            return
+        if len(sequences) == 1 and self._batcher.idle:
+            self._arriving += 1
+            await asyncio.sleep(0)
+            alone = self._arriving == 1
+            self._arriving -= 1
+            if alone and self._batcher.run_here(sequences[0], lane):
+                return
         ticket = self._batcher.submit(sequences, lane, admitted)
         try:
             await asyncio.wrap_future(ticket.future)

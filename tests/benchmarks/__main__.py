@@ -7,6 +7,7 @@ Ratios compare figures of the same run; absolute figures are the machine's and t
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -162,11 +163,26 @@ def _load(
     command = [sys.executable, "-m", "tests.benchmarks.load", "--port", str(server.port)]
     command += ["--path", path, "--payloads", str(file), "--concurrency", str(concurrency)]
     subprocess.run([*command, "--seconds", "1"], check=True, stdout=subprocess.DEVNULL)
-    cpu, begun = server.cpu_seconds, time.perf_counter()
+    before, cpu, begun = _engine_seconds(server), server.cpu_seconds, time.perf_counter()
     output = subprocess.check_output([*command, "--seconds", str(seconds)])
     cpu, wall = server.cpu_seconds - cpu, time.perf_counter() - begun
-    figures = json.loads(output)
-    return Http(cores=cpu / wall, cpu=cpu, memory=server.memory_bytes["peak"], **figures)
+    engine, runs = (x - y for x, y in zip(_engine_seconds(server), before, strict=True))
+    return Http(
+        cores=cpu / wall,
+        cpu=cpu,
+        memory=server.memory_bytes["peak"],
+        step=engine / max(runs, 1) * 1e3,
+        **json.loads(output),
+    )
+
+
+def _engine_seconds(server: Server) -> tuple[float, float]:
+    """In the engine since the start, and over how many runs; zeros for servers without metrics."""
+    page = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
+    found = dict(re.findall(r"^(tiedlm_inference_seconds_\S+) (\S+)$", page, re.MULTILINE))
+    stages = ('{stage="encode"}', '{stage="decode"}', '{stage="distribute"}')
+    seconds = sum(float(found.get(f"tiedlm_inference_seconds_sum{s}", 0)) for s in stages)
+    return seconds, float(found.get(f"tiedlm_inference_seconds_count{stages[0]}", 0))
 
 
 def _write(path: Path, content: Any) -> str:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -16,17 +17,18 @@ from service.inference.sequence import Sequence, run
 from service.tokenizer import Tokenizer
 
 REPEATS = 7
+ROUNDS = 5
 BATCH, STEPS = 16, 24
 
 
-def best_seconds(call: Callable[[], object]) -> float:
+def median_seconds(call: Callable[[], object]) -> float:
     call()
     seconds = []
     for _ in range(REPEATS):
         begun = time.thread_time()
         call()
         seconds.append(time.thread_time() - begun)
-    return sorted(seconds)[REPEATS // 2]
+    return median(seconds)
 
 
 def measure(bundle: Bundle, texts: list[str]) -> dict[str, float]:
@@ -35,11 +37,14 @@ def measure(bundle: Bundle, texts: list[str]) -> dict[str, float]:
     end = np.array([tokenizer.end_id])
     ids = [np.concatenate([end, tokenizer.encode(text).ids, end]) for text in texts]
     figures = _engine(engine)
-    for threads in sorted({1, usable_cores()}):
-        wall, cpu = _scoring(engine, ids, threads)
-        tokens = sum(len(x) - 1 for x in ids)
+    tokens = sum(len(x) - 1 for x in ids)
+    counts = sorted({1, usable_cores()})
+    rounds = [{n: _scoring(engine, ids, n) for n in counts} for _ in range(ROUNDS)]
+    for threads in counts:
+        wall, cpu = (median(one[threads][i] for one in rounds) for i in (0, 1))
         figures[f"tokens_per_second_{threads}"] = tokens / wall
         figures[f"tokens_per_cpu_second_{threads}"] = tokens / cpu
+    figures["scaling"] = median(one[1][0] / one[counts[-1]][0] for one in rounds)
     return figures
 
 
@@ -53,16 +58,16 @@ def _engine(engine: OnnxEngine) -> dict[str, float]:
     targets = random.integers(0, engine.vocabulary_size, BATCH * STEPS)
     one = (ids[:1, :1], np.ones(1, np.int32), state[:1])
     return {
-        "encode": best_seconds(lambda: engine.encode(ids, lengths, state)),
-        "decode": best_seconds(lambda: engine.decode(hidden, targets, False, 0)),
-        "step": best_seconds(
+        "encode": median_seconds(lambda: engine.encode(ids, lengths, state)),
+        "decode": median_seconds(lambda: engine.decode(hidden, targets, False, 0)),
+        "step": median_seconds(
             lambda: engine.log_distribution(engine.hidden(engine.encode(*one)[1]))
         ),
     }
 
 
 def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[float, float]:
-    """Wall and CPU seconds to score all sentences, ids ready, queue always full."""
+    """Wall and CPU seconds to score all sentences once, ids ready, queue always full."""
     batcher: Batcher[Sequence] = Batcher(
         lambda sequences, limit: (run(engine, sequences, limit), None)[1],
         threads,
