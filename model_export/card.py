@@ -33,6 +33,7 @@ def model_card(config: Config, manifest: Manifest) -> str:
 sentence* starts every line from a zero state, as single texts are served. Perplexities over
 different vocabularies do not compare; bits per byte do.
 
+{_fidelity(manifest)}
 ## Limits
 
 {config.limitations or "Untested beyond its own kind of text."}
@@ -48,6 +49,30 @@ text says, errors and prejudice included; it knows no facts and must not be aske
 
 Exported with the largest difference from the checkpoint at
 {manifest.parity["max_abs_logprob_difference"]:.1e} nats a token.
+"""
+
+
+def _fidelity(manifest: Manifest) -> str:
+    """What int8 costs; nothing for float32."""
+    figures = manifest.fidelity
+    if figures is None:
+        return ""
+    rise = figures["perplexity_int8"] / figures["perplexity_float32"] - 1
+    return f"""
+## int8 against float32
+
+Over {figures["tokens"]:,.0f} tokens of the validation text:
+
+| | |
+|---|---|
+| perplexity, float32 | {figures["perplexity_float32"]:.3f} |
+| perplexity, int8 | {figures["perplexity_int8"]:.3f} ({rise:+.3%}) |
+| mean difference of a log-probability, nats | {figures["mean_abs_logprob_difference"]:.4f} |
+| largest difference of a log-probability, nats | {figures["max_abs_logprob_difference"]:.4f} |
+| mean KL divergence from float32, nats | {figures["mean_kl_divergence"]:.6f} |
+| the same most probable word | {figures["top_1_agreement"]:.2%} |
+
+The scores are the same bit for bit alone, in any batch and in pieces.
 """
 
 
