@@ -25,7 +25,7 @@ LaneName = Literal["interactive", "bulk"]
 LANES: tuple[LaneName, ...] = ("interactive", "bulk")
 
 RUN_SECONDS = 0.020
-SHORT_RUN_SECONDS = 0.001  # at the speed of a batch, about 2 ms for a text alone
+SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twice that
 SMALLEST_RUN_TOKENS = 128
 INTERACTIVE_RUNS_IN_A_ROW = 4
 OLDEST_FIRST_EVERY = 4
@@ -110,7 +110,7 @@ class Batcher(Generic[W]):
         """Run a short work at once in the caller's thread, if nothing else runs or waits.
 
         Handing work to a thread and its result back costs more than a single step of the model.
-        False, and nothing was done, where it would take longer than about 2 ms or must wait.
+        False, and nothing was done, where it would take longer than about 5 ms or must wait.
         """
         with self._ready:
             long = work.remaining > self._tokens_per_second[lane] * SHORT_RUN_SECONDS
@@ -160,7 +160,10 @@ class Batcher(Generic[W]):
                     self._running -= 1
             self._put_back(lane, entries)
             waits = [entry.waited for entry in entries if entry.waited is not None]
-            self._on_run(RunReport(lane, tokens, limit * len(entries), waits))
+            try:
+                self._on_run(RunReport(lane, tokens, limit * len(entries), waits))
+            except Exception:
+                log.exception("a run's report failed")  # and the worker lives on
 
     def _timed_run(self, lane: LaneName, works: list[W], limit: int) -> int:
         """Run, learn the lane's speed from it, and return how many tokens were read.
