@@ -53,13 +53,12 @@ def markdown(results: Results) -> str:
 
 
 def _head(results: Results) -> str:
-    model = CONFIG.model
+    size = f"{CONFIG.model.layers} × {CONFIG.model.embedding_size} with {VOCABULARY:,} words"
     return f"""# Benchmarks
 
 `make bench`, {time.strftime("%Y-%m-%d", time.gmtime())}: {_processor()}, {results.cores} cores,
-Python {platform.python_version()}. The model: {model.layers} × {model.embedding_size},
-{VOCABULARY:,} words, random weights; sentences: {results.source}. All of it was measured in one
-run; take the ratios, the rest is this machine's.
+Python {platform.python_version()}. The model is {size} and random weights; sentences: {results.source}. All of it was measured in one run; take the ratios, the
+rest is this machine's.
 """
 
 
