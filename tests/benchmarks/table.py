@@ -57,7 +57,8 @@ def _head(results: Results) -> str:
     return f"""# Benchmarks
 
 `make bench`, {time.strftime("%Y-%m-%d", time.gmtime())}: {_processor()}, {results.cores} cores,
-Python {platform.python_version()}. The model is {size} and random weights; sentences: {results.source}. All of it was measured in one run; take the ratios, the
+Python {platform.python_version()}. The model is {size} and random weights;
+sentences: {results.source}. All of it was measured in one run; take the ratios, the
 rest is this machine's.
 """
 
