@@ -67,7 +67,9 @@ def shape_distribution(log_probabilities: NDArray[np.float32], shape: Shape) -> 
         candidate_ranks=np.array([_rank(row, i) for i in shape.candidates], np.int64),
         entropy=max(0.0, float(-(probabilities * finite).sum())) if possible else None,
         remaining_probability=max(0.0, 1.0 - listed) if len(ids) < possible else 0.0,
-        allowed_probability=mass,
+        allowed_probability=None
+        if mass is None
+        else min(1.0, mass),  # float32 rows sum to 1 + 1e-6
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service.distribution import NextTokens
-from service.http.schemas.native import RescoreRequest
+from service.http.schemas.rescore import RescoreRequest
 from service.inference.engine import Decoded, Floats
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage

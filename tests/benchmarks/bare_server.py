@@ -12,7 +12,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from service.http.schemas.native import NextTokenRequest, ScoreRequest
+from service.http.schemas.next_token import NextTokenRequest
+from service.http.schemas.score import ScoreRequest
 
 
 def create_app(answers: dict[str, Any]) -> FastAPI:

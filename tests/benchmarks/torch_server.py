@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from fastapi import FastAPI
 
-from service.http.schemas.native import ScoreRequest
+from service.http.schemas.score import ScoreRequest
 from tests.benchmarks.bare_server import serve
 from train.checkpoint import load_model
 from train.loss import sparse_cross_entropy

@@ -21,7 +21,7 @@ from service.client import (
     ScoreResult,
     calls,
 )
-from service.http.schemas import native, openai, operations
+from service.http.schemas import next_token, openai, operations, rescore, score
 from tests.service.either_client import EitherClient, what_is_there
 from tests.service.wire import Wire
 
@@ -212,17 +212,17 @@ def test_importing_the_client_loads_nothing_of_the_service() -> None:
 @pytest.mark.parametrize(
     ("mine", "schema"),
     [
-        (client.ScoreResult, native.ScoreResponse),
-        (client.TextResult, native.TextResult),
-        (client.Aggregates, native.Aggregates),
-        (client.TokenScore, native.TokenScore),
-        (client.Alternative, native.Alternative),
-        (client.NextTokenResult, native.NextTokenResponse),
-        (client.RankedToken, native.RankedToken),
-        (client.CandidateToken, native.CandidateToken),
-        (client.RescoreResult, native.RescoreResponse),
-        (client.RescoredHypothesis, native.RescoredHypothesis),
-        (client.Hypothesis, native.Hypothesis),
+        (client.ScoreResult, score.ScoreResponse),
+        (client.TextResult, score.TextResult),
+        (client.Aggregates, score.Aggregates),
+        (client.TokenScore, score.TokenScore),
+        (client.Alternative, score.Alternative),
+        (client.NextTokenResult, next_token.NextTokenResponse),
+        (client.RankedToken, next_token.RankedToken),
+        (client.CandidateToken, next_token.CandidateToken),
+        (client.RescoreResult, rescore.RescoreResponse),
+        (client.RescoredHypothesis, rescore.RescoredHypothesis),
+        (client.Hypothesis, rescore.Hypothesis),
         (client.Tokenization, openai.TokenizeResponse),
         (client.Info, operations.Info),
         (client.Limits, operations.Limits),
@@ -235,9 +235,9 @@ def test_the_client_has_every_field_of_the_service(mine: Any, schema: type[BaseM
 @pytest.mark.parametrize(
     ("call", "schema"),
     [
-        (calls.score, native.ScoreRequest),
-        (calls.next_token, native.NextTokenRequest),
-        (calls.rescore, native.RescoreRequest),
+        (calls.score, score.ScoreRequest),
+        (calls.next_token, next_token.NextTokenRequest),
+        (calls.rescore, rescore.RescoreRequest),
         (calls.tokenize, openai.TokenizeRequest),
         (calls.detokenize, openai.DetokenizeRequest),
     ],

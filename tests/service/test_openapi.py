@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from service.http.schemas.native import NextTokenResponse, RescoreResponse, ScoreResponse
+from service.http.schemas.next_token import NextTokenResponse
 from service.http.schemas.openai import (
     CompletionResponse,
     DetokenizeResponse,
@@ -20,6 +20,8 @@ from service.http.schemas.openai import (
     TokenizerInfo,
 )
 from service.http.schemas.operations import Health, Info
+from service.http.schemas.rescore import RescoreResponse
+from service.http.schemas.score import ScoreResponse
 from tests.service.renew_openapi import GOLDEN
 from tests.service.wire import Json, Wire, strict_json
 

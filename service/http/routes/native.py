@@ -8,14 +8,9 @@ from service.http.documentation import INFERENCE
 from service.http.rendering import Detail, render_next_tokens, render_rescored, render_scores
 from service.http.routes.direct import DirectRoute
 from service.http.routes.model import Model
-from service.http.schemas.native import (
-    NextTokenRequest,
-    NextTokenResponse,
-    RescoreRequest,
-    RescoreResponse,
-    ScoreRequest,
-    ScoreResponse,
-)
+from service.http.schemas.next_token import NextTokenRequest, NextTokenResponse
+from service.http.schemas.rescore import RescoreRequest, RescoreResponse
+from service.http.schemas.score import ScoreRequest, ScoreResponse
 from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
