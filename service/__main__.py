@@ -3,6 +3,7 @@
 The port opens only when the engine is warm.
 """
 
+import gc
 import logging
 import signal
 import socket
@@ -18,6 +19,8 @@ from service.settings import Settings, read_settings
 
 # How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.
 SWITCH_SECONDS = 0.001
+# Requests make many small objects and no cycles; Python's default looks for them 60 times as often.
+COLLECT_EVERY = (50_000, 20, 20)
 
 log = logging.getLogger("service")
 
@@ -63,15 +66,24 @@ def main(arguments: list[str] | None = None) -> int:
         model.bundle.manifest.precision,
         model.threads,
     )
-    config = uvicorn.Config(
-        create_app(model), log_config=None, access_log=False, server_header=False
-    )
+    app = create_app(model)
+    _settle()
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     # uvicorn ends its loop well on these and then raises them again, for whoever handled them.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: None)
     server = Server(config)
     server.run(sockets=[listener])
     return int(server.failed)
+
+
+def _settle() -> None:
+    """What start-up made stays for good: take it out of the garbage collector's sight, which
+    otherwise takes a quarter of all the Python of a request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
 
 
 def _listener(settings: Settings) -> socket.socket:
