@@ -1,9 +1,9 @@
 """The batcher: one bounded queue in two lanes, one worker thread a core.
 
 No timer ever waits for more work. A worker takes what queued while it was busy, sequences of like
-length together, as many padded tokens as it does in about 20 ms at the speed measured; what is
-left of a longer sequence queues again with its state. So a document of 100,000 tokens never
-blocks a keystroke for longer than one run.
+length together, as many padded tokens as it does in about 20 ms at the speed measured, or its
+share of what waits where others are free. What is left of a longer sequence queues again with its
+state, so a document of 100,000 tokens never blocks a keystroke for longer than one run.
 
 `interactive` goes before `bulk`, short before long, and both are bounded: every fifth run is
 bulk if any waits, and every fourth of a lane starts at its oldest entry. A run that fails fails
@@ -190,8 +190,7 @@ class Batcher(Generic[W]):
             if not len(queue):
                 continue
             self._picks[lane] += 1
-            budget = int(self._tokens_per_second[lane] * RUN_SECONDS)
-            budget = min(max(SMALLEST_RUN_TOKENS, budget), self._max_batch_tokens)
+            budget = self._budget(lane)
             entries, limit = queue.take(budget, self._picks[lane] % OLDEST_FIRST_EVERY == 0)
             now = time.monotonic()
             alive = [entry for entry in entries if not entry.ticket.abandoned]
@@ -201,6 +200,13 @@ class Batcher(Generic[W]):
                     entry.waited = now - entry.ticket.submitted
             if alive:
                 return lane, alive, limit
+
+    def _budget(self, lane: LaneName) -> int:
+        """Padded tokens of the next run: about 20 ms, or the share of each worker that is free."""
+        free = len(self._threads) - self._running
+        share = math.ceil(self._lanes[lane].tokens / max(1, free))
+        tokens = min(int(self._tokens_per_second[lane] * RUN_SECONDS), share)
+        return min(max(SMALLEST_RUN_TOKENS, tokens), self._max_batch_tokens)
 
     def _next_lane(self) -> LaneName | None:
         interactive, bulk = (len(self._lanes[name]) for name in LANES)
