@@ -10,6 +10,7 @@ from train.errors import ConfigError
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -17,52 +18,119 @@ class Section(BaseModel):
 
 
 class TokenizerConfig(Section):
-    """`vocabulary_size` counts `<unk>` and `<eos>`; none of it given keeps every word seen."""
+    """`whitespace` and `words` keep whole words, `char` characters; `bpe` (byte-level, Sennrich et
+    al. 2016) and `unigram` (Kudo 2018) keep pieces of words and know no `<unk>`.
 
-    kind: Literal["whitespace", "words"] = "words"
+    `vocabulary_size` counts `<unk>` and `<eos>`; none of it given keeps every word or character
+    seen, and 8,000 pieces. `minimum_count` is for words and characters.
+    """
+
+    kind: Literal["whitespace", "words", "char", "bpe", "unigram"] = "words"
     vocabulary_size: Annotated[int, Field(ge=3)] | None = None
     minimum_count: Positive = 1
 
 
 class ModelConfig(Section):
-    """Sizes and dropout. `hidden_size` is the width of all LSTM layers but the last.
+    """Sizes, and the dropout that acts inside of the model in training.
 
-    The last layer is always `embedding_size` wide, because its output meets the embedding matrix
-    again in the softmax layer. `tied = false` gives the softmax a matrix of its own; it exists for
-    the comparison and cannot be exported.
+    `hidden_size` is the width of all LSTM layers but the last; that one is always `embedding_size`
+    wide, because its output meets the embedding matrix again in the softmax layer. `tied = false`
+    gives the softmax a matrix of its own; it exists for the comparison and cannot be exported.
+
+    `dropout_embedding` drops whole words of the vocabulary, `dropout_input` of their vectors,
+    `dropout_hidden` between layers, `dropout_output` before the softmax. With `locked_dropout` a
+    mask is the same at all time steps of a sequence (Gal & Ghahramani 2016). `dropout_weight`
+    drops entries of the recurrent matrices (weight-drop, Merity et al. 2017).
     """
 
     embedding_size: Positive = 400
     hidden_size: Positive = 400
     layers: Positive = 2
     tied: bool = True
-    dropout_embedding: Probability = 0.3
+    locked_dropout: bool = True
+    dropout_embedding: Probability = 0.0
+    dropout_input: Probability = 0.3
     dropout_hidden: Probability = 0.3
     dropout_output: Probability = 0.3
+    dropout_weight: Probability = 0.0
+
+
+class TeacherConfig(Section):
+    """Distillation (Hinton et al. 2015): the loss becomes (1 − weight) · sparse + weight · dense
+    cross-entropy, the dense one against the distribution of the checkpoint `checkpoint` at
+    `temperature`. The teacher must have the same vocabulary.
+    """
+
+    checkpoint: str
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+class LossConfig(Section):
+    """What is added to the cross-entropy in training, and nowhere else.
+
+    `label_smoothing` mixes the target with the uniform distribution (Szegedy et al. 2016).
+    `activation` and `temporal_activation` weigh the mean square of the last layer's dropped-out
+    hidden vectors, and of the differences between neighbours in time (AR and TAR, Merity et al.
+    2017). `past_decode` weighs the cross-entropy of the last word read, decoded from the predicted
+    distribution (PDR, Brahma 2018).
+    """
+
+    label_smoothing: Probability = 0.0
+    activation: Weight = 0.0
+    temporal_activation: Weight = 0.0
+    past_decode: Weight = 0.0
+    teacher: TeacherConfig | None = None
+
+
+class AverageConfig(Section):
+    """Which weights are validated and kept: the last ones, an exponential moving average of them
+    (`ema`, with `decay` a step), or their mean since validation stopped improving for `patience`
+    epochs (`nt-asgd`, non-monotonically triggered ASGD, Merity et al. 2017).
+    """
+
+    kind: Literal["none", "ema", "nt-asgd"] = "none"
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    patience: Positive = 5
 
 
 class TrainConfig(Section):
-    """Truncated back-propagation through time with AdamW, linear warm-up and cosine decay.
+    """Truncated back-propagation through time.
 
-    `batch_size` counts parallel streams, `bptt_length` the tokens of each in one step, `patience`
-    the epochs without a better validation perplexity after which training stops. Weight decay
-    acts on matrices alone. `precision = "bfloat16"` multiplies in bfloat16 and keeps weights,
-    softmax and optimiser in float32; `"auto"` does so where the processor has the instructions.
+    `batch_size` counts parallel streams over all processes, `bptt_length` the tokens of each in one
+    step; with `random_bptt` it is halved in one step of twenty and varies by some tokens, the
+    learning rate with it (Merity et al. 2017). `partial_shuffle` starts every epoch's streams at
+    another place (Press 2019). `state_reset_probability` is the chance that a stream reads a line
+    from the zero state, as serving does. `patience` counts the epochs without a better validation
+    perplexity after which training stops.
+
+    `optimizer` is AdamW (Loshchilov & Hutter 2017; decay acts on matrices alone) or plain SGD;
+    `schedule` is half a cosine down to `final_learning_rate_ratio`, or constant, both after a
+    linear warm-up. `precision = "bfloat16"` multiplies in bfloat16 and keeps weights, softmax and
+    optimiser in float32; `"auto"` does so where the hardware has the instructions. `compile` hands
+    the loss to `torch.compile`, which needs a C++ compiler on a CPU.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     epochs: Positive = 10
     batch_size: Positive = 32
     bptt_length: Positive = 35
+    random_bptt: bool = False
+    partial_shuffle: bool = False
+    state_reset_probability: Probability = 0.0
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     final_learning_rate_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     warmup_steps: Annotated[int, Field(ge=0)] = 200
-    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    weight_decay: Weight = 0.02
     gradient_clip: Annotated[float, Field(gt=0)] = 0.25
     patience: Positive = 3
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
     log_every_steps: Positive = 50
-    checkpoint_every_seconds: Annotated[float, Field(ge=0)] = 60.0
+    checkpoint_every_seconds: Weight = 60.0
 
 
 class Config(Section):
@@ -74,6 +142,8 @@ class Config(Section):
     limitations: str = ""
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    average: AverageConfig = AverageConfig()
     train: TrainConfig = TrainConfig()
 
 

@@ -39,7 +39,7 @@ class TiedLSTM(nn.Module):
         The hidden vectors have their output dropout already; `logits` makes them scores.
         """
         config = self.config
-        hidden = self._dropout(self.embedding(ids), config.dropout_embedding)  # (T, B, D)
+        hidden = self._dropout(self.embedding(ids), config.dropout_input)  # (T, B, D)
         new_state: State = []
         for index, (layer, start) in enumerate(zip(self.layers, state, strict=True)):
             hidden, (h, c) = layer(hidden, start)

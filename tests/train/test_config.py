@@ -104,7 +104,7 @@ def test_an_override_that_is_no_key_and_value_is_named(config_file: Path, overri
         "model.tied=1",
         "model.dropout_hidden=1",
         "model.dropout_output=-0.1",
-        "tokenizer.kind=bpe",
+        "tokenizer.kind=wordpiece",
         "tokenizer.vocabulary_size=2",
         "tokenizer.minimum_count=0",
         "tokenizer=3",

@@ -75,7 +75,7 @@ def test_training_learns_a_toy_language(tmp_path: Path) -> None:
     """A line is 7 tokens: a noun (2 bits), a verb (1), that noun again (2 unless remembered)."""
     settings = ("train.epochs=6", "train.learning_rate=5e-2", "train.gradient_clip=1.0")
     sizes = ("model.layers=1", "model.embedding_size=16")
-    dropout = ("model.dropout_embedding=0.0", "model.dropout_output=0.0")
+    dropout = ("model.dropout_input=0.0", "model.dropout_output=0.0")
     run = new_run(tmp_path, toy(tmp_path, *settings, *sizes, *dropout), lines=60)
     run.train()
     metrics = read_metrics(run.checkpoint.folder / "metrics.jsonl")

@@ -98,9 +98,9 @@ def test_sequences_of_a_batch_do_not_meet() -> None:
         torch.testing.assert_close(together[:, index], alone[:, 0], atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("place", ["dropout_embedding", "dropout_hidden", "dropout_output"])
+@pytest.mark.parametrize("place", ["dropout_input", "dropout_hidden", "dropout_output"])
 def test_dropout_acts_in_training_and_not_in_evaluation(place: str) -> None:
-    off = {"dropout_embedding": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
+    off = {"dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
     model = TiedLSTM(TIED.model_copy(update={**off, place: 0.5}), V)
     ids, state = some_ids(4, 2), model.zero_state(2)
     assert not torch.equal(model.train()(ids, state)[0], model(ids, state)[0])
@@ -108,7 +108,7 @@ def test_dropout_acts_in_training_and_not_in_evaluation(place: str) -> None:
 
 
 def test_no_dropout_makes_training_and_evaluation_the_same() -> None:
-    off = {"dropout_embedding": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
+    off = {"dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
     model = TiedLSTM(TIED.model_copy(update=off), V)
     ids, state = some_ids(4, 2), model.zero_state(2)
     assert torch.equal(model.train()(ids, state)[0], model.eval()(ids, state)[0])

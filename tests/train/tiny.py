@@ -32,7 +32,7 @@ kind = "whitespace"
 embedding_size = 8
 hidden_size = 12
 layers = 2
-dropout_embedding = 0.1
+dropout_input = 0.1
 dropout_hidden = 0.1
 dropout_output = 0.1
 
