@@ -51,10 +51,9 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
     splits = _corpus(config, data, checkpoint)
     tokenizer = checkpoint.tokenizer()
     end = end_id(tokenizer)
-    run = Run(config, checkpoint, splits["train"], splits["valid"], tokenizer.get_vocab_size(), end)
-    tqdm.write(
-        f"{parameter_count(run.model):,} parameters, vocabulary {tokenizer.get_vocab_size():,}"
-    )
+    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
+    parameters = parameter_count(run.learner.model)
+    tqdm.write(f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size():,}")
     run.train()
 
     model, _, _ = load_model(out)

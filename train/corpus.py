@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
@@ -168,31 +167,6 @@ def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
             block = []
     if block:
         yield block
-
-
-class Streams:
-    """A split cut into B parallel streams of equal length; what does not fill them is left out."""
-
-    def __init__(self, ids: Ids, batch_size: int, bptt_length: int) -> None:
-        """Raises CorpusError when the split is too short for that many streams."""
-        self.stream_length = (len(ids) - 1) // batch_size
-        if self.stream_length < 1:
-            raise CorpusError(
-                f"the train split holds {len(ids)} tokens, too few for train.batch_size = "
-                f"{batch_size} streams"
-            )
-        self.ids = ids
-        self.bptt_length = bptt_length
-        self.starts = np.arange(batch_size) * self.stream_length  # (B,)
-        self.steps = -(-self.stream_length // bptt_length)
-
-    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and targets of one step, both (T, B) int64; the last step may be shorter."""
-        begin = step * self.bptt_length
-        length = min(self.bptt_length, self.stream_length - begin)
-        at = self.starts[None, :] + np.arange(begin, begin + length + 1)[:, None]  # (T + 1, B)
-        window = torch.from_numpy(self.ids[at].astype(np.int64))
-        return window[:-1], window[1:]
 
 
 def _files_of(data: Path, split: str) -> tuple[Path, ...]:
