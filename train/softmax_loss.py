@@ -2,7 +2,8 @@
 tokens never stand in memory together.
 
 The gradient of sparse cross-entropy in the logits is softmax − target. It is computed with the
-loss itself, in place, so that a block's logits are gone before the next block's come.
+loss itself, a chunk of rows at a time that stays in the processor's cache; a block of them is
+multiplied back at once.
 """
 
 from typing import Any
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-BLOCK_BYTES = 96 << 20  # of float32 logits
+BLOCK_BYTES = 96 << 20  # of gradients in the logits
+CHUNK_BYTES = 4 << 20  # of float32 logits on a CPU; a GPU takes a block at once
+SMALLEST_PROBABILITY = torch.finfo(torch.float32).tiny
 
 
 def block_rows(vocabulary_size: int) -> int:
@@ -49,26 +52,30 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         h, w, b = hidden.to(dtype), matrix.to(dtype), bias.to(dtype)
-        count, vocabulary = len(h), len(w)
+        vocabulary = len(w)
+        size = block_rows(vocabulary)
+        chunk = size if h.is_cuda else max(16, CHUNK_BYTES // (4 * vocabulary))
         grad_hidden = torch.empty_like(h)
-        grad_matrix = grad_bias = None
+        grad_matrix, grad_bias = None, torch.zeros_like(bias)
         nats, uniform = [], []
-        for begin in range(0, count, block_rows(vocabulary)):
-            rows = slice(begin, begin + block_rows(vocabulary))
-            target = target_ids[rows, None]
-            logits = functional.linear(h[rows], w, b).float()
-            logprobs = functional.log_softmax(logits, -1)
-            nats.append(-logprobs.gather(1, target))
-            if smoothing:
-                uniform.append(-logprobs.mean(1))
-            error = logprobs.exp_()  # softmax − target
-            if smoothing:
-                error -= smoothing / vocabulary
-            error.scatter_add_(1, target, error.new_full(target.shape, smoothing - 1))
-            narrow = error.to(dtype)
-            torch.mm(narrow, w, out=grad_hidden[rows])
-            grad_matrix = _sum(grad_matrix, narrow.t().mm(h[rows]))
-            grad_bias = _sum(grad_bias, error.sum(0))
+        for begin in range(0, len(h), size):
+            block = slice(begin, min(begin + size, len(h)))
+            errors = h.new_empty(block.stop - begin, vocabulary)  # softmax − target
+            for first in range(begin, block.stop, chunk):
+                rows = slice(first, min(first + chunk, block.stop))
+                target = target_ids[rows, None]
+                logits = functional.linear(h[rows], w, b).float()
+                probabilities = functional.softmax(logits, -1)
+                wanted = probabilities.gather(1, target)
+                nats.append(-wanted.clamp_min(SMALLEST_PROBABILITY).log())
+                if smoothing:
+                    uniform.append(logits.gather(1, target) + nats[-1] - logits.mean(1, True))
+                    probabilities -= smoothing / vocabulary
+                probabilities.scatter_(1, target, wanted - (1 - smoothing) - smoothing / vocabulary)
+                grad_bias += probabilities.sum(0)
+                errors[rows.start - begin : rows.stop - begin] = probabilities
+            torch.mm(errors, w, out=grad_hidden[block])
+            grad_matrix = _sum(grad_matrix, errors.t().mm(h[block]))
         ctx.save_for_backward(grad_hidden, grad_matrix, grad_bias)
         plain = torch.cat(nats).mean()
         loss = plain
