@@ -6,7 +6,6 @@ import math
 import shutil
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ from train.atomic import write_file
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config, load_config
 from train.corpus import SPLITS, Split, find_splits, tokenize
+from train.curves import draw_learning_curve
 from train.errors import TrainError
 from train.evaluation import evaluate, evaluate_by_sentence
 from train.loop import Run
-from train.metrics import draw_learning_curve, read_metrics
+from train.metrics import read_metrics, tokens_per_second
 from train.model import parameter_count
 from train.tokenizer import end_id, fit_tokenizer
 
@@ -64,7 +64,7 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
         "vocabulary_size": tokenizer.get_vocab_size(),
         "epochs": run.progress.epoch,
         "minutes": round(run.progress.seconds / 60, 2),
-        "tokens_per_second": round(_tokens_per_second(checkpoint)),
+        "tokens_per_second": round(tokens_per_second(read_metrics(out / "metrics.jsonl"))),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
         "splits": {name: split.counts() for name, split in splits.items()},
         "perplexity": {},
@@ -119,17 +119,6 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Spl
             f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
         )
     return splits
-
-
-def _tokens_per_second(checkpoint: Checkpoint) -> float:
-    """Of training alone, by the median log interval: evaluations and pauses do not count."""
-    lines = [x for x in read_metrics(checkpoint.folder / "metrics.jsonl") if x["kind"] == "train"]
-    rates = sorted(
-        b["tokens"] / (b["seconds"] - a["seconds"])
-        for a, b in pairwise(lines)
-        if b["epoch"] == a["epoch"] and b["seconds"] > a["seconds"]
-    )
-    return rates[len(rates) // 2] if rates else 0.0
 
 
 def _parser() -> argparse.ArgumentParser:
