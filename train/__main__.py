@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from train.atomic import write_file
+from train.card import checkpoint_card
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config, load_config
 from train.corpus import SPLITS, Split, find_splits, tokenize
@@ -81,6 +82,7 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
         ).perplexity
     metrics = read_metrics(out / "metrics.jsonl")
     draw_learning_curve(metrics, config.name, out / "learning_curve.png")
+    write_file(out / "README.md", checkpoint_card(config, report).encode())
     write_file(out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
     return report
 
