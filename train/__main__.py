@@ -1,4 +1,7 @@
-"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out."""
+"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out.
+
+`python -m train report CHECKPOINT… --out PAGE.md` compares runs; `report --help` tells how.
+"""
 
 import argparse
 import json
@@ -11,6 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from train.arguments import report_parser, train_parser
 from train.atomic import write_file
 from train.card import checkpoint_card
 from train.checkpoint import Checkpoint, load_model
@@ -22,14 +26,18 @@ from train.evaluation import evaluate, evaluate_by_sentence
 from train.loop import Run
 from train.metrics import read_metrics, tokens_per_second
 from train.model import parameter_count
+from train.report import Sampling, write_report
 from train.tokenizer import end_id, fit_tokenizer
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["report"]:  # a configuration of that name is ./report
+        command, options = _report, report_parser().parse_args(arguments[1:])
+    else:
+        command, options = _train, train_parser().parse_args(arguments)
     try:
-        config = load_config(options.config, options.set)
-        report = train(config, options.data, options.out)
+        said = command(options)
     except TrainError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -37,16 +45,29 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error.strerror}: {error.filename or options.out}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = "; the same command goes on from the last checkpoint"
+        print(f"stopped{goes_on if command is _train else ''}", file=sys.stderr)
         return 130
-    print(summary(report))
+    print(said)
     return 0
+
+
+def _train(options: argparse.Namespace) -> str:
+    config = load_config(options.config, options.set)
+    return summary(train(config, options.data, options.out))
+
+
+def _report(options: argparse.Namespace) -> str:
+    sampling = Sampling(tuple(options.prompt), options.temperature, options.seed)
+    write_report(options.checkpoints, options.out, sampling)
+    return str(options.out)
 
 
 def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
     checkpoint = Checkpoint(out)
     checkpoint.start(config)
+    metrics = out / "metrics.jsonl"
     if checkpoint.report:
         return checkpoint.report
     splits = _corpus(config, data, checkpoint)
@@ -65,7 +86,7 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
         "vocabulary_size": tokenizer.get_vocab_size(),
         "epochs": run.progress.epoch,
         "minutes": round(run.progress.seconds / 60, 2),
-        "tokens_per_second": round(tokens_per_second(read_metrics(out / "metrics.jsonl"))),
+        "tokens_per_second": round(tokens_per_second(read_metrics(metrics))),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
         "splits": {name: split.counts() for name, split in splits.items()},
         "perplexity": {},
@@ -80,8 +101,7 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
         report["perplexity_by_sentence"][name] = evaluate_by_sentence(
             model, split.ids, end
         ).perplexity
-    metrics = read_metrics(out / "metrics.jsonl")
-    draw_learning_curve(metrics, config.name, out / "learning_curve.png")
+    draw_learning_curve(read_metrics(metrics), config.name, out / "learning_curve.png")
     write_file(out / "README.md", checkpoint_card(config, report).encode())
     write_file(out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
     return report
@@ -121,23 +141,6 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Spl
             f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
         )
     return splits
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument(
-        "config", type=Path, help="a TOML file, such as train/configs/ptb-small.toml"
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with train, valid, test, or text"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
-    )
-    return parser
 
 
 if __name__ == "__main__":
