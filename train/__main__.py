@@ -9,6 +9,7 @@ import math
 import shutil
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from train.loop import Run
 from train.metrics import read_metrics, tokens_per_second
 from train.model import parameter_count
 from train.report import Sampling, write_report
+from train.tensorboard import TensorBoardLog
 from train.tokenizer import end_id, fit_tokenizer
 
 
@@ -54,7 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> str:
     config = load_config(options.config, options.set)
-    return summary(train(config, options.data, options.out))
+    with ExitStack() as stack:
+        log = None
+        if options.tensorboard:
+            folder = options.tensorboard / options.out.resolve().name
+            log = stack.enter_context(TensorBoardLog(folder))
+        return summary(train(config, options.data, options.out, log))
 
 
 def _report(options: argparse.Namespace) -> str:
@@ -63,12 +70,16 @@ def _report(options: argparse.Namespace) -> str:
     return str(options.out)
 
 
-def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
+def train(
+    config: Config, data: Path, out: Path, log: TensorBoardLog | None = None
+) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
     checkpoint = Checkpoint(out)
     checkpoint.start(config)
     metrics = out / "metrics.jsonl"
     if checkpoint.report:
+        if log:
+            log.write(read_metrics(metrics))
         return checkpoint.report
     splits = _corpus(config, data, checkpoint)
     tokenizer = checkpoint.tokenizer()
@@ -77,6 +88,8 @@ def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
     tqdm.write(
         f"{parameter_count(run.model):,} parameters, vocabulary {tokenizer.get_vocab_size():,}"
     )
+    if log:
+        run.metrics.follow(log.write)
     run.train()
 
     model, _, _ = load_model(out)

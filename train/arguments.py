@@ -25,6 +25,12 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
     )
+    parser.add_argument(
+        "--tensorboard",
+        type=Path,
+        metavar="DIR",
+        help="also log for TensorBoard, in a folder of DIR with the checkpoint's name",
+    )
     return parser
 
 
