@@ -1,5 +1,6 @@
 """The configuration of a run: a TOML preset, `--set key=value` on top, every key checked."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -148,17 +149,20 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: list[str]) -> Config:
-    """Read a TOML file, then apply overrides such as `train.epochs=3` in order.
+    """Read a TOML file, or a checkpoint's `config.json`; then apply overrides such as
+    `train.epochs=3` in order.
 
     An override's value is read as TOML (`0.3`, `true`, `"text"`); what is no TOML is a string.
     Raises ConfigError with the key, the reason and the file.
     """
+    is_json = path.suffix == ".json"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = dict(json.loads(text, object_hook=_given)) if is_json else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+    except (ValueError, TypeError) as error:  # of both formats, and of UTF-8
+        raise ConfigError(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from None
     for override in overrides:
         _set(document, override)
     return parse_config(document, str(path))
@@ -175,6 +179,11 @@ def parse_config(document: dict[str, Any], where: str) -> Config:
             for e in error.errors()
         )
         raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _given(section: dict[str, Any]) -> dict[str, Any]:
+    """JSON's null is TOML's absent key."""
+    return {key: value for key, value in section.items() if value is not None}
 
 
 def _set(document: dict[str, Any], override: str) -> None:
