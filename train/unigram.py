@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
-Indices = NDArray[np.int64]
+Indices = NDArray[np.int32]
 
 # The most frequent words of so many symbols together are learned from; each costs a few edges.
 MAX_SYMBOLS = 2_000_000
@@ -40,7 +40,7 @@ def fit_pieces(words: Mapping[str, int], seeds: list[str], size: int) -> dict[st
     lattice = _Lattice.of([word for word, _ in ranked], seeds)
     counts = np.array([count for _, count in ranked], np.float64)
     pieces = seeds
-    expected = np.bincount(lattice.piece, counts[lattice.word], len(pieces))
+    expected = _summed(lattice.piece, counts[lattice.word], len(pieces))
     while True:
         for _ in range(STEPS_PER_ROUND):
             scores = _log_probabilities(expected)
@@ -53,6 +53,10 @@ def fit_pieces(words: Mapping[str, int], seeds: list[str], size: int) -> dict[st
     scores = _log_probabilities(expected)
     fitted = zip(pieces, scores.round(DECIMALS).tolist(), strict=True)
     return dict(sorted(fitted, key=lambda entry: (-entry[1], entry[0])))
+
+
+def _summed(index: Indices, weights: Doubles, size: int) -> Doubles:
+    return np.bincount(index, weights, size).astype(np.float64)
 
 
 def _log_probabilities(expected: Doubles) -> Doubles:
@@ -72,7 +76,7 @@ def _worth_keeping(pieces: list[str], expected: Doubles, count: int) -> Indices:
         for piece, times in zip(pieces, expected.tolist(), strict=True)
     ]
     order = sorted(range(len(pieces)), key=lambda i: (-costs[i], pieces[i]))
-    return np.sort(np.array(order[:count], np.int64))
+    return np.sort(np.array(order[:count], np.int32))
 
 
 def _best_cut(piece: str, scores: Mapping[str, float], longest: int) -> float:
@@ -110,15 +114,16 @@ class _Lattice:
             for end in range(begin + 1, min(begin + longest, len(word)) + 1)
             if (found := index.get(word[begin:end])) is not None
         )
-        number, begin, end, piece = np.fromiter(edges, np.dtype((np.int64, 4))).T
-        lengths = np.array([len(word) + 1 for word in words])
-        first = np.cumsum(lengths) - lengths
+        table = np.fromiter(edges, np.dtype((np.int32, 4)))
+        number, begin, end, piece = np.ascontiguousarray(table.T)
+        lengths = np.array([len(word) + 1 for word in words], np.int32)
+        first = np.cumsum(lengths, dtype=np.int32) - lengths
         offset = first[number]
         return cls(number, offset + begin, offset + end, piece, first, first + lengths - 1)
 
     def without_others(self, kept: Indices) -> "_Lattice":
         """Of the pieces `kept` alone, numbered anew."""
-        renumbered = np.full(max(int(self.piece.max()), int(kept.max())) + 1, -1)
+        renumbered = np.full(max(int(self.piece.max()), int(kept.max())) + 1, -1, np.int32)
         renumbered[kept] = np.arange(len(kept))
         piece = renumbered[self.piece]
         stays = piece >= 0
@@ -138,7 +143,7 @@ class _Lattice:
         after = self._sums(self.target, self.source, edge, self.last[self.word] - self.source)
         total = before[self.last][self.word]
         share = np.exp(before[self.source] + edge + after[self.target] - total)
-        return np.bincount(self.piece, share * counts[self.word], len(scores))
+        return _summed(self.piece, share * counts[self.word], len(scores))
 
     def _sums(self, source: Indices, target: Indices, edge: Doubles, distance: Indices) -> Doubles:
         """Log of the summed probabilities of all ways to each node, from the side that `distance`
