@@ -236,6 +236,9 @@ def test_an_echoed_prompt_names_what_its_tokens_spell(trained: Trained) -> None:
 def test_a_stream_is_the_same_text_and_never_half_a_character(trained: Trained, seed: int) -> None:
     asked = {"prompt": "弟弟", "max_tokens": 40, "temperature": 1.5, "seed": seed, "logprobs": 1}
     whole = complete(trained, **asked)
+    offsets = whole["logprobs"]["text_offset"]
+    for name, offset in zip(whole["logprobs"]["tokens"], offsets, strict=True):
+        assert name.startswith("bytes:") or whole["text"].startswith(name, offset)
     response = trained.wire.post("/v1/completions", model="tiedlm", stream=True, **asked)
     events = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
     assert events[-1] == "[DONE]"

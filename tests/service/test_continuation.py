@@ -97,6 +97,14 @@ def test_half_a_character_is_not_settled() -> None:
     assert continuation.starts == [0, 1, 1]
 
 
+def test_a_token_after_half_a_character_starts_behind_it() -> None:
+    continuation = SpelledOut(PIECES)
+    for entry in ("Ġæ", "t", "²", "Ġcat"):
+        continuation.add(PIECES.entries.index(entry))
+    assert continuation.text == " \ufffdt\ufffd cat"
+    assert continuation.starts == [0, 2, 3, 4]
+
+
 def test_a_vocabulary_of_words_is_joined_and_one_of_pieces_spelled_out(
     model: LanguageModel,
 ) -> None:
