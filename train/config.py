@@ -3,15 +3,16 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from train.errors import ConfigError
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
+SMALLEST_OF_PIECES = 257
 
 
 class Section(BaseModel):
@@ -23,12 +24,23 @@ class TokenizerConfig(Section):
     al. 2016) and `unigram` (Kudo 2018) keep pieces of words and know no `<unk>`.
 
     `vocabulary_size` counts `<unk>` and `<eos>`; none of it given keeps every word or character
-    seen, and 8,000 pieces. `minimum_count` is for words and characters.
+    seen, and 8,000 pieces, fewer if the text has fewer. `minimum_count` is for words and
+    characters.
     """
 
     kind: Literal["whitespace", "words", "char", "bpe", "unigram"] = "words"
     vocabulary_size: Annotated[int, Field(ge=3)] | None = None
     minimum_count: Positive = 1
+
+    @model_validator(mode="after")
+    def _room_for_bytes(self) -> Self:
+        pieces, size = self.kind in ("bpe", "unigram"), self.vocabulary_size
+        if pieces and size is not None and size < SMALLEST_OF_PIECES:
+            raise ValueError(
+                f"{self.kind} needs a vocabulary_size of {SMALLEST_OF_PIECES} or more: "
+                "all 256 bytes and <eos>"
+            )
+        return self
 
 
 class ModelConfig(Section):
@@ -175,7 +187,11 @@ def parse_config(document: dict[str, Any], where: str) -> Config:
     except ValidationError as error:
         problems = (
             f"{'.'.join(map(str, e['loc']))}: "
-            + ("unknown key" if e["type"] == "extra_forbidden" else e["msg"])
+            + (
+                "unknown key"
+                if e["type"] == "extra_forbidden"
+                else e["msg"].removeprefix("Value error, ")
+            )
             for e in error.errors()
         )
         raise ConfigError(f"{where}: " + "; ".join(problems)) from None
