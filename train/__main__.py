@@ -1,4 +1,8 @@
-"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out."""
+"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out.
+
+Several GPUs, or several processors' cores, train one model when `torchrun` starts a process for
+each: `torchrun --nproc-per-node 2 -m train CONFIG --data DIR --out CHECKPOINT`.
+"""
 
 import argparse
 import json
@@ -18,9 +22,11 @@ from train.config import Config, load_config
 from train.corpus import SPLITS, Split, find_splits, tokenize
 from train.errors import TrainError
 from train.evaluation import evaluate, evaluate_by_sentence
+from train.hardware import uses_gpu
 from train.loop import Run
 from train.metrics import draw_learning_curve, read_metrics
 from train.model import parameter_count
+from train.processes import Processes, is_first, processes
 from train.tokenizer import end_id, fit_tokenizer
 
 
@@ -28,35 +34,52 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = load_config(options.config, options.set)
-        report = train(config, options.data, options.out)
-    except TrainError as error:
-        print(f"error: {error}", file=sys.stderr)
+        with processes(uses_gpu(config.train)) as group:
+            report = train(config, options.data, options.out, group)
+    except TrainError as error:  # of all processes alike
+        if is_first():
+            print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error.strerror}: {error.filename or options.out}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        if is_first():
+            print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    print(summary(report))
+    if is_first():
+        print(summary(report))
     return 0
 
 
-def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, group: Processes) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
     checkpoint = Checkpoint(out)
-    checkpoint.start(config)
+    group.in_turn(lambda: checkpoint.start(config))
     if checkpoint.report:
         return checkpoint.report
-    splits = _corpus(config, data, checkpoint)
+    splits = group.in_turn(lambda: _corpus(config, data, checkpoint))
     tokenizer = checkpoint.tokenizer()
-    end = end_id(tokenizer)
-    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
-    parameters = parameter_count(run.learner.model)
-    tqdm.write(f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size():,}")
+    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer, group)
+    if group.first:
+        _describe(splits, run)
     run.train()
+    return group.in_turn(lambda: checkpoint.report or _write_report(checkpoint, splits, run))
 
-    model, _, _ = load_model(out)
+
+def _describe(splits: dict[str, Split], run: Run) -> None:
+    for name, split in splits.items():
+        tqdm.write(
+            f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
+        )
+    parameters, vocabulary = parameter_count(run.learner.model), len(run.learner.model.output_bias)
+    tqdm.write(f"{parameters:,} parameters, vocabulary {vocabulary:,}")
+
+
+def _write_report(checkpoint: Checkpoint, splits: dict[str, Split], run: Run) -> dict[str, Any]:
+    out = checkpoint.folder
+    model, config, tokenizer = load_model(out)
+    end = end_id(tokenizer)
     report: dict[str, Any] = {
         "name": config.name,
         "parameters": parameter_count(model),
@@ -97,7 +120,8 @@ def summary(report: dict[str, Any]) -> str:
 
 def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Split]:
     sources, note = find_splits(data)
-    tqdm.write(note)
+    if is_first():
+        tqdm.write(note)
     folder = checkpoint.folder / "corpus"
     fitted = checkpoint.has("tokenizer.json")
     if not fitted:  # ids of a vocabulary that was never kept
@@ -113,10 +137,6 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Spl
     }
     if not fitted:
         checkpoint.write_inputs(tokenizer, splits["valid"].ids)
-    for name, split in splits.items():
-        tqdm.write(
-            f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
-        )
     return splits
 
 

@@ -73,7 +73,9 @@ class Run:
                 self._restore(checkpoint.load("resume.pt"))
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 raise CheckpointError(f"resume.pt does not fit this run: {error}") from None
-        self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.progress.step)
+        self.metrics: MetricsLog | None = None
+        if self.processes.first:
+            self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.progress.step)
 
     def train(self) -> None:
         """Run to the last epoch, or until validation stops improving."""
@@ -182,7 +184,7 @@ class Run:
             )
 
     def _write(self, **figures: Any) -> None:
-        if self.processes.first:
+        if self.metrics is not None:
             seconds = round(self.progress.seconds, 3)
             self.metrics.write(step=self.progress.step, seconds=seconds, **figures)
 
