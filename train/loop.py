@@ -27,8 +27,10 @@ from train.processes import Processes
 from train.streams import Streams
 from train.tokenizer import end_id
 
-# In parallel, which is fast; the report reads the split as one stream.
+# In parallel, which is fast; the report reads the split as one stream. Each stream begins from the
+# zero state, which a short one would be judged by.
 VALIDATION_STREAMS = 16
+VALIDATION_STREAM_TOKENS = 1000
 
 
 @dataclass
@@ -162,7 +164,8 @@ class Run:
         with learner.average.applied():
             found = math.nan
             if self.processes.first:
-                found = evaluate(learner.model, self.valid, self.end, VALIDATION_STREAMS).perplexity
+                streams = min(VALIDATION_STREAMS, len(self.valid) // VALIDATION_STREAM_TOKENS)
+                found = evaluate(learner.model, self.valid, self.end, max(1, streams)).perplexity
             perplexity = self.processes.agree(found)
             progress.seconds += time.monotonic() - begun
             if not math.isfinite(perplexity):
