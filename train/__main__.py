@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def train(config: Config, data: Path, out: Path, group: Processes) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
+    group.share(config.train.batch_size)  # before anything is written
     checkpoint = Checkpoint(out)
     group.in_turn(lambda: checkpoint.start(config))
     if checkpoint.report:

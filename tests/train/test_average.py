@@ -79,9 +79,7 @@ def triggers_at(perplexities: list[float], patience: int) -> int | None:
     return None
 
 
-@given(
-    perplexities=st.lists(st.integers(1, 6).map(float), max_size=12), patience=st.integers(1, 4)
-)
+@given(perplexities=st.lists(st.integers(1, 6).map(float), max_size=12), patience=st.integers(1, 4))
 def test_averaging_is_triggered_by_the_papers_rule(
     perplexities: list[float], patience: int
 ) -> None:

@@ -23,8 +23,8 @@ class Case(NamedTuple):
 def case(rows: int, vocabulary: int, width: int = 7, seed: int = 0) -> Case:
     generator = torch.Generator().manual_seed(seed)
     sizes = ((rows, width), (vocabulary, width), (vocabulary,))
-    leaves = (torch.randn(size, generator=generator).requires_grad_() for size in sizes)
-    return Case(*leaves, torch.randint(0, vocabulary, (rows,), generator=generator))
+    hidden, matrix, bias = (torch.randn(x, generator=generator).requires_grad_() for x in sizes)
+    return Case(hidden, matrix, bias, torch.randint(0, vocabulary, (rows,), generator=generator))
 
 
 def gradients(loss: Tensor, of: Case, upstream: float = 1.0) -> tuple[Tensor, ...]:
@@ -96,9 +96,7 @@ def test_a_numeric_gradient_agrees() -> None:
 def test_the_gradient_of_one_row_is_softmax_minus_target() -> None:
     logits = torch.tensor([2.0, -1.0, 3.0, 2.0])
     bias = logits.clone().requires_grad_()
-    loss, _ = linear_cross_entropy(
-        torch.zeros(1, 1), torch.zeros(4, 1), bias, torch.tensor([2])
-    )
+    loss, _ = linear_cross_entropy(torch.zeros(1, 1), torch.zeros(4, 1), bias, torch.tensor([2]))
     (found,) = torch.autograd.grad(loss, bias)
     known = [0.20972851, 0.01044177, -0.42989879, 0.20972851]
     assert found.tolist() == pytest.approx(known, abs=1e-6)
