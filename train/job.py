@@ -28,6 +28,7 @@ def train(
     config: Config, data: Path, out: Path, group: Processes, log: TensorBoardLog | None = None
 ) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
+    group.share(config.train.batch_size)  # before anything is written
     checkpoint = Checkpoint(out)
     group.in_turn(lambda: checkpoint.start(config))
     if checkpoint.report:

@@ -100,7 +100,7 @@ def label_smoothing(objective: Objective) -> Tensor:
     return functional.cross_entropy(logits, TARGETS.flatten(), label_smoothing=0.3)
 
 
-ADDED: list[tuple[dict[str, float], Callable[[Objective], Tensor]]] = [
+ADDED: list[tuple[dict[str, Any], Callable[[Objective], Tensor]]] = [
     ({}, cross_entropy),
     ({"activation": 2.0}, activation),
     ({"temporal_activation": 3.0}, temporal_activation),
@@ -112,7 +112,7 @@ ADDED: list[tuple[dict[str, float], Callable[[Objective], Tensor]]] = [
 @pytest.mark.parametrize(("config", "formula"), ADDED, ids=["-".join(c) for c, _ in ADDED])
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_loss_is_the_formulas_and_what_is_reported_is_the_cross_entropy(
-    config: dict[str, float], formula: Callable[[Objective], Tensor], tied: bool
+    config: dict[str, Any], formula: Callable[[Objective], Tensor], tied: bool
 ) -> None:
     objective = make(tied, **config)
     loss, plain = losses(objective)
@@ -128,7 +128,8 @@ def test_activation_is_of_dropped_values_and_temporal_activation_of_whole_ones()
     """As Merity et al. have it: α |m ⊙ h|², β |h_t − h_{t+1}|²."""
     values = {}
     for name in ("activation", "temporal_activation"):
-        objective = make(dropout_output=0.5, **{name: 1.0})
+        config: dict[str, Any] = {name: 1.0}
+        objective = make(dropout_output=0.5, **config)
         torch.manual_seed(7)
         loss, plain = losses(objective)
         values[name] = (loss - plain).item()
@@ -180,9 +181,9 @@ def test_who_equals_the_teacher_has_nothing_to_learn() -> None:
 
 
 def test_losses_add_up() -> None:
-    alone = {name: losses(make(**{name: 0.3}))[0] for name in ("activation", "past_decode")}
+    alone = losses(make(activation=0.3)), losses(make(past_decode=0.3))
     together, plain = losses(make(activation=0.3, past_decode=0.3))
-    added = sum((loss - plain).item() for loss in alone.values())
+    added = sum((loss - plain).item() for loss, _ in alone)
     assert (together - plain).item() == pytest.approx(added, rel=1e-4)
 
 
@@ -217,8 +218,8 @@ def test_blocks_make_no_difference_and_bound_the_logits(
 
 
 def test_bfloat16_is_close_in_every_form() -> None:
-    for config in ({}, {"past_decode": 0.5, "activation": 2.0, "temporal_activation": 1.0}):
-        whole = make(**config)
+    everything: dict[str, Any] = {"past_decode": 0.5, "activation": 2.0, "temporal_activation": 1.0}
+    for whole in (make(), make(**everything)):
         narrow = Objective(whole.model, whole.config, torch.bfloat16)
         narrow.load_state_dict(whole.state_dict())
         for found, wanted in zip(losses(narrow), losses(whole), strict=True):

@@ -23,8 +23,8 @@ class Case(NamedTuple):
 def case(rows: int, vocabulary: int, width: int = 7, seed: int = 0) -> Case:
     generator = torch.Generator().manual_seed(seed)
     sizes = ((rows, width), (vocabulary, width), (vocabulary,))
-    leaves = (torch.randn(size, generator=generator).requires_grad_() for size in sizes)
-    return Case(*leaves, torch.randint(0, vocabulary, (rows,), generator=generator))
+    hidden, matrix, bias = (torch.randn(x, generator=generator).requires_grad_() for x in sizes)
+    return Case(hidden, matrix, bias, torch.randint(0, vocabulary, (rows,), generator=generator))
 
 
 def gradients(loss: Tensor, of: Case, upstream: float = 1.0) -> tuple[Tensor, ...]:

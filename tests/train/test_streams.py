@@ -144,31 +144,32 @@ def test_partial_shuffle_turns_each_stream_by_its_own_amount_each_epoch() -> Non
     assert all(a != b for a, b in zip(seen[0], seen[1], strict=True))
 
 
+def line_begin(ids: Ids, place: int) -> int:
+    """Where the `<eos>` before a token stands, or the token's own place if it is one."""
+    while ids[place] != END:
+        place -= 1
+    return place
+
+
 def follow(ids: Ids, streams: Streams) -> tuple[int, int]:
     """Read an epoch and check every step against the text, without the code's own arithmetic; how
-    many streams were reset, and how many tokens were read again.
+    often a stream was reset, and how many tokens were read again.
     """
-    offsets = streams._offsets
     length = streams.stream_length
-    places = list(streams._starts + offsets)  # where each stream goes on
+    at = list(streams._starts + streams._offsets)  # where each stream goes on
     resets = again = 0
     for batch in (streams.batch(step) for step in range(streams.steps)):
-        for stream, place in enumerate(places):
+        for stream in range(len(at)):
             begin = stream * length
-            inputs, targets = batch.inputs[:, stream], batch.targets[:, stream]
             if batch.reset[stream]:
-                resets += 1
-                back = place
-                while ids[back] != END:
-                    back -= 1
-                assert begin <= back  # and within one line, as the loop has just shown
-                again += place - back
-                place = back
-                assert inputs[0] == END
-            for token, target in zip(inputs.tolist(), targets.tolist(), strict=True):
-                assert (token, target) == (ids[place], ids[place + 1])
-                place = begin + (place + 1 - begin) % length
-            places[stream] = place
+                back = line_begin(ids, at[stream])
+                assert begin <= back
+                assert batch.inputs[0, stream] == END
+                resets, again, at[stream] = resets + 1, again + at[stream] - back, back
+            pairs = zip(batch.inputs[:, stream], batch.targets[:, stream], strict=True)
+            for token, target in pairs:
+                assert (token, target) == (ids[at[stream]], ids[at[stream] + 1])
+                at[stream] = begin + (at[stream] + 1 - begin) % length
     return resets, again
 
 
