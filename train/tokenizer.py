@@ -83,7 +83,9 @@ def fit_tokenizer(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
     """
     tokenizer = KINDS[config.kind]()
     trainer = trainers.WordLevelTrainer(
-        vocab_size=2**31 - 1, min_frequency=config.minimum_count, show_progress=False
+        vocab_size=config.vocabulary_size or 2**31 - 1,  # a few times more would be dropped below
+        min_frequency=config.minimum_count,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(lines, trainer)
     # The trainer orders by falling count, then by spelling. Texts may hold the special strings
