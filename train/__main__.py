@@ -3,9 +3,9 @@
 import argparse
 import json
 import math
-import shutil
 import sys
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from tqdm import tqdm
 from train.atomic import write_file
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config, load_config
-from train.corpus import SPLITS, Split, find_splits, tokenize
+from train.corpus import Split, default_cache, tokenize
 from train.errors import TrainError
 from train.evaluation import evaluate, evaluate_by_sentence
 from train.loop import Run
 from train.metrics import draw_learning_curve, read_metrics
 from train.model import parameter_count
+from train.source import Source, find_splits
 from train.tokenizer import end_id, fit_tokenizer
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = load_config(options.config, options.set)
-        report = train(config, options.data, options.out)
+        report = train(config, options.data, options.out, options.cache or default_cache())
     except TrainError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -42,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, cache: Path) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
     checkpoint = Checkpoint(out)
     checkpoint.start(config)
     if checkpoint.report:
         return checkpoint.report
-    splits = _corpus(config, data, checkpoint)
+    splits = _corpus(config, data, checkpoint, cache)
     tokenizer = checkpoint.tokenizer()
     end = end_id(tokenizer)
     run = Run(config, checkpoint, splits["train"], splits["valid"], tokenizer.get_vocab_size(), end)
@@ -96,29 +97,29 @@ def summary(report: dict[str, Any]) -> str:
     )
 
 
-def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Split]:
+def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> dict[str, Split]:
     sources, note = find_splits(data)
     tqdm.write(note)
-    folder = checkpoint.folder / "corpus"
     fitted = checkpoint.has("tokenizer.json")
-    if not fitted:  # ids of a vocabulary that was never kept
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    tokenizer = (
-        checkpoint.tokenizer()
-        if fitted
-        else fit_tokenizer(config.tokenizer, sources["train"].lines())
-    )
-    splits = {
-        name: tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
-    }
+    if fitted:
+        checkpoint.check_corpus({name: s.content.digest for name, s in sources.items()})
+        tokenizer = checkpoint.tokenizer()
+    else:
+        tokenizer = fit_tokenizer(config.tokenizer, _texts(sources["train"]))
+    splits = {name: tokenize(s, tokenizer, cache, name) for name, s in sources.items()}
     if not fitted:
+        checkpoint.write_corpus(splits)  # first: tokenizer.json says that all of it is there
         checkpoint.write_inputs(tokenizer, splits["valid"].ids)
     for name, split in splits.items():
         tqdm.write(
             f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
         )
     return splits
+
+
+def _texts(source: Source) -> Iterator[str]:
+    for block in source.blocks("fitting the tokenizer"):
+        yield from block.texts
 
 
 def _tokens_per_second(checkpoint: Checkpoint) -> float:
@@ -142,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        help="folder of tokenized text, which runs share (~/.cache/tiedlm); may be deleted",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"

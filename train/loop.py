@@ -16,12 +16,13 @@ from tqdm import tqdm
 
 from train.checkpoint import Checkpoint
 from train.config import Config, TrainConfig
-from train.corpus import Split, Streams
+from train.corpus import Split
 from train.errors import CheckpointError, TrainError
 from train.evaluation import evaluate
 from train.loss import sparse_cross_entropy
 from train.metrics import MetricsLog
 from train.model import State, TiedLSTM, detach
+from train.streams import Streams
 
 
 @dataclass

@@ -12,10 +12,11 @@ from tests.train.tiny import CONFIG, tensors_equal, write_config, write_corpus
 from train import loop
 from train.checkpoint import Checkpoint
 from train.config import Config, TrainConfig, load_config
-from train.corpus import SPLITS, find_splits, tokenize
+from train.corpus import tokenize
 from train.evaluation import Total
 from train.loop import Run, learning_rate
 from train.metrics import read_metrics
+from train.source import SPLITS, find_splits
 from train.tokenizer import end_id, fit_tokenizer
 
 
@@ -30,7 +31,7 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
     checkpoint.start(config)
     tokenizer = fit_tokenizer(config.tokenizer, sources["train"].lines())
     train, valid, _ = (
-        tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
+        tokenize(sources[name], tokenizer, folder / "cache", name) for name in SPLITS
     )
     return Run(config, checkpoint, train, valid, tokenizer.get_vocab_size(), end_id(tokenizer))
 
