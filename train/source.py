@@ -23,7 +23,7 @@ from train.errors import CorpusError
 SPLITS = ("train", "valid", "test")
 SUFFIXES = (".txt", ".txt.gz")
 CHUNK_BYTES = 1 << 18
-LONG_LINE = 1 << 16  # characters; the tokenizer takes about 100 bytes for each one of a text
+LONG_LINE = 1 << 16  # characters; tokenizing a text takes about 50 bytes for each one
 BETWEEN_WORDS = re.compile(r"(?<=\S) (?=\S)")
 
 
