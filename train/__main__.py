@@ -1,4 +1,7 @@
-"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out."""
+"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out.
+
+`python -m train report CHECKPOINT… --out PAGE.md` compares runs; `report --help` tells how.
+"""
 
 import argparse
 import json
@@ -6,30 +9,38 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from train.arguments import report_parser, train_parser
 from train.atomic import write_file
+from train.card import checkpoint_card
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config, load_config
 from train.corpus import Split, default_cache, tokenize
+from train.curves import draw_learning_curve
 from train.errors import TrainError
 from train.evaluation import evaluate, evaluate_by_sentence
 from train.loop import Run
-from train.metrics import draw_learning_curve, read_metrics
+from train.metrics import read_metrics, tokens_per_second
 from train.model import parameter_count
+from train.report import Sampling, write_report
 from train.source import Source, find_splits
+from train.tensorboard import TensorBoardLog
 from train.tokenizer import end_id, fit_tokenizer
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["report"]:  # a configuration of that name is ./report
+        command, options = _report, report_parser().parse_args(arguments[1:])
+    else:
+        command, options = _train, train_parser().parse_args(arguments)
     try:
-        config = load_config(options.config, options.set)
-        report = train(config, options.data, options.out, options.cache or default_cache())
+        said = command(options)
     except TrainError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -37,25 +48,49 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error.strerror}: {error.filename or options.out}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = "; the same command goes on from the last checkpoint"
+        print(f"stopped{goes_on if command is _train else ''}", file=sys.stderr)
         return 130
-    print(summary(report))
+    print(said)
     return 0
 
 
-def train(config: Config, data: Path, out: Path, cache: Path) -> dict[str, Any]:
+def _train(options: argparse.Namespace) -> str:
+    config = load_config(options.config, options.set)
+    with ExitStack() as stack:
+        log = None
+        if options.tensorboard:
+            folder = options.tensorboard / options.out.resolve().name
+            log = stack.enter_context(TensorBoardLog(folder))
+        cache = options.cache or default_cache()
+        return summary(train(config, options.data, options.out, cache, log))
+
+
+def _report(options: argparse.Namespace) -> str:
+    sampling = Sampling(tuple(options.prompt), options.temperature, options.seed)
+    write_report(options.checkpoints, options.out, sampling)
+    return str(options.out)
+
+
+def train(
+    config: Config, data: Path, out: Path, cache: Path, log: TensorBoardLog | None = None
+) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
     checkpoint = Checkpoint(out)
     checkpoint.start(config)
+    metrics = out / "metrics.jsonl"
     if checkpoint.report:
+        if log:
+            log.write(read_metrics(metrics))
         return checkpoint.report
     splits = _corpus(config, data, checkpoint, cache)
     tokenizer = checkpoint.tokenizer()
     end = end_id(tokenizer)
-    run = Run(config, checkpoint, splits["train"], splits["valid"], tokenizer.get_vocab_size(), end)
-    tqdm.write(
-        f"{parameter_count(run.model):,} parameters, vocabulary {tokenizer.get_vocab_size():,}"
-    )
+    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
+    parameters = parameter_count(run.learner.model)
+    tqdm.write(f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size():,}")
+    if log:
+        run.metrics.follow(log.write)
     run.train()
 
     model, _, _ = load_model(out)
@@ -65,7 +100,7 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> dict[str, Any]:
         "vocabulary_size": tokenizer.get_vocab_size(),
         "epochs": run.progress.epoch,
         "minutes": round(run.progress.seconds / 60, 2),
-        "tokens_per_second": round(_tokens_per_second(checkpoint)),
+        "tokens_per_second": round(tokens_per_second(read_metrics(metrics))),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
         "splits": {name: split.counts() for name, split in splits.items()},
         "perplexity": {},
@@ -80,8 +115,8 @@ def train(config: Config, data: Path, out: Path, cache: Path) -> dict[str, Any]:
         report["perplexity_by_sentence"][name] = evaluate_by_sentence(
             model, split.ids, end
         ).perplexity
-    metrics = read_metrics(out / "metrics.jsonl")
-    draw_learning_curve(metrics, config.name, out / "learning_curve.png")
+    draw_learning_curve(read_metrics(metrics), config.name, out / "learning_curve.png")
+    write_file(out / "README.md", checkpoint_card(config, report).encode())
     write_file(out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
     return report
 
@@ -120,39 +155,6 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> 
 def _texts(source: Source) -> Iterator[str]:
     for block in source.blocks("fitting the tokenizer"):
         yield from block.texts
-
-
-def _tokens_per_second(checkpoint: Checkpoint) -> float:
-    """Of training alone, by the median log interval: evaluations and pauses do not count."""
-    lines = [x for x in read_metrics(checkpoint.folder / "metrics.jsonl") if x["kind"] == "train"]
-    rates = sorted(
-        b["tokens"] / (b["seconds"] - a["seconds"])
-        for a, b in pairwise(lines)
-        if b["epoch"] == a["epoch"] and b["seconds"] > a["seconds"]
-    )
-    return rates[len(rates) // 2] if rates else 0.0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument(
-        "config", type=Path, help="a TOML file, such as train/configs/ptb-small.toml"
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with train, valid, test, or text"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
-    )
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        help="folder of tokenized text, which runs share (~/.cache/tiedlm); may be deleted",
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
     model.pt             the best weights so far, and at which step and perplexity they stood
     resume.pt            everything at the last save: weights, optimiser, random state, position
     metrics.jsonl        one line a log interval and evaluation
+    learning_curve.png   perplexity over minutes, drawn at the end
+    README.md            the model card, written at the end
     report.json          the final figures; its presence says that the run is finished
 
 Each file is replaced whole, and each is complete in itself, so that a kill between any two leaves

@@ -35,27 +35,44 @@ class Total:
 
 
 @torch.no_grad()
-def evaluate(model: TiedLSTM, ids: Ids, end: int) -> Total:
+def evaluate(model: TiedLSTM, ids: Ids, end: int, streams: int = 1) -> Total:
     """Total over ids (N,) read as one text from a zero state after `<eos>` (id `end`).
 
-    For the ids a b c the pairs are (`<eos>` → a), (a → b), (b → c).
+    For the ids a b c the pairs are (`<eos>` → a), (a → b), (b → c). With several `streams` the text
+    is cut into as many that are read in parallel, each from the zero state: about as many times
+    faster, and a little worse at their beginnings.
     """
     model.eval()
-    state = model.zero_state(1)
-    nats = 0.0
-    previous = end
+    length = max(1, len(ids) // streams)
+    nats, read = 0.0, 0
     with tqdm(
         total=len(ids), desc="evaluating", unit=" tokens", unit_scale=True, leave=False
     ) as bar:
-        for begin in range(0, len(ids), TOKENS_AT_A_TIME):
-            targets = torch.from_numpy(ids[begin : begin + TOKENS_AT_A_TIME].astype(np.int64))
-            inputs = torch.cat([torch.tensor([previous]), targets[:-1]])
-            hidden, state = model(inputs[:, None], state)  # (T, 1, D)
-            state = detach(state)
-            nats += sparse_cross_entropy(model.logits(hidden[:, 0]), targets).double().sum().item()
-            previous = int(targets[-1])
-            bar.update(len(targets))
+        while read < len(ids):
+            count = min(streams, (len(ids) - read) // length) or 1  # what is left over goes alone
+            part = ids[read : read + count * length].reshape(count, -1)
+            before = np.concatenate([[end if read == 0 else ids[read - 1]], part[:-1, -1]])
+            nats += _evaluate_streams(model, part, before, bar)
+            read += part.size
     return Total(nats, len(ids))
+
+
+def _evaluate_streams(model: TiedLSTM, ids: Ids, before: Ids, bar: tqdm) -> float:
+    """Nats of ids (B, N), each stream from the zero state after the id (B,) before it."""
+    device = model.output_bias.device
+    state = model.zero_state(len(ids))
+    previous = torch.from_numpy(before.astype(np.int64))[None].to(device)  # (1, B)
+    steps = max(1, TOKENS_AT_A_TIME // len(ids))
+    nats = 0.0
+    for begin in range(0, ids.shape[1], steps):
+        piece = ids[:, begin : begin + steps].astype(np.int64)
+        targets = torch.from_numpy(piece).t().to(device)  # (T, B)
+        hidden, state = model(torch.cat([previous, targets[:-1]]), state)
+        state = detach(state)
+        nats += sparse_cross_entropy(model.logits(hidden), targets).double().sum().item()
+        previous = targets[-1:]
+        bar.update(targets.numel())
+    return nats
 
 
 @torch.no_grad()
@@ -65,13 +82,14 @@ def evaluate_by_sentence(model: TiedLSTM, ids: Ids, end: int) -> Total:
     For a b `<eos>` the pairs are (`<eos>` → a), (a → b), (b → `<eos>`).
     """
     model.eval()
+    device = model.output_bias.device
     ends = np.flatnonzero(ids == end) + 1
     sentences = [torch.from_numpy(s.astype(np.int64)) for s in np.split(ids, ends) if len(s)]
     sentences.sort(key=len)
     nats = 0.0
     for begin in range(0, len(sentences), SENTENCES_AT_A_TIME):
         group = sentences[begin : begin + SENTENCES_AT_A_TIME]
-        targets = torch.nn.utils.rnn.pad_sequence(group, padding_value=-1)  # (T, B)
+        targets = torch.nn.utils.rnn.pad_sequence(group, padding_value=-1).to(device)  # (T, B)
         inputs = torch.cat([torch.full_like(targets[:1], end), targets[:-1].clamp(min=0)])
         hidden, _ = model(inputs, model.zero_state(len(group)))
         real = targets >= 0

@@ -1,8 +1,8 @@
 """Training: truncated back-propagation through time over parallel streams with carried state.
 
-A run is a function of its configuration and its text. All that changes on the way stands in
-`Progress` and in what `_snapshot` saves, so that a run killed anywhere goes on to the same weights
-as one that was not.
+A run is a function of its configuration and its text. All that changes on the way stands in what
+`_save` writes; everything random is drawn anew for each step from the seed and the step's number.
+So a run killed anywhere goes on to the same weights as one that was not.
 """
 
 import math
@@ -10,27 +10,36 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from train.checkpoint import Checkpoint
-from train.config import Config, TrainConfig
-from train.corpus import Split
+from train.config import Config
+from train.corpus import Ids
 from train.errors import CheckpointError, TrainError
 from train.evaluation import evaluate
-from train.loss import sparse_cross_entropy
+from train.learner import Learner
 from train.metrics import MetricsLog
-from train.model import State, TiedLSTM, detach
+from train.optimizer import learning_rate
+from train.processes import Processes
 from train.streams import Streams
+from train.tokenizer import end_id
+
+# In parallel, which is fast; the report reads the split as one stream.
+VALIDATION_STREAMS = 16
 
 
 @dataclass
 class Progress:
-    """Where a run stands. `step` counts optimiser steps over all epochs."""
+    """Where a run stands. `step` counts optimiser steps over all epochs, `epoch_step` in this one;
+    `interval_…` sum over the tokens since the last line of the log.
+    """
 
     epoch: int = 0
     step: int = 0
+    epoch_step: int = 0
     seconds: float = 0.0
     best_perplexity: float = math.inf
     best_epoch: int = 0
@@ -43,22 +52,22 @@ class Run:
         self,
         config: Config,
         checkpoint: Checkpoint,
-        train: Split,
-        valid: Split,
-        vocabulary: int,
-        end: int,
+        train: Ids,
+        valid: Ids,
+        tokenizer: Tokenizer,
+        processes: Processes | None = None,
     ) -> None:
+        """Raises CheckpointError when `resume.pt` is not this run's, CorpusError, ConfigError."""
         self.config = config.train
         self.checkpoint = checkpoint
         self.valid = valid
-        self.end = end
-        self.streams = Streams(train.ids, self.config.batch_size, self.config.bptt_length)
-        torch.manual_seed(self.config.seed)
-        self.model = TiedLSTM(config.model, vocabulary)
-        self.optimizer = _optimizer(self.model, self.config)
-        self.state = self.model.zero_state(self.config.batch_size)
+        self.end = end_id(tokenizer)
+        self.processes = processes or Processes()
+        rank, count = self.processes.rank, self.processes.count
+        self.streams = Streams(train, self.end, self.config, rank, count)
+        self.learner = Learner(config, tokenizer, self.processes)
         self.progress = Progress()
-        self.use_bfloat16 = _use_bfloat16(self.config)
+        self.interval: list[tuple[torch.Tensor, int]] = []  # mean nats and tokens of each step
         if checkpoint.has("resume.pt"):
             try:
                 self._restore(checkpoint.load("resume.pt"))
@@ -68,63 +77,57 @@ class Run:
 
     def train(self) -> None:
         """Run to the last epoch, or until validation stops improving."""
-        progress = self.progress
-        while progress.epoch < self.config.epochs and not self._out_of_patience():
+        while self.progress.epoch < self.config.epochs and not self._out_of_patience():
             self._train_epoch()
             self._validate()
             self._save()
 
     def _train_epoch(self) -> None:
-        progress, steps = self.progress, self.streams.steps
-        first = progress.step - progress.epoch * steps
-        if first == 0:
-            self.state = self.model.zero_state(self.config.batch_size)
+        progress, streams = self.progress, self.streams
+        if progress.epoch_step == 0:
+            streams.start_epoch(progress.epoch)
+            self.learner.forget()
         begun = time.monotonic() - progress.seconds
         saved = time.monotonic()
         with tqdm(
-            total=self.streams.stream_length * self.config.batch_size,
-            initial=min(first * self.config.bptt_length, self.streams.stream_length)
-            * self.config.batch_size,
+            total=streams.stream_length * self.config.batch_size,
+            initial=streams.read_before(progress.epoch_step) * self.config.batch_size,
             desc=f"epoch {progress.epoch + 1}/{self.config.epochs}",
             unit=" tokens",
             unit_scale=True,
+            disable=not self.processes.first,
         ) as bar:
-            for index in range(first, steps):
-                tokens = self._step(index)
-                bar.update(tokens)
+            while progress.epoch_step < streams.steps:
+                bar.update(self._step())
                 progress.seconds = time.monotonic() - begun
-                if progress.step % self.config.log_every_steps == 0 or index == steps - 1:
+                last = progress.epoch_step == streams.steps
+                if progress.step % self.config.log_every_steps == 0 or last:
                     bar.set_postfix(perplexity=f"{self._log_interval():.1f}")
                 late = time.monotonic() - saved > self.config.checkpoint_every_seconds
-                if late and index < steps - 1:  # the last step's save follows its validation
+                if not last and self.processes.agree(late):  # the last save follows validation
                     self._save()
                     saved = time.monotonic()
         progress.epoch += 1
+        progress.epoch_step = 0
 
-    def _step(self, index: int) -> int:
-        self.model.train()
-        inputs, targets = self.streams.batch(index)
-        rate = learning_rate(
-            self.config, self.progress.step, self.config.epochs * self.streams.steps
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.use_bfloat16):
-            hidden, state = self.model(inputs, detach(self.state))
-            logits = self.model.logits(hidden)
-        loss = sparse_cross_entropy(logits.float(), targets).mean()
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
-        self.state = state
-        self.progress.step += 1
-        self.progress.interval_nats += loss.item() * targets.numel()
-        self.progress.interval_tokens += targets.numel()
-        return targets.numel()
+    def _step(self) -> int:
+        """One step of the optimiser; how many tokens all processes read in it."""
+        progress, streams = self.progress, self.streams
+        done = progress.epoch + streams.read_before(progress.epoch_step) / streams.stream_length
+        length = streams.lengths[progress.epoch_step]
+        rate = learning_rate(self.config, progress.step, done / self.config.epochs, length)
+        self.learner.stopwatch.start()
+        batch = streams.batch(progress.epoch_step)
+        nats = self.learner.step(batch, rate, progress.step)
+        progress.step += 1
+        progress.epoch_step += 1
+        tokens = length * self.config.batch_size
+        self.interval.append((nats, tokens))
+        return tokens
 
     def _log_interval(self) -> float:
         """Write the mean since the last line, start anew, and return its perplexity."""
+        self._sum_interval()
         progress = self.progress
         mean = progress.interval_nats / progress.interval_tokens
         if not math.isfinite(mean):
@@ -132,93 +135,75 @@ class Run:
                 f"training diverged at step {progress.step}: the loss is {mean}; lower "
                 f"train.learning_rate = {self.config.learning_rate}"
             )
-        self.metrics.write(
+        self._write(
             kind="train",
-            step=progress.step,
             epoch=progress.epoch + 1,
-            seconds=round(progress.seconds, 3),
             cross_entropy=mean,
             perplexity=math.exp(min(mean, 700)),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.learner.optimizer.param_groups[0]["lr"],
             tokens=progress.interval_tokens,
+            **self.learner.stopwatch.take(),
         )
         progress.interval_nats, progress.interval_tokens = 0.0, 0
         return math.exp(min(mean, 700))
 
+    def _sum_interval(self) -> None:
+        """Over all processes; the only place in a run that waits for a GPU."""
+        nats = sum((mean.double() * tokens for mean, tokens in self.interval), torch.zeros(()))
+        self.progress.interval_nats += self.processes.mean(nats).item()
+        self.progress.interval_tokens += sum(tokens for _, tokens in self.interval)
+        self.interval.clear()
+
     def _validate(self) -> None:
-        progress = self.progress
+        progress, learner = self.progress, self.learner
         begun = time.monotonic()
-        perplexity = evaluate(self.model, self.valid.ids, self.end).perplexity
-        progress.seconds += time.monotonic() - begun
-        if not math.isfinite(perplexity):
-            raise TrainError(
-                f"training diverged in epoch {progress.epoch}: the validation perplexity is "
-                f"{perplexity}; lower train.learning_rate = {self.config.learning_rate}"
+        with learner.average.applied():
+            found = math.nan
+            if self.processes.first:
+                found = evaluate(learner.model, self.valid, self.end, VALIDATION_STREAMS).perplexity
+            perplexity = self.processes.agree(found)
+            progress.seconds += time.monotonic() - begun
+            if not math.isfinite(perplexity):
+                raise TrainError(
+                    f"training diverged in epoch {progress.epoch}: the validation perplexity is "
+                    f"{perplexity}; lower train.learning_rate = {self.config.learning_rate}"
+                )
+            if perplexity < progress.best_perplexity:
+                progress.best_perplexity, progress.best_epoch = perplexity, progress.epoch
+                if self.processes.first:
+                    weights = learner.model.state_dict()
+                    self.checkpoint.save("model.pt", {"weights": weights, "step": progress.step})
+        learner.average.validated(perplexity)
+        self._write(kind="validation", epoch=progress.epoch, perplexity=perplexity)
+        if self.processes.first:
+            tqdm.write(
+                f"epoch {progress.epoch}: validation perplexity {perplexity:.2f}, "
+                f"{progress.seconds / 60:.1f} minutes"
             )
-        if perplexity < progress.best_perplexity:
-            progress.best_perplexity, progress.best_epoch = perplexity, progress.epoch
-            weights = self.model.state_dict()
-            self.checkpoint.save("model.pt", {"weights": weights, "step": progress.step})
-        self.metrics.write(
-            kind="validation",
-            step=progress.step,
-            epoch=progress.epoch,
-            seconds=round(progress.seconds, 3),
-            perplexity=perplexity,
-        )
-        tqdm.write(
-            f"epoch {progress.epoch}: validation perplexity {perplexity:.2f}, "
-            f"{progress.seconds / 60:.1f} minutes"
-        )
+
+    def _write(self, **figures: Any) -> None:
+        if self.processes.first:
+            seconds = round(self.progress.seconds, 3)
+            self.metrics.write(step=self.progress.step, seconds=seconds, **figures)
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self.config.patience
 
     def _save(self) -> None:
-        self.checkpoint.save(
-            "resume.pt",
-            {
-                "weights": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "state": self.state,
-                "random": torch.get_rng_state(),
-                "progress": asdict(self.progress),
-            },
-        )
+        """Everything; all processes take part, the first writes."""
+        self._sum_interval()
+        content = {
+            "learner": self.learner.state_dict(),
+            "positions": self.streams.positions.tolist(),
+            "progress": asdict(self.progress),
+        }
+        if self.processes.first:
+            self.checkpoint.save("resume.pt", content)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.model.load_state_dict(saved["weights"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.state = _as_state(saved["state"])
-        torch.set_rng_state(saved["random"])
         self.progress = Progress(**saved["progress"])
-        tqdm.write(f"going on from step {self.progress.step:,}")
-
-
-def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
-    """Linear from 0 over `warmup_steps`, then half a cosine down to the final ratio."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
-    floor = config.final_learning_rate_ratio
-    return config.learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * min(1, done))) / 2)
-
-
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2017); decay on matrices, none on biases."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-
-
-def _use_bfloat16(config: TrainConfig) -> bool:
-    if config.precision == "auto":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return config.precision == "bfloat16"
-
-
-def _as_state(saved: Any) -> State:
-    return [(h, c) for h, c in saved]
+        self.streams.start_epoch(self.progress.epoch)
+        self.streams.positions[:] = np.array(saved["positions"], np.int64)
+        self.learner.load_state_dict(saved["learner"])
+        if self.processes.first:
+            tqdm.write(f"going on from step {self.progress.step:,}")

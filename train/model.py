@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from train.config import ModelConfig
+from train.dropout import embedding_dropout, locked_dropout, plain_dropout, weight_dropout
 
 LayerState = tuple[Tensor, Tensor]  # hidden and cell, each (1, B, H)
 State = list[LayerState]
@@ -33,25 +34,48 @@ class TiedLSTM(nn.Module):
             self.softmax_matrix = nn.Parameter(self.embedding.weight.detach().clone())
             nn.init.uniform_(self.softmax_matrix, -0.1, 0.1)
 
-    def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, ids: Tensor, state: State, weight_masks: Generator | None = None
+    ) -> tuple[Tensor, State]:
         """Ids (T, B) and a state to hidden vectors (T, B, D) and the state after them.
 
-        The hidden vectors have their output dropout already; `logits` makes them scores.
+        In training the layers' dropouts act, the masks of recurrent weights drawn from
+        `weight_masks`; the output's dropout is `drop_output`'s, and `logits` makes scores.
         """
         config = self.config
-        hidden = self._dropout(self.embedding(ids), config.dropout_input)  # (T, B, D)
+        word_dropout = config.dropout_embedding if self.training else 0.0
+        hidden = embedding_dropout(self.embedding.weight, ids, word_dropout)  # (T, B, D)
+        hidden = self._dropout(hidden, config.dropout_input)
         new_state: State = []
-        for index, (layer, start) in enumerate(zip(self.layers, state, strict=True)):
-            hidden, (h, c) = layer(hidden, start)
+        for index, (layer, start) in enumerate(zip(self.lstm_layers(), state, strict=True)):
+            if index:
+                hidden = self._dropout(hidden, config.dropout_hidden)
+            hidden, h, c = torch.lstm(
+                hidden,
+                start,
+                self._weights(layer, weight_masks),
+                has_biases=True,
+                num_layers=1,
+                dropout=0.0,
+                train=self.training,
+                bidirectional=False,
+                batch_first=False,
+            )
             new_state.append((h.float(), c.float()))
-            last = index == len(self.layers) - 1
-            hidden = self._dropout(hidden, config.dropout_output if last else config.dropout_hidden)
         return hidden, new_state
+
+    def drop_output(self, hidden: Tensor) -> Tensor:
+        """Hidden vectors (T, B, D) as the softmax layer sees them in training."""
+        return self._dropout(hidden, self.config.dropout_output)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, D) → (…, V), by the embedding matrix itself unless the model is untied."""
-        matrix = self.embedding.weight if self.config.tied else self.softmax_matrix
-        return functional.linear(hidden, matrix, self.output_bias)
+        return functional.linear(hidden, self.output_matrix, self.output_bias)
+
+    @property
+    def output_matrix(self) -> Tensor:
+        """(V, D): the embedding matrix itself unless the model is untied."""
+        return self.embedding.weight if self.config.tied else self.softmax_matrix
 
     def lstm_layers(self) -> list[nn.LSTM]:
         return [layer for layer in self.layers if isinstance(layer, nn.LSTM)]
@@ -63,8 +87,18 @@ class TiedLSTM(nn.Module):
             for _, width in layer_sizes(self.config)
         ]
 
+    def _weights(self, layer: nn.LSTM, masks: Generator | None) -> list[Tensor]:
+        inputs, recurrent, *biases = layer.all_weights[0]
+        if self.training:
+            dropped = weight_dropout(recurrent, self.config.dropout_weight, masks)
+            return [inputs, dropped, *biases]
+        return [inputs, recurrent, *biases]
+
     def _dropout(self, x: Tensor, probability: float) -> Tensor:
-        return functional.dropout(x, probability, self.training)
+        if not self.training:
+            return x
+        dropout = locked_dropout if self.config.locked_dropout else plain_dropout
+        return dropout(x, probability)
 
 
 def layer_sizes(config: ModelConfig) -> list[tuple[int, int]]:
@@ -77,6 +111,14 @@ def layer_sizes(config: ModelConfig) -> list[tuple[int, int]]:
 def detach(state: Sequence[LayerState]) -> State:
     """The same state, cut off from the graph: the left edge of truncated back-propagation."""
     return [(h.detach(), c.detach()) for h, c in state]
+
+
+def keep(state: State, kept: Tensor) -> State:
+    """The state (1, B, H) of the streams `kept` (B,), and zero for the others."""
+    if kept.all():
+        return state
+    mask = kept[None, :, None].to(state[0][0])
+    return [(h * mask, c * mask) for h, c in state]
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tests.train.tiny import sentences
 from train import source as source_module
@@ -13,7 +12,7 @@ from train.config import TokenizerConfig
 from train.corpus import default_cache, tokenize
 from train.errors import CorpusError
 from train.source import Source
-from train.tokenizer import KINDS, end_id, fit_tokenizer
+from train.tokenizer import COUNTED, PIECES, end_id, fit_tokenizer
 
 WHITESPACE = TokenizerConfig(kind="whitespace")
 
@@ -29,16 +28,6 @@ def naive_ids(train: list[str], lines: list[str]) -> list[int]:
     words = sorted(counts, key=lambda word: (-counts[word], word))
     rank = {word: 2 + index for index, word in enumerate(words)}
     return [rank.get(word, 0) if word else 1 for line in lines for word in [*line.split(), ""]]
-
-
-def byte_level(lines: list[str]) -> Tokenizer:
-    """Pieces of words, and no `<unk>`."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<eos>"], show_progress=False)
-    tokenizer.train_from_iterator(lines, trainer)
-    return tokenizer
 
 
 def test_ids_and_counts_are_those_of_a_naive_tokenisation(tmp_path: Path) -> None:
@@ -73,18 +62,14 @@ def test_the_order_is_that_of_the_text_with_and_without_threads(
     assert split.ids.tolist() == naive_ids(lines, lines)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "byte-level"])
+@pytest.mark.parametrize("kind", [*COUNTED, *PIECES])
 def test_a_line_cut_in_parts_has_the_ids_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     pick = random.Random(0).choice
     vocabulary = ["the", "cat's", "1,000", "(", "…", "Éa", "日本", "\t", "", "x", " "]
     lines = [" ".join(pick(vocabulary) for _ in range(3000)), "a b", "", "c" * 9000]
-    tokenizer = (
-        byte_level(lines)
-        if kind == "byte-level"
-        else fit_tokenizer(TokenizerConfig.model_validate({"kind": kind}), lines)
-    )
+    tokenizer = fit_tokenizer(TokenizerConfig.model_validate({"kind": kind}), lines)
     expected: list[int] = []
     for line in lines:
         expected += [*tokenizer.encode(line).ids, end_id(tokenizer)]
@@ -97,7 +82,7 @@ def test_a_line_cut_in_parts_has_the_ids_of_the_whole(
 
 
 def test_a_tokenizer_that_knows_every_text_leaves_nothing_unknown(tmp_path: Path) -> None:
-    tokenizer = byte_level(sentences(50))
+    tokenizer = fit_tokenizer(TokenizerConfig(kind="bpe"), sentences(50))
     assert tokenizer.token_to_id("<unk>") is None
     split = tokenize(write(tmp_path / "a.txt", ["the zebra Ж"]), tokenizer, tmp_path, "train")
     assert split.unknown == 0

@@ -14,10 +14,11 @@ from train.checkpoint import Checkpoint
 from train.config import Config, TrainConfig, load_config
 from train.corpus import tokenize
 from train.evaluation import Total
-from train.loop import Run, learning_rate
+from train.loop import Run
 from train.metrics import read_metrics
+from train.optimizer import learning_rate
 from train.source import SPLITS, find_splits
-from train.tokenizer import end_id, fit_tokenizer
+from train.tokenizer import fit_tokenizer
 
 
 def toy(tmp_path: Path, *overrides: str) -> Config:
@@ -33,11 +34,11 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
     train, valid, _ = (
         tokenize(sources[name], tokenizer, folder / "cache", name) for name in SPLITS
     )
-    return Run(config, checkpoint, train, valid, tokenizer.get_vocab_size(), end_id(tokenizer))
+    return Run(config, checkpoint, train.ids, valid.ids, tokenizer)
 
 
 def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{k: v for k, v in line.items() if not k.endswith("seconds")} for line in lines]
 
 
 def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
@@ -49,26 +50,27 @@ def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, An
 
 def test_the_learning_rate_warms_up_linearly_and_decays_by_half_a_cosine() -> None:
     config = TrainConfig(learning_rate=0.8, warmup_steps=4, final_learning_rate_ratio=0.1)
-    rates = [learning_rate(config, step, 14) for step in range(16)]
-    assert rates[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert rates[4] == pytest.approx(0.8)
-    assert rates[9] == pytest.approx((0.8 + 0.08) / 2)
-    assert rates[14] == rates[15] == pytest.approx(0.08)
-    for step in range(4, 14):
-        cosine = math.cos(math.radians(18 * (step - 4)))
-        assert rates[step] == pytest.approx(0.44 + 0.36 * cosine)
+    rates = [learning_rate(config, step, step / 10, 35) for step in range(12)]
+    assert rates[5] == pytest.approx((0.8 + 0.08) / 2)
+    assert rates[10] == rates[11] == pytest.approx(0.08)
+    for step, rate in enumerate(rates[:11]):
+        cosine = math.cos(math.radians(18 * step))
+        assert rate == pytest.approx(min(1, (step + 1) / 4) * (0.44 + 0.36 * cosine))
 
 
-@given(warmup=st.integers(0, 50), total=st.integers(1, 200), step=st.integers(0, 300))
+def test_the_learning_rate_is_proportional_to_the_length_of_a_step() -> None:
+    config = TrainConfig(bptt_length=40)
+    assert learning_rate(config, 500, 0.3, 10) == learning_rate(config, 500, 0.3, 40) / 4
+
+
+@given(warmup=st.integers(0, 50), total=st.integers(60, 200), step=st.integers(0, 199))
 def test_the_learning_rate_stays_within_its_bounds_and_falls(
     warmup: int, total: int, step: int
 ) -> None:
     config = TrainConfig(learning_rate=0.5, warmup_steps=warmup, final_learning_rate_ratio=0.2)
-    now, after = (learning_rate(config, at, total) for at in (step, step + 1))
+    now, after = (learning_rate(config, at, at / total, 35) for at in (step, step + 1))
     assert 0 < now <= 0.5
-    if step < warmup:
-        assert after >= now
-    else:
+    if step >= warmup:
         assert 0.1 - 1e-12 <= after <= now + 1e-12
 
 
@@ -150,8 +152,8 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
     run = new_run(tmp_path, toy(tmp_path))
     given_states: list[Any] = []
     made_states: list[Any] = []
-    run.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
-    run.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
+    run.learner.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
+    run.learner.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
     run._train_epoch()
     run._train_epoch()
     steps = run.streams.steps
@@ -166,9 +168,9 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
 
 def test_weight_decay_acts_on_matrices_alone(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.weight_decay=0.5"))
-    decayed, free = run.optimizer.param_groups
+    decayed, free = run.learner.optimizer.param_groups
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
-    names = {id(parameter): name for name, parameter in run.model.named_parameters()}
+    names = {id(parameter): name for name, parameter in run.learner.model.named_parameters()}
     assert {names[id(p)] for p in free["params"]} == {n for n in names.values() if "bias" in n}
     assert len(decayed["params"]) + len(free["params"]) == len(names)
 
@@ -176,8 +178,8 @@ def test_weight_decay_acts_on_matrices_alone(tmp_path: Path) -> None:
 def test_bfloat16_keeps_weights_and_state_in_float32(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.precision=bfloat16", "train.epochs=1"))
     run.train()
-    assert {p.dtype for p in run.model.state_dict().values()} == {torch.float32}
-    assert {part.dtype for layer in run.state for part in layer} == {torch.float32}
+    assert {p.dtype for p in run.learner.model.state_dict().values()} == {torch.float32}
+    assert {part.dtype for layer in run.learner.state for part in layer} == {torch.float32}
     assert math.isfinite(run.progress.best_perplexity)
 
 
