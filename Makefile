@@ -7,7 +7,7 @@ CLIENTS = .venv-clients
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak fuzz lm-eval proof train report export lock clean
+.PHONY: help serve test check format bench portability soak scale fuzz lm-eval proof train report export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -20,6 +20,7 @@ help:
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make soak                      ten minutes of mixed load"
+	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
 	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
@@ -50,6 +51,9 @@ proof: $(DEV)/ready
 
 soak: $(DEV)/ready
 	$(DEV)/bin/python -m tests.soak $(ARGS)
+
+scale: $(DEV)/ready
+	$(DEV)/bin/python -m tests.scale $(ARGS)
 
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from train.arguments import report_parser, train_parser
 from train.config import load_config
+from train.corpus import default_cache
 from train.errors import TrainError
 from train.hardware import uses_gpu
 from train.job import summary, train
@@ -53,7 +54,8 @@ def _train(options: argparse.Namespace) -> str:
         if options.tensorboard and group.first:
             folder = options.tensorboard / options.out.resolve().name
             log = stack.enter_context(TensorBoardLog(folder))
-        return summary(train(config, options.data, options.out, group, log))
+        cache = options.cache or default_cache()
+        return summary(train(config, options.data, options.out, cache, group, log))
 
 
 def _report(options: argparse.Namespace) -> str:

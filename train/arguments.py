@@ -23,6 +23,12 @@ def train_parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
     )
     parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder of tokenized text, which runs share (~/.cache/tiedlm); may be deleted",
+    )
+    parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
     )
     parser.add_argument(

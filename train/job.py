@@ -2,8 +2,8 @@
 
 import json
 import math
-import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,29 @@ from train.atomic import write_file
 from train.card import checkpoint_card
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
-from train.corpus import SPLITS, Split, find_splits, tokenize
+from train.corpus import Split, tokenize
 from train.curves import draw_learning_curve
 from train.evaluation import evaluate, evaluate_by_sentence
 from train.loop import Run
 from train.metrics import read_metrics, tokens_per_second
 from train.model import parameter_count
 from train.processes import Processes, is_first
+from train.source import Source, find_splits
 from train.tensorboard import TensorBoardLog
 from train.tokenizer import end_id, fit_tokenizer
 
 
 def train(
-    config: Config, data: Path, out: Path, group: Processes, log: TensorBoardLog | None = None
+    config: Config,
+    data: Path,
+    out: Path,
+    cache: Path,
+    group: Processes,
+    log: TensorBoardLog | None = None,
 ) -> dict[str, Any]:
-    """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
+    """Train, or go on, or only read the report of a finished run. Tokenized text is kept in
+    `cache`. Raises TrainError, OSError.
+    """
     group.share(config.train.batch_size)  # before anything is written
     checkpoint = Checkpoint(out)
     group.in_turn(lambda: checkpoint.start(config))
@@ -35,7 +43,7 @@ def train(
         if log:
             log.write(read_metrics(out / "metrics.jsonl"))
         return checkpoint.report
-    splits = group.in_turn(lambda: _corpus(config, data, checkpoint))
+    splits = group.in_turn(lambda: _corpus(config, data, checkpoint, cache))
     tokenizer = checkpoint.tokenizer()
     run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer, group)
     if group.first:
@@ -57,26 +65,26 @@ def summary(report: dict[str, Any]) -> str:
     )
 
 
-def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Split]:
+def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> dict[str, Split]:
     sources, note = find_splits(data)
     if is_first():
         tqdm.write(note)
-    folder = checkpoint.folder / "corpus"
     fitted = checkpoint.has("tokenizer.json")
-    if not fitted:  # ids of a vocabulary that was never kept
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    tokenizer = (
-        checkpoint.tokenizer()
-        if fitted
-        else fit_tokenizer(config.tokenizer, sources["train"].lines())
-    )
-    splits = {
-        name: tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
-    }
+    if fitted:
+        checkpoint.check_corpus({name: s.content.digest for name, s in sources.items()})
+        tokenizer = checkpoint.tokenizer()
+    else:
+        tokenizer = fit_tokenizer(config.tokenizer, _texts(sources["train"]))
+    splits = {name: tokenize(s, tokenizer, cache, name) for name, s in sources.items()}
     if not fitted:
+        checkpoint.write_corpus(splits)  # first: tokenizer.json says that all of it is there
         checkpoint.write_inputs(tokenizer, splits["valid"].ids)
     return splits
+
+
+def _texts(source: Source) -> Iterator[str]:
+    for block in source.blocks("fitting the tokenizer"):
+        yield from block.texts
 
 
 def _describe(splits: dict[str, Split], run: Run) -> None:

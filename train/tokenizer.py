@@ -107,7 +107,9 @@ def _fit_counted(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
     """Count the words or characters and keep the most frequent, equal counts by spelling."""
     tokenizer = COUNTED[config.kind]()
     trainer = trainers.WordLevelTrainer(
-        vocab_size=2**31 - 1, min_frequency=config.minimum_count, show_progress=False
+        vocab_size=config.vocabulary_size or 2**31 - 1,  # the rest would be dropped below
+        min_frequency=config.minimum_count,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(lines, trainer)
     # The trainer orders by falling count, then by spelling. Texts may hold the special strings

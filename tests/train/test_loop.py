@@ -11,12 +11,13 @@ from tests.train.tiny import CONFIG, EVERYTHING, tensors_equal, write_config, wr
 from train import loop
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config, load_config
-from train.corpus import SPLITS, find_splits, tokenize
+from train.corpus import tokenize
 from train.errors import ConfigError
 from train.evaluation import Total
 from train.loop import Run
 from train.metrics import read_metrics
 from train.model import TiedLSTM
+from train.source import SPLITS, find_splits
 from train.streams import Batch, Streams
 from train.tokenizer import fit_tokenizer
 
@@ -32,7 +33,7 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
     checkpoint.start(config)
     tokenizer = fit_tokenizer(config.tokenizer, sources["train"].lines())
     train, valid, _ = (
-        tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
+        tokenize(sources[name], tokenizer, folder / "cache", name) for name in SPLITS
     )
     checkpoint.write_inputs(tokenizer, valid.ids)
     return Run(config, checkpoint, train.ids, valid.ids, tokenizer)

@@ -1,5 +1,6 @@
 """Runs that a kill, a full disk or a person stopped, and what becomes of them."""
 
+import gzip
 import json
 import random
 import time
@@ -82,7 +83,7 @@ def test_another_configuration_for_the_same_folder_is_refused(
     assert contents(train.out) == before
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "resume.pt"])
+@pytest.mark.parametrize("name", ["config.json", "corpus.json", "tokenizer.json", "resume.pt"])
 def test_a_damaged_file_of_an_unfinished_run_is_named(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -92,6 +93,33 @@ def test_a_damaged_file_of_an_unfinished_run_is_named(
     (train.out / name).write_bytes(b"\xff damaged")
     capsys.readouterr()
     assert name in fails(train, capsys, "--set", "train.epochs=1")
+
+
+@pytest.mark.parametrize("changed", ["train", "valid", "test"])
+def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
+    train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "load_model", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train()
+    before = contents(train.out)
+    path = train.data / f"{changed}.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("the cat", "the fox", 1), encoding="utf-8")
+    capsys.readouterr()
+    line = fails(train, capsys)
+    assert f"{train.out} holds an unfinished run on another text" in line
+    assert f"--data differs in {changed};" in line
+    assert "another --out" in line
+    assert contents(train.out) == before
+
+    path.unlink()  # the same text, in another place and packed
+    with gzip.open(train.data / f"{changed}.txt.gz", "wt", encoding="utf-8") as file:
+        file.write(text)
+    moved = Train(train.config, train.data.rename(train.data.with_name("moved")), train.out)
+    assert moved() == 0
+    assert contents(train.out)["resume.pt"] == before["resume.pt"]
 
 
 def test_a_corpus_mended_after_an_error_is_read_anew(train: Train, capsys: Capture) -> None:
@@ -105,9 +133,12 @@ def test_a_corpus_mended_after_an_error_is_read_anew(train: Train, capsys: Captu
     (train.data / "train.txt").write_text(train_text, encoding="utf-8")
     assert train("--set", "train.epochs=2") == 0
     vocabulary = load_model(train.out)[2].get_vocab()
-    ids = (train.out / "corpus" / "train.ids").read_bytes()
-    first = [int.from_bytes(ids[at : at + 4], "little") for at in range(0, 12, 4)]
-    assert first == [vocabulary[word] for word in train_text.split()[:3]]
+    assert "aardvark" in vocabulary
+    assert Checkpoint(train.out).validation_ids().tolist() == [
+        vocabulary[word] for word in text.replace("\n", " <eos> ").split()
+    ]
+    recorded = json.loads((train.out / "corpus.json").read_text(encoding="utf-8"))
+    assert recorded["train"]["tokens"] == len(train_text.replace("\n", " <eos> ").split())
 
 
 @pytest.mark.parametrize("room", [100, 1100, 5000])

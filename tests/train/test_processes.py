@@ -12,7 +12,7 @@ import torch
 
 from tests.train.command import Capture, Train, fails
 from tests.train.tiny import EVERYTHING, ROOT, contents, tensors_equal, write_corpus
-from train import __main__ as command
+from train import job
 from train.checkpoint import load_model
 from train.config import load_config
 from train.errors import ConfigError, CorpusError
@@ -145,7 +145,7 @@ def test_streams_that_cannot_be_shared_are_refused_before_anything_is_written(
 ) -> None:
     config = load_config(train.config, [])
     with pytest.raises(ConfigError, match="cannot be shared by 3"):
-        command.train(config, train.data, train.out, Processes(0, 3))
+        job.train(config, train.data, train.out, train.out, Processes(0, 3))
     assert not train.out.exists()
 
 

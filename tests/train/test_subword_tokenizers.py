@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 from tests.train.chinese import LINES
 from tests.train.tiny import ROOT, sentences
 from train.config import TokenizerConfig, load_config
-from train.corpus import Source, tokenize
+from train.corpus import tokenize
 from train.errors import ConfigError, CorpusError
+from train.source import Source
 from train.tokenizer import end_id, fit_tokenizer
 
 TEXT = [*LINES, *sentences(40), "It's 1,000 <eos> of <unk> – naïve.", "1 < 2 > 1"]
@@ -174,7 +175,7 @@ def test_a_split_is_cut_line_by_line_and_counts_what_is_unknown(kind: str, tmp_p
     tokenizer = FITTED[kind]
     path = tmp_path / "text.txt"
     path.write_text("河水𝒳\n\nthe cat\r\n", encoding="utf-8")
-    split = tokenize(Source((path,)), tokenizer, tmp_path / "ids.bin", "valid")
+    split = tokenize(Source((path,)), tokenizer, tmp_path / "cache", "valid")
     expected = [[*tokenizer.encode(line).ids, 1] for line in ("河水𝒳", "", "the cat\r")]
     assert split.ids.tolist() == [*chain(*expected)]
     assert split.unknown == (2 if kind == "char" else 0)  # 𝒳 and the carriage return
