@@ -52,11 +52,13 @@ class Checkpoint:
         Raises CheckpointError when it holds a run of another configuration.
         """
         path = self.folder / "config.json"
-        if path.exists() and self.config() != config:
-            raise CheckpointError(
-                f"{self.folder} holds a run of another configuration; give another --out, "
-                "or the same configuration to go on"
-            )
+        if path.exists():
+            if self.config() != config:
+                raise CheckpointError(
+                    f"{self.folder} holds a run of another configuration; give another --out, "
+                    "or the same configuration to go on"
+                )
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file(path, (config.model_dump_json(indent=2) + "\n").encode())
 

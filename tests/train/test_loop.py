@@ -5,18 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.train.tiny import CONFIG, tensors_equal, write_config, write_corpus
 from train import loop
 from train.checkpoint import Checkpoint
-from train.config import Config, TrainConfig, load_config
+from train.config import Config, load_config
 from train.corpus import tokenize
 from train.evaluation import Total
 from train.loop import Run
 from train.metrics import read_metrics
-from train.optimizer import learning_rate
 from train.source import SPLITS, find_splits
 from train.tokenizer import fit_tokenizer
 
@@ -46,32 +43,6 @@ def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, An
     progress = {key: value for key, value in asdict(run.progress).items() if key != "seconds"}
     metrics = without_seconds(read_metrics(run.checkpoint.folder / "metrics.jsonl"))
     return run.checkpoint.load("model.pt")["weights"], progress, metrics
-
-
-def test_the_learning_rate_warms_up_linearly_and_decays_by_half_a_cosine() -> None:
-    config = TrainConfig(learning_rate=0.8, warmup_steps=4, final_learning_rate_ratio=0.1)
-    rates = [learning_rate(config, step, step / 10, 35) for step in range(12)]
-    assert rates[5] == pytest.approx((0.8 + 0.08) / 2)
-    assert rates[10] == rates[11] == pytest.approx(0.08)
-    for step, rate in enumerate(rates[:11]):
-        cosine = math.cos(math.radians(18 * step))
-        assert rate == pytest.approx(min(1, (step + 1) / 4) * (0.44 + 0.36 * cosine))
-
-
-def test_the_learning_rate_is_proportional_to_the_length_of_a_step() -> None:
-    config = TrainConfig(bptt_length=40)
-    assert learning_rate(config, 500, 0.3, 10) == learning_rate(config, 500, 0.3, 40) / 4
-
-
-@given(warmup=st.integers(0, 50), total=st.integers(60, 200), step=st.integers(0, 199))
-def test_the_learning_rate_stays_within_its_bounds_and_falls(
-    warmup: int, total: int, step: int
-) -> None:
-    config = TrainConfig(learning_rate=0.5, warmup_steps=warmup, final_learning_rate_ratio=0.2)
-    now, after = (learning_rate(config, at, at / total, 35) for at in (step, step + 1))
-    assert 0 < now <= 0.5
-    if step >= warmup:
-        assert 0.1 - 1e-12 <= after <= now + 1e-12
 
 
 def test_training_learns_a_toy_language(tmp_path: Path) -> None:
@@ -164,15 +135,6 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
             assert h.equal(torch.zeros_like(h) if start else before[layer][0])
             assert c.equal(torch.zeros_like(c) if start else before[layer][1])
             assert not h.requires_grad
-
-
-def test_weight_decay_acts_on_matrices_alone(tmp_path: Path) -> None:
-    run = new_run(tmp_path, toy(tmp_path, "train.weight_decay=0.5"))
-    decayed, free = run.learner.optimizer.param_groups
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
-    names = {id(parameter): name for name, parameter in run.learner.model.named_parameters()}
-    assert {names[id(p)] for p in free["params"]} == {n for n in names.values() if "bias" in n}
-    assert len(decayed["params"]) + len(free["params"]) == len(names)
 
 
 def test_bfloat16_keeps_weights_and_state_in_float32(tmp_path: Path) -> None:
