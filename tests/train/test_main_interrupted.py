@@ -11,7 +11,7 @@ import pytest
 
 from tests.train.command import Capture, Train, fails, last_line, partial_files
 from tests.train.tiny import EVERYTHING, contents, full_disk, start, tensors_equal, write_corpus
-from train import __main__ as command
+from train import job
 from train.checkpoint import Checkpoint, load_model
 from train.loop import Run
 from train.metrics import read_metrics
@@ -87,7 +87,7 @@ def test_another_configuration_for_the_same_folder_is_refused(
 def test_a_damaged_file_of_an_unfinished_run_is_named(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(command, "load_model", lambda _: 1 / 0)
+    monkeypatch.setattr(job, "load_model", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train("--set", "train.epochs=1")
     (train.out / name).write_bytes(b"\xff damaged")
@@ -100,7 +100,7 @@ def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(command, "load_model", lambda _: 1 / 0)
+        patch.setattr(job, "load_model", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train()
     before = contents(train.out)
