@@ -46,7 +46,7 @@ def test_the_known_figures() -> None:
         hidden = torch.tensor([[1.0]])
         matrix, bias = logits[row][:, None] - 0.5, torch.full((4,), 0.5)
         loss, plain = linear_cross_entropy(hidden, matrix, bias, torch.tensor([target]))
-        assert loss.item() == plain.item() == pytest.approx(known, abs=2e-7)
+        assert loss.item() == plain.item() == pytest.approx(known, abs=5e-7)
 
 
 @settings(max_examples=40, deadline=None)
