@@ -7,18 +7,20 @@ CLIENTS = .venv-clients
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak fuzz lm-eval proof train export lock clean
+.PHONY: help serve test check format bench portability soak scale fuzz lm-eval proof train report export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
 	@echo "make test                      set up and run all tests"
 	@echo "make check                     format, lint and types"
 	@echo "make train CONFIG=… DATA=…     train a model; OUT=… is where to (runs/NAME)"
+	@echo "make report CHECKPOINTS=… OUT=…   compare runs on a page (runs/report.md)"
 	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make soak                      ten minutes of mixed load"
+	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
 	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
@@ -50,6 +52,9 @@ proof: $(DEV)/ready
 soak: $(DEV)/ready
 	$(DEV)/bin/python -m tests.soak $(ARGS)
 
+scale: $(DEV)/ready
+	$(DEV)/bin/python -m tests.scale $(ARGS)
+
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
 
@@ -66,6 +71,11 @@ OUT ?= runs/$(basename $(notdir $(CONFIG)))
 train: $(DEV)/ready
 	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
 	$(DEV)/bin/python -m train $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
+
+report: OUT = runs/report.md
+report: $(DEV)/ready
+	@test -n "$(CHECKPOINTS)" || { echo "give CHECKPOINTS=\"<folder> <folder>\""; exit 2; }
+	$(DEV)/bin/python -m train report $(CHECKPOINTS) --out $(OUT) $(ARGS)
 
 export: $(DEV)/ready
 	$(DEV)/bin/python -m model_export $(CHECKPOINT) $(BUNDLE) $(ARGS)

@@ -38,7 +38,7 @@ different vocabularies do not compare; bits per byte do.
 
 {config.limitations or "Untested beyond its own kind of text."}
 
-Words outside the vocabulary are read and scored as `<unk>`. The model repeats what its training
+{_outside(manifest)} The model repeats what its training
 text says, errors and prejudice included; it knows no facts and must not be asked for any.
 
 ## Configuration
@@ -50,6 +50,13 @@ text says, errors and prejudice included; it knows no facts and must not be aske
 Exported with the largest difference from the checkpoint at
 {manifest.parity["max_abs_logprob_difference"]:.1e} nats a token.
 """
+
+
+def _outside(manifest: Manifest) -> str:
+    if manifest.unknown_token_id is None:
+        return "Every text is made of the vocabulary's pieces: there is no unknown word."
+    what = "Characters" if manifest.subword else "Words"
+    return f"{what} outside the vocabulary are read and scored as `<unk>`."
 
 
 def _fidelity(manifest: Manifest) -> str:

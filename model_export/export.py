@@ -23,7 +23,7 @@ from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
 from train.model import TiedLSTM, layer_sizes, parameter_count
-from train.tokenizer import UNKNOWN, end_id
+from train.tokenizer import SUBWORD, UNKNOWN, end_id
 
 Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
@@ -90,6 +90,7 @@ def _bundle(model: TiedLSTM, config: Config, tokenizer: Tokenizer, precision: Pr
         parameters=parameter_count(model),
         prefix_token_id=end_id(tokenizer),
         unknown_token_id=tokenizer.token_to_id(UNKNOWN),
+        subword=config.tokenizer.kind in SUBWORD,
         files={
             name: FileEntry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
             for name, content in contents.items()

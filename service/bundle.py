@@ -38,6 +38,7 @@ class Manifest(BaseModel):
 
     `state_size` is the width of a recurrent state as the encoder takes and gives it, all layers
     side by side; its last `2 · embedding_size` entries are the last layer's hidden and cell state.
+    With `subword` a word is several tokens, and the tokens' spellings in a row are the text.
     `parity` compares the float32 graphs with the checkpoint they came from, `fidelity` an int8
     model with the float32 one on validation text.
     """
@@ -53,6 +54,7 @@ class Manifest(BaseModel):
     parameters: Count
     prefix_token_id: Annotated[int, Field(gt=0)]
     unknown_token_id: Count | None
+    subword: bool = False
     files: dict[str, FileEntry]
     parity: dict[str, float]
     fidelity: dict[str, float] | None

@@ -8,10 +8,7 @@ import numpy as np
 from service.distribution import most_probable
 from service.inference.engine import Floats
 from service.language_model import LanguageModel
-from service.tokenizer import Ids, Tokenizer
-
-# How many ids before a token decide how it is joined to them.
-JUNCTION = 32
+from service.tokenizer import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,60 +72,3 @@ async def generate(
         step, state = await model.ask(ids, sampler, state, bos=bos)
         yield step
         ids = np.array([step.id], np.int64)
-
-
-class Continuation:
-    """The text of generated ids as it reads after its prompt, and where each token starts in it.
-
-    A token can change the space before the one that it follows: `well` `-` reads `well -`, and
-    with `known` after it `well-known`. The prompt itself stands as it was sent.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, prompt: Ids) -> None:
-        self._tokenizer = tokenizer
-        self._last = prompt[-JUNCTION:]
-        self.starts: list[int] = []
-        self.text = ""
-
-    @property
-    def settled(self) -> int:
-        """How many characters of the text no token to come can change."""
-        if not self.starts or self.text[-1:].isalnum():
-            return len(self.text)
-        return len(self.text[: self.starts[-1]].rstrip(" "))
-
-    def add(self, token: int) -> None:
-        longer = np.append(self._last, token)
-        before, after = self._tokenizer.decode(self._last), self._tokenizer.decode(longer)
-        self._last = longer[-JUNCTION:]
-        same = _common(before, after)
-        cut = len(self.text) - (len(before) - same)
-        if cut < 0:  # the prompt's end would change
-            cut, new = len(self.text), " " + self._tokenizer.decode(longer[-1:])
-        else:
-            new = after[same:]
-        old, self.text = self.text, self.text[:cut] + new
-        for at, start in enumerate(self.starts):
-            if start > cut:
-                self.starts[at] = _place(self.text, cut, _solid(old[cut:start]))
-        self.starts.append(_place(self.text, cut, _solid(old[cut:])))
-
-
-def _common(left: str, right: str) -> int:
-    """How many characters two texts begin with alike."""
-    pairs = enumerate(zip(left, right, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(left), len(right)))
-
-
-def _solid(text: str) -> int:
-    return len(text) - text.count(" ")
-
-
-def _place(text: str, begin: int, solid: int) -> int:
-    """Where the next character stands after so many from `begin` on, spaces not counted."""
-    for at in range(begin, len(text)):
-        if text[at] != " ":
-            if solid == 0:
-                return at
-            solid -= 1
-    return len(text)

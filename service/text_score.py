@@ -16,9 +16,11 @@ class TextScore:
     """Figures of one text's n tokens, the scored `<eos>` included.
 
     `logprobs` are natural, and NaN for a first token that nothing stands before; what was decoded
-    covers the others only. `state` is the recurrent state after the text, if it was asked for.
+    covers the others only. `starts` and `ends` are offsets into `text`, None where ids were given.
+    `state` is the recurrent state after the text, if it was asked for.
     """
 
+    text: str
     ids: Ids  # (n,)
     starts: list[int] | None
     ends: list[int] | None
@@ -56,4 +58,4 @@ def text_score(
     if unknown.any():
         totals.oov_nats = float((-scored[unknown]).sum())
         totals.oov_tokens = int(unknown.sum())
-    return TextScore(ids, starts, ends, oov, logprobs, totals, decoded, state)
+    return TextScore(passage.text, ids, starts, ends, oov, logprobs, totals, decoded, state)

@@ -2,11 +2,18 @@
 
 A newline in a text is the token `<eos>`: lines are encoded one by one with the prefix token's id
 between them. How a line is cut into tokens stands in the bundle's `tokenizer.json` alone.
+
+Where a character is several tokens, each of them spans all of it, so that `text[start:end]` is
+always something to read; spans overlap there, and nowhere else:
+
+    text      "a河"             河 is the bytes e6 b2 b3
+    tokens    a     æ²    ³
+    spans     0–1   1–2   1–2
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -14,11 +21,16 @@ from numpy.typing import NDArray
 
 from service.bundle import Manifest
 from service.errors import BundleError
+from service.vocabulary import Vocabulary, over_bytes
 
 Ids = NDArray[np.int64]
 
 # A text is encoded in pieces of this many characters, which take about 2 ms each.
-PIECE_CHARACTERS = 8192
+PIECE_CHARACTERS = 4096
+# What stands so far before the end of a piece is cut as in the whole line.
+MARGIN_CHARACTERS = 64
+
+Spans = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,7 @@ class Tokenizer:
         self.vocabulary_size = manifest.vocabulary_size
         self.end_id = manifest.prefix_token_id
         self.unknown_id = manifest.unknown_token_id
+        self.subword = manifest.subword
         if self._tokenizer.get_vocab_size() != self.vocabulary_size:
             raise BundleError(
                 f"tokenizer.json has {self._tokenizer.get_vocab_size()} entries, "
@@ -51,11 +64,10 @@ class Tokenizer:
         ):
             if index is not None and index >= self.vocabulary_size:
                 raise BundleError(f"manifest.json, {name}: {index} is outside the vocabulary")
-        self.entries = _entries(self._tokenizer)
-        self._ids = {entry: index for index, entry in enumerate(self.entries)}
-        by_spelling = sorted(self._ids.items())
-        self._sorted_entries = [entry for entry, _ in by_spelling]
-        self._sorted_ids = np.array([index for _, index in by_spelling], np.int64)
+        self.vocabulary = Vocabulary(
+            self._tokenizer.get_vocab(), self.end_id, over_bytes=over_bytes(serialized)
+        )
+        self.entries = self.vocabulary.entries
 
     @property
     def special_ids(self) -> Ids:
@@ -66,23 +78,53 @@ class Tokenizer:
         ids: list[int] = []
         starts: list[int] = []
         ends: list[int] = []
-        for offset, piece, ends_line in _pieces(text):
-            encoded = self._tokenizer.encode(piece, add_special_tokens=False)
-            ids += encoded.ids
-            offsets = encoded.offsets
-            starts += [start + offset for start, _ in offsets]
-            ends += [end + offset for _, end in offsets]
-            if ends_line:
-                ids.append(self.end_id)
-                starts.append(offset + len(piece))
-                ends.append(offset + len(piece) + 1)
-        return Encoding(np.array(ids, np.int64), starts, ends)
+        begin = 0
+        while True:
+            newline = text.find("\n", begin)
+            line_end = len(text) if newline < 0 else newline
+            for offset, piece_ids, spans in self._pieces(text, begin, line_end):
+                ids += piece_ids
+                starts += [start + offset for start, _ in spans]
+                ends += [end + offset for _, end in spans]
+            if newline < 0:
+                return Encoding(np.array(ids, np.int64), starts, ends)
+            ids.append(self.end_id)
+            starts.append(newline)
+            ends.append(newline + 1)
+            begin = newline + 1
+
+    def _pieces(self, text: str, begin: int, end: int) -> Iterator[tuple[int, list[int], Spans]]:
+        """Offset, ids and spans of a line's parts, which together are those of the whole line;
+        so encoding never holds the interpreter lock for long.
+        """
+        length = PIECE_CHARACTERS
+        while end - begin > length:
+            if not self.subword:
+                cut = _cut(text, begin + length, end)
+                encoded = self._encode(text[begin:cut])
+                yield begin, encoded.ids, encoded.offsets
+                begin = cut
+                continue
+            encoded = self._encode(text[begin : begin + length])
+            spans = encoded.offsets
+            kept = _settled(spans, encoded.word_ids, length - MARGIN_CHARACTERS)
+            if kept:
+                yield begin, encoded.ids[:kept], spans[:kept]
+                begin += spans[kept][0]
+                length = PIECE_CHARACTERS
+            else:
+                length *= 2
+        encoded = self._encode(text[begin:end])
+        yield begin, encoded.ids, encoded.offsets
+
+    def _encode(self, piece: str) -> Any:
+        return self._tokenizer.encode(piece, add_special_tokens=False)
 
     def word_ids(self, word: str) -> list[int]:
         """Of one entry of the vocabulary its id, though it may never stand alone in a text, such
         as `'s`; of any other word the ids of its tokens.
         """
-        known = self._ids.get(word)
+        known = self.vocabulary.find(word)
         return self.encode(word).ids.tolist() if known is None else [known]
 
     def decode(self, ids: Ids) -> str:
@@ -92,44 +134,21 @@ class Tokenizer:
         text: str = self._tokenizer.decode(ids.tolist(), skip_special_tokens=False)
         return text
 
-    def with_prefix(self, prefix: str) -> Ids:
-        """Ids of all entries that start with `prefix`."""
-        low = bisect_left(self._sorted_entries, prefix)
-        high = bisect_right(self._sorted_entries, prefix + "\U0010ffff")
-        return self._sorted_ids[low:high]
 
-
-def _entries(tokenizer: tokenizers.Tokenizer) -> list[str]:
-    """The vocabulary in the order of its ids. Raises BundleError where ids have gaps."""
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-    if [index for _, index in vocabulary] != list(range(len(vocabulary))):
-        raise BundleError("tokenizer.json: its ids are not 0, 1, 2 …")
-    return [entry for entry, _ in vocabulary]
-
-
-def _pieces(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Offset, text and whether a newline follows, for every line and every long line's parts.
-
-    A long line is cut before white space, where no token is cut, so that encoding never holds
-    the interpreter lock for long.
+def _settled(spans: Spans, words: list[int], limit: int) -> int:
+    """How many tokens are of runs that end before `limit`. A run, which the library calls a word,
+    is what is cut into tokens by itself.
     """
-    begin = 0
-    while True:
-        newline = text.find("\n", begin)
-        line_end = len(text) if newline < 0 else newline
-        while line_end - begin > PIECE_CHARACTERS:
-            cut = _cut(text, begin + PIECE_CHARACTERS, line_end)
-            yield begin, text[begin:cut], False
-            begin = cut
-        yield begin, text[begin:line_end], newline >= 0
-        if newline < 0:
-            return
-        begin = newline + 1
+    count = min(sum(end <= limit for _, end in spans), len(words) - 1)
+    while count > 0 and words[count] == words[count - 1]:
+        count -= 1
+    return max(count, 0)
 
 
 def _cut(text: str, at: int, end: int) -> int:
     """The first place from `at` on where a space stands between two characters that are no white
-    space. A space alone, for Python calls characters white space that tokenizers do not.
+    space, so that no word is cut. A space alone, for Python calls characters white space that
+    tokenizers do not.
     """
     while at < end - 1:
         if text[at] == " " and not text[at - 1].isspace() and not text[at + 1].isspace():

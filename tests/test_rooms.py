@@ -123,7 +123,8 @@ def test_inference_knows_nothing_above_it() -> None:
 
 def test_leaves_know_no_layer_above_them() -> None:
     leaves = [f"service.{name}" for name in ("bundle", "scoring", "distribution", "tokenizer")]
-    leaves += [f"service.{name}" for name in ("errors", "settings", "metrics", "client")]
+    leaves += [f"service.{name}" for name in ("vocabulary", "errors", "settings", "metrics")]
+    leaves += ["service.client"]
     above = ("service.http", "service.language_model", "service.inference", "service.__main__")
     assert (
         violations("service", lambda who, what: inside(who, *leaves) and inside(what, *above)) == []

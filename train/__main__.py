@@ -1,151 +1,67 @@
-"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out."""
+"""`python -m train CONFIG --data DIR --out CHECKPOINT`: text in, a checkpoint directory out.
+
+Several GPUs, or the cores of several processors, train one model when torchrun starts a process for
+each: `torchrun --nproc-per-node 2 -m train CONFIG --data DIR --out CHECKPOINT`.
+
+`python -m train report CHECKPOINT… --out PAGE.md` compares runs; `report --help` tells how.
+"""
 
 import argparse
-import json
-import math
-import shutil
 import sys
-import time
-from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
 
-from tqdm import tqdm
-
-from train.atomic import write_file
-from train.checkpoint import Checkpoint, load_model
-from train.config import Config, load_config
-from train.corpus import SPLITS, Split, find_splits, tokenize
+from train.arguments import report_parser, train_parser
+from train.config import load_config
+from train.corpus import default_cache
 from train.errors import TrainError
-from train.evaluation import evaluate, evaluate_by_sentence
-from train.loop import Run
-from train.metrics import draw_learning_curve, read_metrics
-from train.model import parameter_count
-from train.tokenizer import end_id, fit_tokenizer
+from train.hardware import uses_gpu
+from train.job import summary, train
+from train.processes import is_first, processes
+from train.report import Sampling, write_report
+from train.tensorboard import TensorBoardLog
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["report"]:  # a configuration of that name is ./report
+        command, options = _report, report_parser().parse_args(arguments[1:])
+    else:
+        command, options = _train, train_parser().parse_args(arguments)
     try:
-        config = load_config(options.config, options.set)
-        report = train(config, options.data, options.out)
-    except TrainError as error:
-        print(f"error: {error}", file=sys.stderr)
+        said = command(options)
+    except TrainError as error:  # of all processes alike
+        if is_first():
+            print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error.strerror}: {error.filename or options.out}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = "; the same command goes on from the last checkpoint"
+        if is_first():
+            print(f"stopped{goes_on if command is _train else ''}", file=sys.stderr)
         return 130
-    print(summary(report))
+    if is_first():
+        print(said)
     return 0
 
 
-def train(config: Config, data: Path, out: Path) -> dict[str, Any]:
-    """Train, or go on, or only read the report of a finished run. Raises TrainError, OSError."""
-    checkpoint = Checkpoint(out)
-    checkpoint.start(config)
-    if checkpoint.report:
-        return checkpoint.report
-    splits = _corpus(config, data, checkpoint)
-    tokenizer = checkpoint.tokenizer()
-    end = end_id(tokenizer)
-    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
-    parameters = parameter_count(run.learner.model)
-    tqdm.write(f"{parameters:,} parameters, vocabulary {tokenizer.get_vocab_size():,}")
-    run.train()
-
-    model, _, _ = load_model(out)
-    report: dict[str, Any] = {
-        "name": config.name,
-        "parameters": parameter_count(model),
-        "vocabulary_size": tokenizer.get_vocab_size(),
-        "epochs": run.progress.epoch,
-        "minutes": round(run.progress.seconds / 60, 2),
-        "tokens_per_second": round(_tokens_per_second(checkpoint)),
-        "finished": time.strftime("%Y-%m-%d", time.gmtime()),
-        "splits": {name: split.counts() for name, split in splits.items()},
-        "perplexity": {},
-        "perplexity_by_sentence": {},
-        "bits_per_byte": {},
-    }
-    for name in ("valid", "test"):
-        split = splits[name]
-        total = evaluate(model, split.ids, end)
-        report["perplexity"][name] = total.perplexity
-        report["bits_per_byte"][name] = total.nats / math.log(2) / (split.bytes + split.lines)
-        report["perplexity_by_sentence"][name] = evaluate_by_sentence(
-            model, split.ids, end
-        ).perplexity
-    metrics = read_metrics(out / "metrics.jsonl")
-    draw_learning_curve(metrics, config.name, out / "learning_curve.png")
-    write_file(out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
-    return report
+def _train(options: argparse.Namespace) -> str:
+    config = load_config(options.config, options.set)
+    with ExitStack() as stack:
+        group = stack.enter_context(processes(uses_gpu(config.train)))
+        log = None
+        if options.tensorboard and group.first:
+            folder = options.tensorboard / options.out.resolve().name
+            log = stack.enter_context(TensorBoardLog(folder))
+        cache = options.cache or default_cache()
+        return summary(train(config, options.data, options.out, cache, group, log))
 
 
-def summary(report: dict[str, Any]) -> str:
-    """The run in one table row, as it stands on top of the presets."""
-    carried, single = report["perplexity"], report["perplexity_by_sentence"]
-    return (
-        f"{report['name']}: {report['parameters']:,} parameters, {report['epochs']} epochs, "
-        f"{report['minutes']:.1f} minutes, {report['tokens_per_second']:,} tokens/s\n"
-        f"perplexity, state carried:    valid {carried['valid']:.2f}, test {carried['test']:.2f}\n"
-        f"perplexity, by sentence:      valid {single['valid']:.2f}, test {single['test']:.2f}"
-    )
-
-
-def _corpus(config: Config, data: Path, checkpoint: Checkpoint) -> dict[str, Split]:
-    sources, note = find_splits(data)
-    tqdm.write(note)
-    folder = checkpoint.folder / "corpus"
-    fitted = checkpoint.has("tokenizer.json")
-    if not fitted:  # ids of a vocabulary that was never kept
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    tokenizer = (
-        checkpoint.tokenizer()
-        if fitted
-        else fit_tokenizer(config.tokenizer, sources["train"].lines())
-    )
-    splits = {
-        name: tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
-    }
-    if not fitted:
-        checkpoint.write_inputs(tokenizer, splits["valid"].ids)
-    for name, split in splits.items():
-        tqdm.write(
-            f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
-        )
-    return splits
-
-
-def _tokens_per_second(checkpoint: Checkpoint) -> float:
-    """Of training alone, by the median log interval: evaluations and pauses do not count."""
-    lines = [x for x in read_metrics(checkpoint.folder / "metrics.jsonl") if x["kind"] == "train"]
-    rates = sorted(
-        b["tokens"] / (b["seconds"] - a["seconds"])
-        for a, b in pairwise(lines)
-        if b["epoch"] == a["epoch"] and b["seconds"] > a["seconds"]
-    )
-    return rates[len(rates) // 2] if rates else 0.0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument(
-        "config", type=Path, help="a TOML file, such as train/configs/ptb-small.toml"
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with train, valid, test, or text"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
-    )
-    return parser
+def _report(options: argparse.Namespace) -> str:
+    sampling = Sampling(tuple(options.prompt), options.temperature, options.seed)
+    write_report(options.checkpoints, options.out, sampling)
+    return str(options.out)
 
 
 if __name__ == "__main__":

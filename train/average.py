@@ -41,8 +41,8 @@ class Average:
         torch._foreach_lerp_(self._weights, [p.detach() for p in self._parameters], share)
 
     def validated(self, perplexity: float) -> None:
-        """`nt-asgd` starts when none of the last `patience` validations was as good as one before
-        them.
+        """`nt-asgd` starts when this validation is worse than the best of those before the last
+        `patience` (Merity et al. 2017, algorithm 1).
         """
         earlier = self._history[: -self._config.patience]
         nt_asgd = self._config.kind == "nt-asgd"

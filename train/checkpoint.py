@@ -1,15 +1,18 @@
 """A checkpoint directory: all that is needed to evaluate, to export, and to go on training.
 
     config.json          the configuration, with the number of parameters' worth of sizes in it
+    corpus.json          the hash and the counts of each split: a run goes on with the same text
     tokenizer.json       written once, before the first step
     validation_ids.npy   at most 100,000 ids of the validation split, for checks at export
     model.pt             the best weights so far, and at which step and perplexity they stood
     resume.pt            everything at the last save: weights, optimiser, random state, position
     metrics.jsonl        one line a log interval and evaluation
+    learning_curve.png   perplexity over minutes, drawn at the end
+    README.md            the model card, written at the end
     report.json          the final figures; its presence says that the run is finished
 
 Each file is replaced whole, and each is complete in itself, so that a kill between any two leaves
-a checkpoint that loads.
+a checkpoint that loads. The text's ids are not here but in a cache that runs share (`corpus.py`).
 """
 
 import io
@@ -23,7 +26,7 @@ from tokenizers import Tokenizer
 
 from train.atomic import write_file
 from train.config import Config, parse_config
-from train.corpus import Ids
+from train.corpus import Ids, Split
 from train.errors import CheckpointError
 from train.model import TiedLSTM
 
@@ -49,11 +52,13 @@ class Checkpoint:
         Raises CheckpointError when it holds a run of another configuration.
         """
         path = self.folder / "config.json"
-        if path.exists() and self.config() != config:
-            raise CheckpointError(
-                f"{self.folder} holds a run of another configuration; give another --out, "
-                "or the same configuration to go on"
-            )
+        if path.exists():
+            if self.config() != config:
+                raise CheckpointError(
+                    f"{self.folder} holds a run of another configuration; give another --out, "
+                    "or the same configuration to go on"
+                )
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file(path, (config.model_dump_json(indent=2) + "\n").encode())
 
@@ -79,6 +84,24 @@ class Checkpoint:
             return np.asarray(np.load(path), np.int32)
         except (OSError, EOFError, ValueError) as error:
             raise CheckpointError(f"cannot read {path}: {error}") from None
+
+    def write_corpus(self, splits: dict[str, Split]) -> None:
+        document = {name: {"hash": s.digest, **s.counts()} for name, s in splits.items()}
+        write_file(self.folder / "corpus.json", (json.dumps(document, indent=2) + "\n").encode())
+
+    def check_corpus(self, digests: dict[str, str]) -> None:
+        """Raises CheckpointError when the text of a split is not what the run began with."""
+        path = self.folder / "corpus.json"
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            other = [name for name in digests if document[name]["hash"] != digests[name]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"cannot read {path}: {error}") from None
+        if other:
+            raise CheckpointError(
+                f"{self.folder} holds an unfinished run on another text: --data differs in "
+                f"{' and '.join(other)}; give the text that the run began with, or another --out"
+            )
 
     def write_inputs(self, tokenizer: Tokenizer, validation_ids: Ids) -> None:
         buffer = io.BytesIO()

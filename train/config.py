@@ -1,16 +1,18 @@
 """The configuration of a run: a TOML preset, `--set key=value` on top, every key checked."""
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from train.errors import ConfigError
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
+SMALLEST_OF_PIECES = 257
 
 
 class Section(BaseModel):
@@ -22,12 +24,23 @@ class TokenizerConfig(Section):
     al. 2016) and `unigram` (Kudo 2018) keep pieces of words and know no `<unk>`.
 
     `vocabulary_size` counts `<unk>` and `<eos>`; none of it given keeps every word or character
-    seen, and 8,000 pieces. `minimum_count` is for words and characters.
+    seen, and 8,000 pieces, fewer if the text has fewer. `minimum_count` is for words and
+    characters.
     """
 
     kind: Literal["whitespace", "words", "char", "bpe", "unigram"] = "words"
     vocabulary_size: Annotated[int, Field(ge=3)] | None = None
     minimum_count: Positive = 1
+
+    @model_validator(mode="after")
+    def _room_for_bytes(self) -> Self:
+        pieces, size = self.kind in ("bpe", "unigram"), self.vocabulary_size
+        if pieces and size is not None and size < SMALLEST_OF_PIECES:
+            raise ValueError(
+                f"{self.kind} needs a vocabulary_size of {SMALLEST_OF_PIECES} or more: "
+                "all 256 bytes and <eos>"
+            )
+        return self
 
 
 class ModelConfig(Section):
@@ -148,17 +161,20 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: list[str]) -> Config:
-    """Read a TOML file, then apply overrides such as `train.epochs=3` in order.
+    """Read a TOML file, or a checkpoint's `config.json`; then apply overrides such as
+    `train.epochs=3` in order.
 
     An override's value is read as TOML (`0.3`, `true`, `"text"`); what is no TOML is a string.
     Raises ConfigError with the key, the reason and the file.
     """
+    is_json = path.suffix == ".json"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = dict(json.loads(text, object_hook=_given)) if is_json else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+    except (ValueError, TypeError) as error:  # of both formats, and of UTF-8
+        raise ConfigError(f"{path} is not {'JSON' if is_json else 'TOML'}: {error}") from None
     for override in overrides:
         _set(document, override)
     return parse_config(document, str(path))
@@ -171,10 +187,19 @@ def parse_config(document: dict[str, Any], where: str) -> Config:
     except ValidationError as error:
         problems = (
             f"{'.'.join(map(str, e['loc']))}: "
-            + ("unknown key" if e["type"] == "extra_forbidden" else e["msg"])
+            + (
+                "unknown key"
+                if e["type"] == "extra_forbidden"
+                else e["msg"].removeprefix("Value error, ")
+            )
             for e in error.errors()
         )
         raise ConfigError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _given(section: dict[str, Any]) -> dict[str, Any]:
+    """JSON's null is TOML's absent key."""
+    return {key: value for key, value in section.items() if value is not None}
 
 
 def _set(document: dict[str, Any], override: str) -> None:

@@ -3,7 +3,7 @@
 TrainError
 ├── ConfigError       an unknown key, a wrong type, a value out of range
 ├── CorpusError       a missing split, a file that is not text, too little of it
-└── CheckpointError   missing, damaged, or of another configuration
+└── CheckpointError   missing, damaged, or of another configuration or text
 """
 
 

@@ -27,8 +27,10 @@ from train.processes import Processes
 from train.streams import Streams
 from train.tokenizer import end_id
 
-# In parallel, which is fast; the report reads the split as one stream.
+# In parallel, which is fast; the report reads the split as one stream. Each stream begins from the
+# zero state, which a short one would be judged by.
 VALIDATION_STREAMS = 16
+VALIDATION_STREAM_TOKENS = 1000
 
 
 @dataclass
@@ -73,7 +75,9 @@ class Run:
                 self._restore(checkpoint.load("resume.pt"))
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 raise CheckpointError(f"resume.pt does not fit this run: {error}") from None
-        self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.progress.step)
+        self.metrics: MetricsLog | None = None
+        if self.processes.first:
+            self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.progress.step)
 
     def train(self) -> None:
         """Run to the last epoch, or until validation stops improving."""
@@ -160,7 +164,8 @@ class Run:
         with learner.average.applied():
             found = math.nan
             if self.processes.first:
-                found = evaluate(learner.model, self.valid, self.end, VALIDATION_STREAMS).perplexity
+                streams = min(VALIDATION_STREAMS, len(self.valid) // VALIDATION_STREAM_TOKENS)
+                found = evaluate(learner.model, self.valid, self.end, max(1, streams)).perplexity
             perplexity = self.processes.agree(found)
             progress.seconds += time.monotonic() - begun
             if not math.isfinite(perplexity):
@@ -182,7 +187,7 @@ class Run:
             )
 
     def _write(self, **figures: Any) -> None:
-        if self.processes.first:
+        if self.metrics is not None:
             seconds = round(self.progress.seconds, 3)
             self.metrics.write(step=self.progress.step, seconds=seconds, **figures)
 

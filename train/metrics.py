@@ -1,16 +1,23 @@
-"""What a run measured, as JSON lines for machines and a learning curve for people."""
+"""What a run measured, as JSON lines, and the speeds that follow from them.
 
-import io
+    {"kind": "train", "step": 50, "epoch": 1, "seconds": 9.912, "tokens": 56000, …}
+    {"kind": "validation", "step": 830, "epoch": 1, "seconds": 147.1, "perplexity": 193.2}
+
+`seconds` is the time of the whole run so far, `tokens` and the seconds of the parts of a step are
+those of the interval since the last train line.
+"""
+
 import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
-
 from train.atomic import write_file
+
+Line = dict[str, Any]
+STEP_PARTS = ("data", "forward", "backward", "optimizer")
 
 
 class MetricsLog:
@@ -18,15 +25,23 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
+        self._followers: list[Callable[[list[Line]], None]] = []
         kept = [line for line in read_metrics(path) if line["step"] <= step]
         write_file(path, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
+
+    def follow(self, follower: Callable[[list[Line]], None]) -> None:
+        """Call it with the lines there are, which may be none, and then with each new one."""
+        follower(read_metrics(self.path))
+        self._followers.append(follower)
 
     def write(self, **figures: Any) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(figures) + "\n")
+        for follower in self._followers:
+            follower([figures])
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[Line]:
     """All whole lines; a last line cut by a kill is left out."""
     if not path.exists():
         return []
@@ -39,17 +54,55 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def draw_learning_curve(metrics: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Perplexity over minutes, training and validation, as a PNG."""
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for kind, style in (("train", "-"), ("validation", "o-")):
-        points = [line for line in metrics if line["kind"] == kind]
-        minutes = [line["seconds"] / 60 for line in points]
-        axes.plot(minutes, [line["perplexity"] for line in points], style, label=kind)
-    axes.set(title=title, xlabel="minutes", ylabel="perplexity", yscale="log")
-    axes.grid(which="both", alpha=0.3)
-    axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    pyplot.close(figure)
-    write_file(path, buffer.getvalue())
+@dataclass(frozen=True)
+class Interval:
+    """What a train line says together with the train line before it.
+
+    `tokens_per_second` is None for the first line of an epoch, before which an evaluation may
+    lie. `milliseconds` are those of one step by `STEP_PARTS`; empty where none were measured.
+    """
+
+    steps: int
+    tokens_per_second: float | None
+    milliseconds: dict[str, float]
+
+
+def interval(before: Line | None, line: Line) -> Interval:
+    steps = line["step"] - (before["step"] if before else 0)
+    rate = None
+    if before and before["epoch"] == line["epoch"] and line["seconds"] > before["seconds"]:
+        rate = line["tokens"] / (line["seconds"] - before["seconds"])
+    timed = steps > 0 and all(f"{part}_seconds" in line for part in STEP_PARTS)
+    return Interval(
+        steps,
+        rate,
+        {part: 1000 * line[f"{part}_seconds"] / steps for part in STEP_PARTS} if timed else {},
+    )
+
+
+def tokens_per_second(lines: Iterable[Line]) -> float:
+    """Of training alone, by the median interval: evaluations and pauses do not count.
+
+    0 where no interval could be timed.
+    """
+    rates = [i.tokens_per_second for i in _intervals(lines) if i.tokens_per_second is not None]
+    return median_high(rates) if rates else 0.0
+
+
+def step_milliseconds(lines: Iterable[Line]) -> dict[str, float]:
+    """The mean time of a step by its parts, over the intervals where it was measured."""
+    timed = [i for i in _intervals(lines) if i.milliseconds]
+    steps = sum(i.steps for i in timed)
+    return {
+        part: sum(i.steps * i.milliseconds[part] for i in timed) / steps
+        for part in STEP_PARTS
+        if timed
+    }
+
+
+def _intervals(lines: Iterable[Line]) -> Iterator[Interval]:
+    before = None
+    for line in lines:
+        if line["kind"] == "train":
+            yield interval(before, line)
+            before = line

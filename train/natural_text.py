@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from train.atomic import write_file
-from train.corpus import Source
 from train.errors import CorpusError, TrainError
+from train.source import Source
 
 RULES = [
     (re.compile(r" @([-,.])@ "), r"\1"),

@@ -5,15 +5,17 @@ prepares the text, validates, writes and speaks.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
-from train.errors import ConfigError
+from train.errors import ConfigError, TrainError
+
+T = TypeVar("T")
 
 # How long others wait while process 0 tokenizes a large text or validates.
 PATIENCE = timedelta(hours=6)
@@ -37,10 +39,21 @@ class Processes:
             )
         return batch_size // self.count
 
-    def wait(self) -> None:
-        """For all the others."""
-        if self.count > 1:
-            distributed.barrier()
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Process 0 works first, then the others, who find what it wrote. Where it fails they leave
+        without a word: it says why.
+        """
+        if self.first:
+            try:
+                done = work()
+            except (TrainError, OSError):
+                self.agree(False)
+                raise
+            self.agree(True)
+            return done
+        if not self.agree(False):
+            raise SystemExit(1)
+        return work()
 
     def agree(self, figure: float) -> float:
         """What process 0 says."""
@@ -62,6 +75,11 @@ class Processes:
         everyone: list[Any] = [None] * self.count
         distributed.all_gather_object(everyone, own)
         return everyone
+
+
+def is_first() -> bool:
+    """Of those that `torchrun` started, known before they have met."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

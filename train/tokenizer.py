@@ -11,6 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from train.config import TokenizerConfig
 from train.errors import CorpusError
+from train.pieces import fit_bpe, fit_unigram
 
 UNKNOWN = "<unk>"
 END_OF_SENTENCE = "<eos>"
@@ -55,6 +56,16 @@ def _words() -> Tokenizer:
     return tokenizer
 
 
+def _characters() -> Tokenizer:
+    """Unicode code points, spaces too: decoding gives the text back."""
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
+    character = Regex(rf"{UNKNOWN}|{END_OF_SENTENCE}|[\s\S]")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(character, behavior="isolated")
+    newline = decoders.Replace(END_OF_SENTENCE, "\n")
+    tokenizer.decoder = decoders.Sequence([newline, decoders.Fuse()])
+    return tokenizer
+
+
 def _spaced() -> list[decoders.Decoder]:
     """One string with a space between tokens: no token begins with this continuation mark."""
     return [decoders.WordPiece(prefix=NEVER, cleanup=False), decoders.Fuse()]
@@ -64,7 +75,14 @@ def _line_ends(end: str = END_OF_SENTENCE) -> list[decoders.Decoder]:
     return [decoders.Replace(Regex(f" ?{end} ?"), "\n")]
 
 
-KINDS: dict[str, Callable[[], Tokenizer]] = {"whitespace": _whitespace, "words": _words}
+COUNTED: dict[str, Callable[[], Tokenizer]] = {
+    "whitespace": _whitespace,
+    "words": _words,
+    "char": _characters,
+}
+PIECES = {"bpe": fit_bpe, "unigram": fit_unigram}
+# A word is several tokens of these.
+SUBWORD = frozenset({"char", *PIECES})
 
 
 def end_id(tokenizer: Tokenizer) -> int:
@@ -76,14 +94,22 @@ def end_id(tokenizer: Tokenizer) -> int:
 
 
 def fit_tokenizer(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
-    """Count the words of `lines` and keep the most frequent; `<unk>` is id 0, `<eos>` id 1.
+    """Read `lines` once. `<eos>` is id 1; `<unk>` is id 0 of the kinds that know it.
 
-    Equal counts are ordered by spelling, so that the same text gives the same vocabulary.
-    Raises CorpusError when there is no word to keep.
+    The same text gives the same file. Raises CorpusError when there is nothing to keep.
     """
-    tokenizer = KINDS[config.kind]()
+    if config.kind in PIECES:
+        return PIECES[config.kind](lines, config.vocabulary_size, END_OF_SENTENCE)
+    return _fit_counted(config, lines)
+
+
+def _fit_counted(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
+    """Count the words or characters and keep the most frequent, equal counts by spelling."""
+    tokenizer = COUNTED[config.kind]()
     trainer = trainers.WordLevelTrainer(
-        vocab_size=2**31 - 1, min_frequency=config.minimum_count, show_progress=False
+        vocab_size=config.vocabulary_size or 2**31 - 1,  # the rest would be dropped below
+        min_frequency=config.minimum_count,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(lines, trainer)
     # The trainer orders by falling count, then by spelling. Texts may hold the special strings
@@ -92,7 +118,8 @@ def fit_tokenizer(config: TokenizerConfig, lines: Iterable[str]) -> Tokenizer:
     words = [word for word, _ in ranked if word not in (UNKNOWN, END_OF_SENTENCE)]
     if not words:
         raise CorpusError(
-            f"the train split has no word that occurs {config.minimum_count} times or more"
+            f"the train split has no {'character' if config.kind == 'char' else 'word'} "
+            f"that occurs {config.minimum_count} times or more"
         )
     entries = [UNKNOWN, END_OF_SENTENCE, *words][: config.vocabulary_size]
     vocabulary = {word: index for index, word in enumerate(entries)}

@@ -27,6 +27,7 @@ from service.client.results import (
     TextResult,
     Tokenization,
     TokenScore,
+    WordScore,
 )
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "Tokenization",
     "Unauthorized",
     "Unavailable",
+    "WordScore",
 ]

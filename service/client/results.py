@@ -28,7 +28,8 @@ class TokenScore:
     text: str
     """The vocabulary's entry; the surface is `text[start:end]` of what was sent."""
     start: int | None
-    """In Unicode code points; None for `token_ids`, as `end`."""
+    """In Unicode code points; None for `token_ids`, as `end`. Where a character is several tokens,
+    each spans all of it."""
     end: int | None
     logprob: float | None
     """Natural; None for a first token that nothing stood before."""
@@ -43,6 +44,21 @@ class TokenScore:
     """−Σ p log q over the soft target p, in the result's unit."""
     anomalous: bool | None = None
     top: tuple[Alternative, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordScore:
+    """A word between white space, by the sums of its tokens. White space counts for the word that
+    follows it, at the end of the text for the last; `<eos>` for none.
+    """
+
+    text: str
+    start: int
+    end: int
+    logprob: float | None
+    """Natural; None where none of its tokens was scored."""
+    cross_entropy: float | None
+    token_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +85,8 @@ class Aggregates:
 class TextResult(Aggregates):
     tokens: tuple[TokenScore, ...] = ()
     """Nothing with `tokens=False`."""
+    words: tuple[WordScore, ...] = ()
+    """Of a model whose words are several tokens; nothing with `tokens=False` or `token_ids`."""
     state: str | None = None
 
 

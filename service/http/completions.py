@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from service.generation import Continuation, Sampler, Sampling, Step, generate
+from service.continuation import Continuation, continuation_of
+from service.generation import Sampler, Sampling, Step, generate
 from service.http.schemas.openai import CompletionRequest
 from service.language_model import LanguageModel
 from service.reader import Passage
@@ -108,7 +109,7 @@ async def complete(
     just that token whatever it is, as tools expect that score prompts so.
     """
     ids = prompt.passage.ids
-    choice = Choice(Continuation(model.tokenizer, ids))
+    choice = Choice(continuation_of(model.tokenizer, ids))
     stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
     exact = request.echo and request.logprobs is not None and request.max_tokens == 1
     stops = [] if exact else [stop for stop in stops if stop]
@@ -144,7 +145,7 @@ def logprobs_of(
     """Parallel arrays over the echoed prompt and those tokens of the continuation that a stop text
     can cut off no more, without the first `sent`.
     """
-    entries = model.tokenizer.entries
+    names = model.tokenizer.vocabulary.names
     arrays: dict[str, list[Any]] = {
         "tokens": [],
         "token_logprobs": [],
@@ -153,7 +154,7 @@ def logprobs_of(
     }
 
     def add(token: int, logprob: float | None, top: dict[str, float] | None, offset: int) -> None:
-        arrays["tokens"].append(entries[token])
+        arrays["tokens"].append(names[token])
         arrays["token_logprobs"].append(logprob)
         arrays["top_logprobs"].append(top)
         arrays["text_offset"].append(offset)
@@ -165,14 +166,14 @@ def logprobs_of(
         offsets = prompt_offsets(model, prompt.passage)
         for at, token in enumerate(echoed):
             logprob, ids, values = _scored(prompt.score, at, request.logprobs or 0)
-            top = None if logprob is None else _named(entries, token, logprob, ids, values)
+            top = None if logprob is None else _named(names, token, logprob, ids, values)
             add(token, logprob, top, offsets[at])
     whole = choice.finish_reason is not None and choice.text == choice.continuation.text
     steps = zip(choice.steps, choice.continuation.starts, strict=True)
     for step, start in islice(steps, max(0, sent - len(echoed)), None):
         if start >= choice.released and not whole:
             break
-        named = _named(entries, step.id, step.logprob, step.top_ids, step.top_logprobs)
+        named = _named(names, step.id, step.logprob, step.top_ids, step.top_logprobs)
         add(step.id, step.logprob, named, base + start)
     return arrays
 
@@ -181,7 +182,7 @@ def prompt_logprobs_of(
     count: int, model: LanguageModel, score: TextScore
 ) -> list[dict[str, Any] | None]:
     """For each token of a prompt the `count` most probable by id, the actual one first."""
-    entries = model.tokenizer.entries
+    names = model.tokenizer.vocabulary.names
     rows: list[dict[str, Any] | None] = []
     for at, token in enumerate(score.ids.tolist()):
         logprob, ids, values = _scored(score, at, count)
@@ -189,9 +190,9 @@ def prompt_logprobs_of(
             rows.append(None)
             continue
         rank = int(score.decoded.ranks[at - score.unscored])
-        row = {str(token): {"logprob": logprob, "decoded_token": entries[token], "rank": rank}}
+        row = {str(token): {"logprob": logprob, "decoded_token": names[token], "rank": rank}}
         for position, (other, value) in enumerate(zip(ids, values, strict=True), 1):
-            entry = {"logprob": value, "decoded_token": entries[other], "rank": position}
+            entry = {"logprob": value, "decoded_token": names[other], "rank": position}
             row.setdefault(str(other), entry)
         rows.append(row)
     return rows
@@ -221,9 +222,9 @@ def _scored(score: TextScore, at: int, count: int) -> tuple[float | None, list[i
 
 
 def _named(
-    entries: list[str], token: int, logprob: float, ids: list[int], values: list[float]
+    names: list[str], token: int, logprob: float, ids: list[int], values: list[float]
 ) -> dict[str, float]:
     """The most probable tokens by name, and the actual one with its very float."""
-    named = {entries[other]: value for other, value in zip(ids, values, strict=True)}
-    named[entries[token]] = logprob
+    named = {names[other]: value for other, value in zip(ids, values, strict=True)}
+    named[names[token]] = logprob
     return named

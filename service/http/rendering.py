@@ -5,6 +5,7 @@ orjson writes NaN and infinity as null, and floats so that reading them gives th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
 from service.scoring import NATS_IN, Totals
 from service.text_score import TextScore
+from service.word_score import word_scores
 
 # Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
 BLOCK_TOKENS = 2000
@@ -62,6 +64,9 @@ def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> It
             rows = slice(begin, begin + BLOCK_TOKENS)
             block = _tokens(model.tokenizer.entries, score, detail, rows)
             yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
+        if model.tokenizer.subword and score.starts is not None:
+            yield b'],"words":['
+            yield from _words(score, model.tokenizer.end_id, detail.unit)
         yield b"]," + figures[1:]
     total = scores[0].totals if len(scores) == 1 else _sum(scores)
     yield b'],"summary":' + orjson.dumps(total.figures(detail.unit)) + b"}"
@@ -107,6 +112,25 @@ def _tokens(
             if row >= 0:
                 token.update(_asked(entries, score.decoded, row, detail))
     return tokens
+
+
+def _words(score: TextScore, end_id: int, unit: str) -> Iterator[bytes]:
+    """The items of a list, without its brackets."""
+    words, factor = word_scores(score, end_id), NATS_IN[unit]
+    rows = zip(words.spans, words.logprobs.tolist(), words.token_counts.tolist(), strict=True)
+    for begin in range(0, len(words.spans), BLOCK_TOKENS):
+        block = [
+            {
+                "text": score.text[start:end],
+                "start": start,
+                "end": end,
+                "logprob": logprob if count else None,
+                "cross_entropy": -factor * logprob if count else None,
+                "token_count": count,
+            }
+            for (start, end), logprob, count in islice(rows, BLOCK_TOKENS)
+        ]
+        yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
 
 
 def _asked(entries: list[str], decoded: Decoded, row: int, detail: Detail) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import torch
 from model_export.__main__ import main as export
 from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig
-from train.corpus import find_splits
 from train.model import TiedLSTM
+from train.source import find_splits
 from train.tokenizer import fit_tokenizer
 
 VOCABULARY = 10_000

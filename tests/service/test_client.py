@@ -216,6 +216,7 @@ def test_importing_the_client_loads_nothing_of_the_service() -> None:
         (client.TextResult, score.TextResult),
         (client.Aggregates, score.Aggregates),
         (client.TokenScore, score.TokenScore),
+        (client.WordScore, score.WordScore),
         (client.Alternative, score.Alternative),
         (client.NextTokenResult, next_token.NextTokenResponse),
         (client.RankedToken, next_token.RankedToken),

@@ -116,7 +116,7 @@ def test_special_strings_in_a_text_are_their_one_id(starter: Tokenizer) -> None:
 @pytest.mark.parametrize("prefix", ["th", "The", "", "<", "é", "qqqq"])
 def test_a_prefix_finds_all_entries_that_start_so(starter: Tokenizer, prefix: str) -> None:
     expected = [i for i, entry in enumerate(starter.entries) if entry.startswith(prefix)]
-    assert sorted(starter.with_prefix(prefix).tolist()) == expected
+    assert sorted(starter.vocabulary.with_prefix(prefix).tolist()) == expected
 
 
 def test_entries_are_in_the_order_of_their_ids(tiny: Tokenizer) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import torch
 
 from tests.train.command import Train
 from tests.train.tiny import write_config, write_corpus
+from train.__main__ import main
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,6 +17,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test finds what another one tokenized."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tiedlm"
 
 
 @pytest.fixture
@@ -30,3 +39,21 @@ def config_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def train(config_file: Path, corpus: Path, tmp_path: Path) -> Train:
     return Train(config_file, corpus, tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished runs that differ in three keys, and in their names."""
+    folder = tmp_path_factory.mktemp("finished")
+    corpus, config = write_corpus(folder / "data"), write_config(folder / "toy.toml")
+    for name, *keys in (("one",), ("two", "model.tied=false", "train.epochs=3", "train.seed=9")):
+        overrides = [part for key in (f"name={name}", *keys) for part in ("--set", key)]
+        out = ["--out", str(folder / name)]
+        assert main([str(config), "--data", str(corpus), *out, *overrides]) == 0
+    return folder
+
+
+@pytest.fixture
+def runs(finished: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    return shutil.copytree(finished, tmp_path / "runs")

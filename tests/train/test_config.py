@@ -42,6 +42,26 @@ def test_every_key_of_the_file_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_checkpoints_json_is_the_same_configuration_and_takes_overrides(tmp_path: Path) -> None:
+    config = Config(name="a", model=ModelConfig(layers=3), train=TrainConfig(epochs=7))
+    path = tmp_path / "config.json"
+    path.write_text(config.model_dump_json(indent=2), encoding="utf-8")
+    assert load_config(path, []) == config
+    changed = load_config(path, ["train.seed=9", "loss.teacher.checkpoint=runs/b"])
+    assert (changed.train.seed, changed.train.epochs) == (9, 7)
+    assert changed.loss.teacher is not None
+    assert changed.loss.teacher.checkpoint == "runs/b"
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "3", "\x00", '"text"'])
+def test_what_is_no_json_object_is_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"config.json is not JSON") as caught:
+        load_config(path, ["train.seed=9"])
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("override", "value"),
     [

@@ -3,20 +3,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.train.tiny import CONFIG, tensors_equal, write_config, write_corpus
+from tests.train.tiny import CONFIG, EVERYTHING, tensors_equal, write_config, write_corpus
 from train import loop
-from train.checkpoint import Checkpoint
-from train.config import Config, TrainConfig, load_config
-from train.corpus import SPLITS, find_splits, tokenize
+from train.checkpoint import Checkpoint, load_model
+from train.config import Config, load_config
+from train.corpus import tokenize
+from train.errors import ConfigError
 from train.evaluation import Total
 from train.loop import Run
 from train.metrics import read_metrics
-from train.optimizer import learning_rate
+from train.model import TiedLSTM
+from train.source import SPLITS, find_splits
+from train.streams import Batch, Streams
 from train.tokenizer import fit_tokenizer
 
 
@@ -31,8 +33,9 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
     checkpoint.start(config)
     tokenizer = fit_tokenizer(config.tokenizer, sources["train"].lines())
     train, valid, _ = (
-        tokenize(sources[name], tokenizer, folder / f"{name}.ids", name) for name in SPLITS
+        tokenize(sources[name], tokenizer, folder / "cache", name) for name in SPLITS
     )
+    checkpoint.write_inputs(tokenizer, valid.ids)
     return Run(config, checkpoint, train.ids, valid.ids, tokenizer)
 
 
@@ -41,36 +44,39 @@ def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """Best weights, progress and metrics: all that a run leaves, but for the time it took."""
+    """Weights, best and last, progress and metrics: all that a run leaves, but for its time."""
     progress = {key: value for key, value in asdict(run.progress).items() if key != "seconds"}
     metrics = without_seconds(read_metrics(run.checkpoint.folder / "metrics.jsonl"))
-    return run.checkpoint.load("model.pt")["weights"], progress, metrics
+    best = run.checkpoint.load("model.pt")["weights"]
+    last = {f"last {name}": value for name, value in run.learner.model.state_dict().items()}
+    return {**best, **last}, progress, metrics
 
 
-def test_the_learning_rate_warms_up_linearly_and_decays_by_half_a_cosine() -> None:
-    config = TrainConfig(learning_rate=0.8, warmup_steps=4, final_learning_rate_ratio=0.1)
-    rates = [learning_rate(config, step, step / 10, 35) for step in range(12)]
-    assert rates[5] == pytest.approx((0.8 + 0.08) / 2)
-    assert rates[10] == rates[11] == pytest.approx(0.08)
-    for step, rate in enumerate(rates[:11]):
-        cosine = math.cos(math.radians(18 * step))
-        assert rate == pytest.approx(min(1, (step + 1) / 4) * (0.44 + 0.36 * cosine))
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a trained model of the toy language, wider than its pupils."""
+    folder = tmp_path_factory.mktemp("teacher")
+    new_run(folder, toy(folder, "train.epochs=1", "model.hidden_size=20")).train()
+    return folder / "out"
 
 
-def test_the_learning_rate_is_proportional_to_the_length_of_a_step() -> None:
-    config = TrainConfig(bptt_length=40)
-    assert learning_rate(config, 500, 0.3, 10) == learning_rate(config, 500, 0.3, 40) / 4
+# The loss jumps about, so that averaging is triggered.
+NT_ASGD = (
+    *("train.optimizer=sgd", "train.schedule=constant", "train.learning_rate=20.0"),
+    *("train.epochs=4", "train.patience=4", "average.kind=nt-asgd", "average.patience=1"),
+    "model.dropout_weight=0.3",
+)
+REGULARISED: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "everything": EVERYTHING,
+    "nt-asgd": NT_ASGD,
+    "teacher": ("train.state_reset_probability=0.3", "model.dropout_weight=0.3"),
+}
 
 
-@given(warmup=st.integers(0, 50), total=st.integers(60, 200), step=st.integers(0, 199))
-def test_the_learning_rate_stays_within_its_bounds_and_falls(
-    warmup: int, total: int, step: int
-) -> None:
-    config = TrainConfig(learning_rate=0.5, warmup_steps=warmup, final_learning_rate_ratio=0.2)
-    now, after = (learning_rate(config, at, at / total, 35) for at in (step, step + 1))
-    assert 0 < now <= 0.5
-    if step >= warmup:
-        assert 0.1 - 1e-12 <= after <= now + 1e-12
+def regularised(tmp_path: Path, kind: str, teacher: Path, *more: str) -> Config:
+    lesson = (f"loss.teacher.checkpoint={teacher}",) if kind == "teacher" else ()
+    return toy(tmp_path, *REGULARISED[kind], *lesson, *more)
 
 
 def test_training_learns_a_toy_language(tmp_path: Path) -> None:
@@ -98,9 +104,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
     assert not tensors_equal(first, third)
 
 
-@pytest.mark.parametrize("written", [False, True], ids=["before the write", "after the write"])
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        *(("plain", False), ("plain", True), ("everything", False), ("everything", True)),
+        *(("nt-asgd", True), ("teacher", True)),
+    ],
+)
 def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, teacher: Path, written: bool
 ) -> None:
     save = Checkpoint.save
     calls = 0
@@ -116,11 +128,14 @@ def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
 
     monkeypatch.setattr(Checkpoint, "save", count)
     stop_at = -1
-    config = toy(tmp_path)
+    config = regularised(tmp_path, kind, teacher)
     whole = new_run(tmp_path / "whole", config)
     whole.train()
     weights, progress, metrics = outcome(whole)
-    assert [line["step"] for line in metrics] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 8]
+    if kind == "plain":
+        assert [line["step"] for line in metrics] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 8]
+    if kind == "nt-asgd":
+        assert whole.learner.average.state_dict()["updates"] >= 4
     for stop_at in range(1, calls + 1):
         folder, calls = tmp_path / f"stopped-{stop_at}", 0
         with pytest.raises(KeyboardInterrupt):
@@ -131,6 +146,14 @@ def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
         assert tensors_equal(found, weights)
         assert at == progress
         assert lines == metrics
+
+
+def test_all_that_regularises_at_once_still_learns(tmp_path: Path) -> None:
+    settings = ("train.epochs=4", "train.learning_rate=5e-2", "train.gradient_clip=1.0")
+    run = new_run(tmp_path, toy(tmp_path, *EVERYTHING, *settings), lines=60)
+    run.train()
+    of_unigrams = 3.5 ** (2 / 7) * 7 ** (2 / 7) * 14 ** (3 / 7)  # 7.7
+    assert run.progress.best_perplexity < 0.8 * of_unigrams
 
 
 def test_training_stops_when_validation_has_not_improved_for_patience_epochs(
@@ -165,15 +188,6 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
             assert not h.requires_grad
 
 
-def test_weight_decay_acts_on_matrices_alone(tmp_path: Path) -> None:
-    run = new_run(tmp_path, toy(tmp_path, "train.weight_decay=0.5"))
-    decayed, free = run.learner.optimizer.param_groups
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
-    names = {id(parameter): name for name, parameter in run.learner.model.named_parameters()}
-    assert {names[id(p)] for p in free["params"]} == {n for n in names.values() if "bias" in n}
-    assert len(decayed["params"]) + len(free["params"]) == len(names)
-
-
 def test_bfloat16_keeps_weights_and_state_in_float32(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.precision=bfloat16", "train.epochs=1"))
     run.train()
@@ -198,3 +212,120 @@ def test_what_is_logged_is_the_mean_over_the_interval(tmp_path: Path) -> None:
         nats = math.fsum(part["cross_entropy"] * part["tokens"] for part in parts)
         assert line["cross_entropy"] == pytest.approx(nats / line["tokens"])
         assert line["perplexity"] == pytest.approx(math.exp(line["cross_entropy"]))
+
+
+def test_the_rate_of_a_step_is_proportional_to_its_length(tmp_path: Path) -> None:
+    settings = ("train.random_bptt=true", "train.schedule=constant", "train.warmup_steps=0")
+    run = new_run(tmp_path, toy(tmp_path, *settings, "train.bptt_length=9"), lines=60)
+    run.train()
+    lines = read_metrics(run.checkpoint.folder / "metrics.jsonl")
+    steps = [line for line in lines if line["kind"] == "train"]
+    assert len({line["tokens"] for line in steps}) > 3
+    for line in steps:
+        assert line["learning_rate"] == pytest.approx(2e-2 * line["tokens"] / (4 * 9))
+
+
+def test_the_state_of_a_reset_stream_is_zero_and_of_the_others_carried(tmp_path: Path) -> None:
+    run = new_run(tmp_path, toy(tmp_path, "train.state_reset_probability=0.4"), lines=60)
+    given_states: list[Any] = []
+    made_states: list[Any] = []
+    resets: list[torch.Tensor] = []
+    batch = run.streams.batch
+
+    def record(step: int) -> Batch:
+        made = batch(step)
+        resets.append(made.reset)
+        return made
+
+    run.streams.batch = record  # type: ignore[method-assign]  # of this one alone
+    run.learner.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
+    run.learner.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
+    run._train_epoch()
+    assert 0 < torch.stack(resets).float().mean() < 1
+    for reset, state, before in zip(resets[1:], given_states[1:], made_states, strict=False):
+        for new, old in zip(state, before, strict=True):
+            for part, carried in zip(new, old, strict=True):
+                assert not part[:, reset].any()
+                assert part[:, ~reset].equal(carried[:, ~reset])
+
+
+def test_the_teacher_reads_what_the_pupil_reads(tmp_path: Path, teacher: Path) -> None:
+    """At the end of the second epoch its state is that of a model that read that epoch alone."""
+    run = new_run(tmp_path, regularised(tmp_path, "teacher", teacher))
+    run.streams = Streams(run.streams._ids, run.end, toy(tmp_path).train)  # without resets
+    run.train()
+    model, _, _ = load_model(teacher)
+    count, length = run.config.batch_size, run.streams.stream_length
+    ids = torch.tensor(run.streams._ids[: count * length]).long().view(count, length).t()
+    _, expected = model(ids, model.zero_state(count))
+    known = run.learner._teacher
+    assert known is not None
+    for found, wanted in zip(known.state, expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_teacher_of_another_vocabulary_is_refused(tmp_path: Path, teacher: Path) -> None:
+    config = regularised(tmp_path, "teacher", teacher, "tokenizer.minimum_count=20")
+    with pytest.raises(ConfigError, match="another vocabulary"):
+        new_run(tmp_path, config)
+
+
+Weights = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
+
+
+def weights_after_every_step(run: Run) -> list[Weights]:
+    """Train, and note what the optimiser alone made of the weights."""
+    noted: list[Weights] = []
+
+    def note() -> None:
+        named = run.learner.model.named_parameters()
+        noted.append({name: p.detach().double().numpy().copy() for name, p in named})
+
+    note()
+    run.learner.optimizer.register_step_post_hook(lambda *_: note())
+    run.train()
+    return noted
+
+
+def exponential(noted: list[Weights], decay: float) -> Weights:
+    average = noted[0]
+    for n, weights in enumerate(noted[1:], 1):
+        d = min(decay, (1 + n) / (10 + n))
+        average = {name: d * average[name] + (1 - d) * weights[name] for name in weights}
+    return average
+
+
+def mean(noted: list[Weights]) -> Weights:
+    return {name: np.mean([weights[name] for weights in noted], 0) for name in noted[0]}
+
+
+@pytest.mark.parametrize("kind", ["ema", "nt-asgd"])
+def test_what_is_validated_and_kept_is_the_average(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Triggered after the third epoch, for 6 > 5; the fourth is the best."""
+    perplexities = iter([5.0, 4.5, 6.0, 3.0])
+    validated: list[dict[str, torch.Tensor]] = []
+
+    def evaluated(model: TiedLSTM, *_: Any) -> Total:
+        validated.append({name: value.clone() for name, value in model.state_dict().items()})
+        return Total(nats=math.log(next(perplexities)), tokens=1)
+
+    monkeypatch.setattr(loop, "evaluate", evaluated)
+    settings = ("train.epochs=4", f"average.kind={kind}", "average.patience=1")
+    run = new_run(tmp_path, toy(tmp_path, *settings, "average.decay=0.6"))
+    noted = weights_after_every_step(run)
+    steps = run.streams.steps
+    assert len(noted) == 1 + 4 * steps
+    kept = run.checkpoint.load("model.pt")
+    assert kept["step"] == 4 * steps
+    assert tensors_equal(kept["weights"], validated[3])
+    by_hand = {
+        "ema": [exponential(noted[: 1 + end * steps], 0.6) for end in (1, 2, 3, 4)],
+        "nt-asgd": [*(noted[end * steps] for end in (1, 2, 3)), mean(noted[1 + 3 * steps :])],
+    }[kind]
+    for found, expected in zip(validated, by_hand, strict=True):
+        for name, value in found.items():
+            np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-6)
+    for name, value in run.learner.model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), noted[-1][name])

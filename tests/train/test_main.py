@@ -22,15 +22,17 @@ def test_a_run_leaves_a_whole_checkpoint_and_a_true_report(train: Train, capsys:
     assert "epoch 1/2" in captured.err
     assert "tokens/s" in captured.err
     report = json.loads((train.out / "report.json").read_text(encoding="utf-8"))
-    model, config, _ = load_model(train.out)
+    model, config, tokenizer = load_model(train.out)
     assert f"toy: {sum(p.numel() for p in model.parameters()):,} parameters" in captured.out
     assert f"valid {report['perplexity']['valid']:.2f}" in captured.out
     assert (report["name"], report["epochs"], config.name) == ("toy", 2, "toy")
     # the, other, 4 nouns, 2 verbs, <unk>, <eos>
     assert report["vocabulary_size"] == 10
+    vocabulary = tokenizer.get_vocab()
     for split, lines in (("train", 60), ("valid", 12), ("test", 12)):
         text = (train.data / f"{split}.txt").read_text(encoding="utf-8")
-        ids = np.fromfile(train.out / "corpus" / f"{split}.ids", np.int32)
+        words = text.replace("\n", " <eos> ").split()
+        ids = np.array([vocabulary[word] for word in words], np.int32)
         assert report["splits"][split] == {
             "tokens": lines * 7,
             "lines": lines,

@@ -1,6 +1,4 @@
 import json
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.train.tiny import contents, full_disk
-from train.metrics import MetricsLog, draw_learning_curve, read_metrics
+from tests.train.tiny import contents
+from train.metrics import (
+    STEP_PARTS,
+    Line,
+    MetricsLog,
+    interval,
+    read_metrics,
+    step_milliseconds,
+    tokens_per_second,
+)
 
 
 def line(step: int, kind: str = "train", **figures: Any) -> dict[str, Any]:
@@ -67,32 +73,47 @@ def test_no_log_is_no_lines(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "missing.jsonl") == []
 
 
-def test_the_learning_curve_is_a_whole_png_and_nothing_else(tmp_path: Path) -> None:
-    metrics = [line(1), line(2), line(2, "validation"), line(3), line(4, "validation")]
-    draw_learning_curve(metrics, "toy", tmp_path / "curve.png")
-    assert contents(tmp_path).keys() == {"curve.png"}
-    content = (tmp_path / "curve.png").read_bytes()
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    names, at = [], 8
-    while at < len(content):
-        (length,), name = struct.unpack(">I", content[at : at + 4]), content[at + 4 : at + 8]
-        data, (check,) = (
-            content[at + 8 : at + 8 + length],
-            struct.unpack(">I", content[at + 8 + length : at + 12 + length]),
-        )
-        assert zlib.crc32(name + data) == check
-        names.append(name)
-        at += 12 + length
-    assert (names[0], names[-1]) == (b"IHDR", b"IEND")
+def test_who_follows_a_log_gets_what_there_is_and_then_every_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    written(path, [1, 2, 3])
+    log = MetricsLog(path, step=2)
+    calls: list[list[Line]] = []
+    log.follow(calls.append)
+    log.write(**line(3))
+    log.write(**line(4))
+    assert calls == [[line(1), line(2)], [line(3)], [line(4)]]
+    assert steps_in(path) == [1, 2, 3, 4]
 
 
-def test_a_longer_run_draws_another_curve(tmp_path: Path) -> None:
-    for name, steps in (("a.png", 2), ("b.png", 9)):
-        draw_learning_curve([line(i) for i in range(1, steps)], "toy", tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+def train_line(step: int, epoch: int, seconds: float, tokens: int, **figures: float) -> Line:
+    return {"kind": "train", "step": step, "epoch": epoch, "seconds": seconds, "tokens": tokens} | (
+        figures
+    )
 
 
-def test_a_full_disk_leaves_no_part_of_a_curve(tmp_path: Path) -> None:
-    with full_disk(100), pytest.raises(OSError, match="File too large"):
-        draw_learning_curve([line(1)], "toy", tmp_path / "curve.png")
-    assert contents(tmp_path) == {}
+def test_the_speed_is_the_median_interval_within_an_epoch() -> None:
+    lines = [
+        train_line(10, 1, 100.0, 50),  # began at an unknown time
+        train_line(20, 1, 101.0, 50),  # 50 a second
+        train_line(30, 1, 103.0, 50),  # 25
+        {"kind": "validation", "step": 30, "epoch": 1, "seconds": 200.0, "perplexity": 2.0},
+        train_line(40, 2, 201.0, 50),  # the evaluation lies in it
+        train_line(50, 2, 211.0, 50),  # 5
+        train_line(55, 2, 211.0, 50),  # the clock stood still
+    ]
+    assert tokens_per_second(lines) == 25
+    assert tokens_per_second(lines[:1]) == tokens_per_second([]) == 0
+
+
+def test_the_parts_of_a_step_are_means_over_steps_not_over_lines() -> None:
+    parts = {f"{part}_seconds": 0.1 * number for number, part in enumerate(STEP_PARTS, 1)}
+    lines = [
+        train_line(10, 1, 1.0, 50),  # an older version's
+        train_line(40, 1, 2.0, 50, **parts),  # 30 steps
+        {"kind": "validation", "step": 40, "epoch": 1, "seconds": 2.0, "perplexity": 2.0},
+        train_line(50, 2, 3.0, 50, **dict.fromkeys(parts, 0.5)),  # 10 steps
+    ]
+    expected = {part: 1000 * (0.1 * number + 0.5) / 40 for number, part in enumerate(STEP_PARTS, 1)}
+    assert step_milliseconds(lines) == pytest.approx(expected)
+    assert step_milliseconds(lines[:1]) == {}
+    assert interval(None, lines[1]).milliseconds["data"] == pytest.approx(100 / 40)

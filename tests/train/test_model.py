@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from train.config import ModelConfig
 from train.loss import sparse_cross_entropy
-from train.model import State, TiedLSTM, detach, layer_sizes, parameter_count
+from train.model import State, TiedLSTM, detach, keep, layer_sizes, parameter_count
 
 V = 11
 TIED = ModelConfig(embedding_size=6, hidden_size=9, layers=2)
@@ -98,20 +98,39 @@ def test_sequences_of_a_batch_do_not_meet() -> None:
         torch.testing.assert_close(together[:, index], alone[:, 0], atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("place", ["dropout_input", "dropout_hidden", "dropout_output"])
-def test_dropout_acts_in_training_and_not_in_evaluation(place: str) -> None:
-    off = {"dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
-    model = TiedLSTM(TIED.model_copy(update={**off, place: 0.5}), V)
+OFF = {"dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
+PLACES = ["embedding", "input", "hidden", "output", "weight"]
+
+
+def seen_by_softmax(model: TiedLSTM, ids: torch.Tensor) -> torch.Tensor:
+    hidden: torch.Tensor = model.drop_output(model(ids, model.zero_state(ids.shape[1]))[0])
+    return hidden
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("locked", [True, False])
+def test_dropout_acts_in_training_and_not_in_evaluation(place: str, locked: bool) -> None:
+    change = {**OFF, "locked_dropout": locked, f"dropout_{place}": 0.5}
+    model = TiedLSTM(TIED.model_copy(update=change), V)
+    ids = some_ids(4, 2)
+    assert not torch.equal(seen_by_softmax(model.train(), ids), seen_by_softmax(model, ids))
+    evaluated = seen_by_softmax(model.eval(), ids)
+    assert torch.equal(evaluated, seen_by_softmax(model, ids))
+    without = TiedLSTM(TIED.model_copy(update=OFF), V)
+    without.load_state_dict(model.state_dict())
+    assert torch.equal(evaluated, seen_by_softmax(without, ids))
+
+
+def test_the_output_is_dropped_where_it_is_asked_for_alone() -> None:
+    model = TiedLSTM(TIED.model_copy(update={**OFF, "dropout_output": 0.5}), V).train()
     ids, state = some_ids(4, 2), model.zero_state(2)
-    assert not torch.equal(model.train()(ids, state)[0], model(ids, state)[0])
-    assert torch.equal(model.eval()(ids, state)[0], model(ids, state)[0])
+    assert torch.equal(model(ids, state)[0], model(ids, state)[0])
 
 
 def test_no_dropout_makes_training_and_evaluation_the_same() -> None:
-    off = {"dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
-    model = TiedLSTM(TIED.model_copy(update=off), V)
-    ids, state = some_ids(4, 2), model.zero_state(2)
-    assert torch.equal(model.train()(ids, state)[0], model.eval()(ids, state)[0])
+    model = TiedLSTM(TIED.model_copy(update=OFF), V)
+    ids = some_ids(4, 2)
+    assert torch.equal(seen_by_softmax(model.train(), ids), seen_by_softmax(model.eval(), ids))
 
 
 def test_shapes_are_as_documented() -> None:
@@ -136,6 +155,17 @@ def test_a_detached_state_has_the_values_and_no_history() -> None:
         assert old_h.requires_grad
         assert not h.requires_grad
         assert not c.requires_grad
+
+
+def test_kept_streams_keep_their_state_and_the_others_begin_from_zero() -> None:
+    model = TiedLSTM(TIED, V).eval()
+    _, state = model(some_ids(3, 4), model.zero_state(4))
+    kept = keep(state, torch.tensor([True, False, False, True]))
+    for before, after in zip(state, kept, strict=True):
+        for old, new in zip(before, after, strict=True):
+            assert new[:, [0, 3]].equal(old[:, [0, 3]])
+            assert not new[:, [1, 2]].any()
+    assert keep(state, torch.ones(4, dtype=torch.bool)) is state
 
 
 def test_a_state_of_other_depth_is_refused() -> None:

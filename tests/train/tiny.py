@@ -47,6 +47,20 @@ log_every_steps = 1
 checkpoint_every_seconds = 0
 """
 
+# Everything that is random, carried or averaged in training, for `--set`.
+EVERYTHING = (
+    "model.dropout_weight=0.3",
+    "model.dropout_embedding=0.2",
+    "loss.label_smoothing=0.1",
+    "loss.activation=1.0",
+    "loss.temporal_activation=1.0",
+    "loss.past_decode=0.1",
+    "average.kind=ema",
+    "train.random_bptt=true",
+    "train.partial_shuffle=true",
+    "train.state_reset_probability=0.3",
+)
+
 
 def sentences(count: int, seed: int = 0) -> list[str]:
     """A language whose every sentence repeats its first noun last: there is much to learn."""

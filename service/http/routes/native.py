@@ -108,6 +108,8 @@ def _shape(request: NextTokenRequest, candidates: list[Candidate], tokenizer: To
         top_k=request.top_k,
         temperature=request.temperature,
         excluded=tokenizer.special_ids if request.exclude_special else None,
-        allowed=None if request.prefix is None else tokenizer.with_prefix(request.prefix),
+        allowed=None
+        if request.prefix is None
+        else tokenizer.vocabulary.with_prefix(request.prefix),
         candidates=[candidate.id for candidate in candidates],
     )

@@ -24,11 +24,18 @@ class NextTokenRequest(Request):
         10, ge=0, description="How many words to list, up to the vocabulary.", examples=[10]
     )
     candidates: Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=1000)] = (
-        Field([], description="Words to answer about, whatever their rank.", examples=[["river"]])
+        Field(
+            [],
+            description="Words to answer about, whatever their rank. Where tokens are pieces of "
+            "words, with the space that stands before one.",
+            examples=[["river"]],
+        )
     )
     prefix: Text | None = Field(
         None,
-        description="Only words that start so, renormalised: a word while it is typed.",
+        description="Only words that start so, renormalised: a word while it is typed. Where "
+        "tokens are pieces of words, those that spell such a start, a space before it or not; "
+        "with a space here, only those with it.",
         examples=["r"],
     )
     temperature: float = Field(

@@ -74,7 +74,10 @@ class CompletionRequest(Request):
 class CompletionLogprobs(BaseModel):
     """Parallel arrays over the tokens of an echoed prompt and of the completion."""
 
-    tokens: list[str] = Field(description="The vocabulary's entries.", examples=[["The", "old"]])
+    tokens: list[str] = Field(
+        description="What each token spells; bytes that are no whole character as bytes:\\xNN.",
+        examples=[["The", "old"]],
+    )
     token_logprobs: list[float | None] = Field(
         description="Natural; null where nothing stood before the token.",
         examples=[[-2.262, -7.0036]],
@@ -84,14 +87,15 @@ class CompletionLogprobs(BaseModel):
         examples=[[{"<unk>": -1.7472, "The": -2.262}, {"<unk>": -2.6097, "old": -7.0036}]],
     )
     text_offset: list[int] = Field(
-        description="Where each token starts in the choice's text, in Unicode code points.",
+        description="Where each token starts in the choice's text, in Unicode code points. Where a "
+        "character is several tokens, each starts with it.",
         examples=[[0, 4]],
     )
 
 
 class PromptLogprob(BaseModel):
     logprob: float = Field(description="Natural.", examples=[-2.262])
-    decoded_token: str = Field(description="The vocabulary's entry.", examples=["The"])
+    decoded_token: str = Field(description="As in logprobs.tokens.", examples=["The"])
     rank: int = Field(description="1 is the most probable.", examples=[2])
 
 

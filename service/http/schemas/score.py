@@ -116,7 +116,9 @@ class TokenScore(BaseModel):
         description="Offset in Unicode code points; null for token_ids.", examples=[0]
     )
     end: int | None = Field(
-        description="Where the token ends; the end of a text is empty.", examples=[3]
+        description="Where the token ends; the end of a text is empty. Where a character is "
+        "several tokens, each spans all of it.",
+        examples=[3],
     )
     logprob: float | None = Field(
         description="Natural logarithm of the token's probability; null after nothing.",
@@ -145,6 +147,23 @@ class TokenScore(BaseModel):
         description="The most probable words; with top.",
         examples=[[example_of(Alternative)]],
     )
+
+
+class WordScore(BaseModel):
+    """A word between white space, by the sums of its tokens. White space counts for the word that
+    follows it, at the end of the text for the last; <eos> for none.
+    """
+
+    text: str = Field(description="The word as it was sent.", examples=["river"])
+    start: int = Field(description="Offset in Unicode code points.", examples=[8])
+    end: int = Field(description="Where the word ends.", examples=[13])
+    logprob: float | None = Field(
+        description="Natural; null where none of its tokens was scored.", examples=[-8.1502]
+    )
+    cross_entropy: float | None = Field(
+        description="−log probability, in the unit asked for.", examples=[8.1502]
+    )
+    token_count: int = Field(description="Its scored tokens.", examples=[2])
 
 
 class Aggregates(BaseModel):
@@ -179,6 +198,12 @@ class Aggregates(BaseModel):
 class TextResult(Aggregates):
     tokens: list[TokenScore] | None = Field(
         None, description="The text's tokens, in order.", examples=[[example_of(TokenScore)]]
+    )
+    words: list[WordScore] | None = Field(
+        None,
+        description="With tokens, of a model whose words are several tokens: their sums for each "
+        "word. Not for token_ids.",
+        examples=[[example_of(WordScore)]],
     )
     state: str | None = Field(
         None, description="Handle of the state after the text.", examples=[HANDLE]

@@ -1,0 +1,21 @@
+"""`python -m train`, each of whose processes also leaves its last weights beside the checkpoint."""
+
+import sys
+
+import torch
+
+from train.__main__ import main
+from train.loop import Run
+
+train = Run.train
+
+
+def train_and_tell(self: Run) -> None:
+    train(self)
+    path = self.checkpoint.folder / f"rank-{self.processes.rank}.pt"
+    torch.save(self.learner.model.state_dict(), path)
+
+
+if __name__ == "__main__":
+    Run.train = train_and_tell  # type: ignore[method-assign]  # of this program alone
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The checkpoint's README.md: what a person who finds the folder should know."""
+
+from typing import Any
+
+from train.config import Config
+from train.markdown import table
+
+
+def checkpoint_card(config: Config, report: dict[str, Any]) -> str:
+    """Markdown of a finished run; `report` is what `report.json` holds."""
+    model, test = config.model, report["splits"]["test"]
+    tied = "the same matrix is" if model.tied else "another matrix of that size is"
+    perplexities = table(
+        ["split", "carried", "by sentence", "bits per byte, carried"],
+        (
+            [
+                split,
+                f"{report['perplexity'][split]:.2f}",
+                f"{report['perplexity_by_sentence'][split]:.2f}",
+                f"{report['bits_per_byte'][split]:.4f}",
+            ]
+            for split in ("valid", "test")
+        ),
+        numbers=True,
+    )
+    return f"""# {config.name}
+
+{config.description or "An LSTM language model."}
+
+| | |
+|---|---|
+| LSTM layers | {model.layers}, {model.hidden_size} wide, the last {model.embedding_size} |
+| embedding | {model.embedding_size} wide; {tied} the softmax layer |
+| parameters | {report["parameters"]:,} |
+| vocabulary | {report["vocabulary_size"]:,} entries, tokenizer `{config.tokenizer.kind}` |
+| trained | {report["finished"]}, {report["epochs"]} epochs, {report["minutes"]:.1f} minutes |
+| licence of the training text | {config.data_license} |
+
+## Perplexity
+
+{perplexities}
+
+*Carried* reads a split as one text, *by sentence* starts every line from a zero state. Perplexities
+over different vocabularies do not compare; bits per byte do.
+
+![perplexity while training](learning_curve.png)
+
+## Limits
+
+{config.limitations or "Untested beyond its own kind of text."}
+
+Words outside the vocabulary are `<unk>`: {test["unknown"]:,} of the test split's {test["tokens"]:,}
+tokens. The model repeats what its training text says, errors and prejudice included.
+
+## To make it again
+
+```sh
+python -m train config.json --data <folder of the training text> --out <new folder>
+```
+"""
