@@ -8,10 +8,15 @@ ServiceError                  a message for people: what was wrong, where, what 
 │   ├── InvalidState
 │   ├── ModelNotFound
 │   ├── UnsupportedMediaType
-│   └── BodyTooLarge
+│   ├── BodyTooLarge
+│   ├── BodyTooSlow
+│   ├── Unauthorized
+│   ├── Forbidden
+│   └── ReloadFailed          the bundle that was to be served next is none; the old one stays
 ├── Unavailable               not now; `retry_after_seconds` says when
 │   ├── Overloaded
-│   └── NotReady
+│   ├── NotReady
+│   └── Draining
 ├── DeadlineExceeded          it waited too long for its first run
 └── StartError                the service does not start: one line, exit code 1
     └── BundleError
@@ -63,6 +68,22 @@ class BodyTooLarge(RequestError):
     code = "body_too_large"
 
 
+class BodyTooSlow(RequestError):
+    code = "body_too_slow"
+
+
+class Unauthorized(RequestError):
+    code = "invalid_api_key"
+
+
+class Forbidden(RequestError):
+    code = "forbidden"
+
+
+class ReloadFailed(RequestError):
+    code = "reload_failed"
+
+
 class Unavailable(ServiceError):
     def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
         super().__init__(message)
@@ -75,6 +96,10 @@ class Overloaded(Unavailable):
 
 class NotReady(Unavailable):
     code = "not_ready"
+
+
+class Draining(Unavailable):
+    code = "draining"
 
 
 class DeadlineExceeded(ServiceError):

@@ -38,17 +38,23 @@ T = TypeVar("T")
 
 
 class LanguageModel:
-    def __init__(self, bundle: Bundle, settings: Settings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: Settings,
+        metrics: Metrics | None = None,
+        state_key: bytes | None = None,
+    ) -> None:
         """Loads the engine, starts its workers and warms them up. Raises StartError."""
         self.bundle = bundle
         self.settings = settings
         self.started = int(time.time())  # seconds since 1970
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
         self.long_work = LongWork()
         self.read = Reader(self.tokenizer, self.metrics, self.long_work)
-        key = settings.state_key()
+        self._state_key = state_key or settings.state_key()
         self._runner = Runner(
             bundle,
             self.metrics,
@@ -58,10 +64,17 @@ class LanguageModel:
             request_timeout_seconds=settings.request_timeout,
         )
         self.engine = self._runner.engine
-        self.states = StateCodec(key, bundle.hash, self.engine.state_size)
+        self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
         self.contexts = Contexts(self._runner, self.metrics, settings.prefix_cache_bytes)
         self._end = _ids(self.tokenizer.end_id)
-        self._publish()
+        self.publish()
+
+    def successor(self, bundle: Bundle) -> "LanguageModel":
+        """A model of another bundle beside this one, with its settings, metrics and state key.
+
+        Raises StartError, and leaves this one as it is.
+        """
+        return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
@@ -193,8 +206,10 @@ class LanguageModel:
                 "top",
             )
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Let the metrics tell of this model, and of no other."""
         manifest = self.bundle.manifest
+        self.metrics.bundle_info.clear()
         self.metrics.bundle_info.labels(
             manifest.name, self.bundle.hash, manifest.precision, str(manifest.vocabulary_size)
         ).set(1)

@@ -9,8 +9,8 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import CLI_SUPPRESS, BaseSettings, SettingsConfigDict, SettingsError
 
 from service.errors import StartError
 
@@ -55,7 +55,28 @@ class Settings(BaseSettings):
     state_key_file: Path | None = Field(
         None, description="key of state handles, 32 bytes or more, the same on every replica"
     )
+    api_keys_file: Path | None = Field(
+        None, description="keys that clients must have, one a line; read again when it changes"
+    )
+    api_keys: SecretStr | None = Field(
+        None,
+        description=CLI_SUPPRESS,  # flags can be seen by every user of the machine
+    )
+    admin_keys_file: Path | None = Field(
+        None, description="keys for /admin; without it nobody may reload over HTTP"
+    )
+    cors_origins: list[str] = Field([], description="web pages that may call, such as https://a.b")
+    client_timeout: Annotated[float, Field(gt=0)] = Field(
+        20.0, description="seconds a client has to send a head, a body, or to take some answer"
+    )
+    drain_seconds: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="of serving on after SIGTERM, while /health/ready says no"
+    )
+    tracing: bool = Field(False, description="OpenTelemetry traces; needs the extra `tracing`")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] | None = Field(
+        None, description="default: text on a terminal, json elsewhere"
+    )
 
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""

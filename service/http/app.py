@@ -9,12 +9,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from service.errors import ServiceError
+from service.http.auth import Gate
 from service.http.boundary import Boundary
 from service.http.errors import HTTP_CODES, envelope, service_error
-from service.http.routes import native, openai, operations
+from service.http.routes import admin, native, openai, operations
+from service.http.serving import Serving
+from service.http.tracing import trace
 from service.language_model import LanguageModel
 
 # A field's path, but not all of a megabyte that was sent as a field's name.
@@ -22,12 +26,18 @@ LONGEST_PARAM = 200
 
 
 def create_app(model: LanguageModel) -> FastAPI:
-    """An application that serves `model` and closes it at the end."""
+    """An application that serves `model`, and closes what it serves last at its end.
+
+    Raises StartError for keys that are none, and for tracing without its packages.
+    """
+    settings = model.settings
+    gate = Gate(settings)
+    serving = Serving(model)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        model.close()
+        await serving.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -37,13 +47,22 @@ def create_app(model: LanguageModel) -> FastAPI:
         version=version("tiedlm"),
         lifespan=lifespan,
     )
-    app.state.model = model
+    app.state.serving = serving
     app.include_router(native.router)
     app.include_router(openai.router)
     app.include_router(operations.router)
-    app.add_middleware(
-        Boundary, max_body_bytes=model.settings.max_body_bytes, metrics=model.metrics
-    )
+    app.include_router(admin.router)
+    app.add_middleware(Boundary, serving=serving, gate=gate)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
+    if settings.tracing:
+        trace(app)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

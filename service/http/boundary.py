@@ -1,4 +1,5 @@
-"""What holds for every request before a route sees it and after: id, size, metrics, log line.
+"""What holds for every request before a route sees it and after: key, id, size, time, the model
+that answers it, metrics, and its line in the log.
 
 Plain ASGI. The whole body is read here, up to the limit, so that nothing larger reaches a parser;
 from then on a client that leaves cancels its request.
@@ -6,51 +7,29 @@ from then on a client that leaves cancels its request.
 
 import asyncio
 import logging
-import re
 import time
-import uuid
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import BodyTooLarge
+from service.errors import RequestError
+from service.http.accounting import read_tokens
+from service.http.auth import Gate
+from service.http.body import ClientLeft, is_utf_8, read_body, replay
 from service.http.errors import envelope, internal_error, service_error
-from service.metrics import Metrics
-
-REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+from service.http.exchange import Exchange
+from service.http.serving import Serving
 
 log = logging.getLogger(__name__)
 
 
-class ClientLeft(Exception):
-    pass
-
-
-class Exchange:
-    """One request and its answer on the way out."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.headers = Headers(scope=scope)
-        self.request_id = _request_id(self.headers)
-        self.status = 0
-        self.answered = False
-        self._send = send
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self.request_id
-        elif not message.get("more_body", False):
-            self.answered = True
-        await self._send(message)
-
-
 class Boundary:
-    def __init__(self, app: ASGIApp, max_body_bytes: int, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, serving: Serving, gate: Gate) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
-        self._metrics = metrics
+        self._serving = serving
+        self._gate = gate
+        self._settings = serving.model.settings
+        self._metrics = serving.model.metrics
         self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,43 +37,34 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        exchange = Exchange(scope, send)
+        seconds = self._settings.client_timeout
+        exchange = Exchange(scope, send, seconds, self._serving.draining)
+        tokens: list[int] = []
+        read_tokens.set(tokens)
         try:
-            await self._answer(scope, receive, exchange)
+            with self._serving.lease() as scope["model"]:
+                await self._answer(scope, receive, exchange)
         except ClientLeft:
-            log.info("%s %s: the client left", scope["method"], exchange.request_id)
+            log.info("the client left", extra={"request_id": exchange.request_id})
             return
         except Exception:
-            log.exception("request %s failed", exchange.request_id)
+            log.exception("the request failed", extra={"request_id": exchange.request_id})
             if exchange.status:
                 raise  # half an answer is out: the connection must break, not end as if whole
             await internal_error()(scope, receive, exchange.send)
-        self._record(scope, exchange, time.perf_counter() - begun)
-
-    def _record(self, scope: Scope, exchange: Exchange, seconds: float) -> None:
-        route, status = _route(scope), str(exchange.status)
-        if (route, status) not in self._children:  # looking them up costs more than counting
-            self._children[route, status] = (
-                self._metrics.requests.labels(route, status),
-                self._metrics.request_seconds.labels(route),
-            )
-        requests, request_seconds = self._children[route, status]
-        requests.inc()
-        request_seconds.observe(seconds)
-        if "error_code" in scope:
-            self._metrics.rejected.labels(scope["error_code"]).inc()
-        milliseconds, request_id = seconds * 1e3, exchange.request_id
-        log.info("%s %s %s %.1f ms %s", scope["method"], route, status, milliseconds, request_id)
+        self._record(scope, exchange, time.perf_counter() - begun, sum(tokens))
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        settings, headers = self._settings, exchange.headers
         try:
-            body = await self._read(receive, exchange.headers)
-        except BodyTooLarge as error:
-            response = service_error(error)
-            response.headers["Connection"] = "close"
-            await response(scope, receive, exchange.send)
+            self._gate.check(scope["path"], headers)
+            body = await read_body(
+                receive, headers, settings.max_body_bytes, settings.client_timeout
+            )
+        except RequestError as error:
+            await service_error(error)(scope, receive, exchange.send)
             return
-        if not _is_utf_8(body):
+        if not is_utf_8(body):
             message = "the body is not JSON, or not UTF-8"
             await envelope(400, "invalid_json", message)(scope, receive, exchange.send)
             return
@@ -118,7 +88,7 @@ class Boundary:
 
         watcher = asyncio.create_task(watch())
         try:
-            await self._app(scope, _replay(body), exchange.send)
+            await self._app(scope, replay(body), exchange.send)
         except asyncio.CancelledError:
             if not left:
                 raise
@@ -127,51 +97,28 @@ class Boundary:
         finally:
             watcher.cancel()
 
-    async def _read(self, receive: Receive, headers: Headers) -> bytes:
-        """Raises BodyTooLarge as soon as that is known, and ClientLeft."""
-        limit = self._max_body_bytes
-        announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > limit:
-            raise BodyTooLarge(f"the body has {announced} bytes; at most {limit} are allowed")
-        chunks, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
-                raise BodyTooLarge(f"the body has more than {limit} bytes, which is the limit")
-            if not message.get("more_body", False):
-                return b"".join(chunks)
-
-
-def _replay(body: bytes) -> Receive:
-    """A receive that gives the body that was read, and then waits for what never comes."""
-    sent = False
-
-    async def replayed() -> Message:
-        nonlocal sent
-        if sent:
-            await asyncio.Event().wait()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
-
-
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _is_utf_8(body: bytes) -> bool:
-    """Python parses UTF-16 and UTF-32 too; their ASCII holds NULs, which JSON never does."""
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in body
+    def _record(self, scope: Scope, exchange: Exchange, seconds: float, tokens: int) -> None:
+        route, status = _route(scope), str(exchange.status)
+        if (route, status) not in self._children:  # looking them up costs more than counting
+            self._children[route, status] = (
+                self._metrics.requests.labels(route, status),
+                self._metrics.request_seconds.labels(route),
+            )
+        requests, request_seconds = self._children[route, status]
+        requests.inc()
+        request_seconds.observe(seconds)
+        if "error_code" in scope:
+            self._metrics.rejected.labels(scope["error_code"]).inc()
+        if log.isEnabledFor(logging.INFO):
+            fields = {
+                "method": scope["method"],
+                "route": route,
+                "status": exchange.status,
+                "tokens": tokens,
+                "milliseconds": round(seconds * 1e3, 2),
+                "request_id": exchange.request_id,
+            }
+            log.info(" ".join(map(str, fields.values())), extra=fields)
 
 
 def _route(scope: Scope) -> str:

@@ -24,9 +24,16 @@ def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str,
 
 
 ANY: Responses = {
+    401: _error("`invalid_api_key`: this server wants a key, `Authorization: Bearer`."),
+    408: _error("`body_too_slow`: the body did not come within `client_timeout`."),
     413: _error("`body_too_large`: over `max_body_bytes`; refused while reading."),
     500: _error("`internal`: the log has the details under the request id."),
     503: _error("`not_ready` or `draining`.", RETRY_AFTER),
+}
+RELOADING: Responses = {
+    **ANY,
+    403: _error("`forbidden`: this server has no admin keys."),
+    409: _error("`reload_failed`: the new bundle is none; the old one is still served."),
 }
 INVALID: Responses = {
     422: _error(

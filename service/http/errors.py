@@ -8,28 +8,43 @@ from starlette.types import Receive, Scope, Send
 
 from service.errors import (
     BodyTooLarge,
+    BodyTooSlow,
     DeadlineExceeded,
+    Draining,
+    Forbidden,
     ModelNotFound,
     NotReady,
     Overloaded,
+    ReloadFailed,
     RequestError,
     ServiceError,
+    Unauthorized,
     Unavailable,
     UnsupportedMediaType,
 )
 
 STATUS: dict[type[ServiceError], int] = {
     RequestError: 422,
+    Unauthorized: 401,
+    Forbidden: 403,
+    BodyTooSlow: 408,
+    ReloadFailed: 409,
     BodyTooLarge: 413,
     ModelNotFound: 404,
     UnsupportedMediaType: 415,
     Overloaded: 429,
     NotReady: 503,
+    Draining: 503,
     DeadlineExceeded: 504,
 }
 HTTP_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
 INTERNAL = "an internal error; the log has its details under the request id"
-TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 class ErrorResponse(Response):
@@ -73,6 +88,10 @@ def service_error(error: ServiceError) -> Response:
     headers = None
     if isinstance(error, Unavailable):
         headers = {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, Unauthorized):
+        headers = {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, BodyTooLarge | BodyTooSlow):
+        headers = {"Connection": "close"}  # the rest of the body is not read
     return envelope(status, error.code, error.message, error.param, headers)
 
 

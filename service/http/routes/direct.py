@@ -30,7 +30,7 @@ class DirectRoute(APIRoute):
         async def handle(request: Request) -> Response:
             await require_json(request)
             body = _parse(await request.body(), body_type)
-            response: Response = await endpoint(body, request.app.state.model)
+            response: Response = await endpoint(body, request.scope["model"])
             return response
 
         return handle

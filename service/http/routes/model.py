@@ -1,4 +1,4 @@
-"""How a route gets at the language model that the application serves."""
+"""How a route gets at the language model that its request leased."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from service.language_model import LanguageModel
 
 
 async def current_model(request: Request) -> LanguageModel:
-    model: LanguageModel = request.app.state.model
+    model: LanguageModel = request.scope["model"]
     return model
 
 

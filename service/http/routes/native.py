@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from service.distribution import Shape
 from service.errors import InputTooLong, InvalidRequest
+from service.http.accounting import count_tokens
 from service.http.documentation import INFERENCE
 from service.http.rendering import Detail, render_next_tokens, render_rescored, render_scores
 from service.http.routes.direct import DirectRoute
@@ -35,7 +36,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
         targets=_soft_targets(request, model),
         return_state=request.return_state,
     )
-    model.metrics.tokens.labels("/score").inc(sum(s.totals.tokens for s in scores))
+    count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))
     model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
     detail = Detail(request.tokens, request.unit, request.details, request.top_g)
     body = await render_scores(model, scores, detail)
@@ -52,7 +53,7 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
         (context,) = await model.read.texts([request.context or ""])
     state = model.states.open(request.state) if request.state is not None else None
     result, after = await model.next_token(context, shape, state, bos=request.bos)
-    model.metrics.tokens.labels("/next-token").inc(len(context.ids))
+    count_tokens(model.metrics, "/next-token", len(context.ids))
     after_or_none = after if request.return_state else None
     body = await render_next_tokens(model, result, candidates, after_or_none)
     return Response(body, media_type=JSON)
@@ -66,7 +67,7 @@ async def rescore(request: RescoreRequest, model: Model) -> Response:
     if request.context is not None:
         (context,) = await model.read.texts([request.context])
     logprobs = await model.rescore(passages, context)
-    model.metrics.tokens.labels("/rescore").inc(sum(map(len, logprobs)))
+    count_tokens(model.metrics, "/rescore", sum(map(len, logprobs)))
     return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import InputTooLong, InvalidRequest, ModelNotFound, ServiceError
+from service.http.accounting import count_tokens
 from service.http.completions import (
     Choice,
     Prompt,
@@ -177,7 +178,7 @@ async def _answer(
         choices += [(prompt, choice) for choice in own]
     read = sum(len(prompt.passage.ids) for prompt in prompts)
     generated = sum(len(choice.steps) for choice in made)
-    model.metrics.tokens.labels("/v1/completions").inc(read + generated)
+    count_tokens(model.metrics, "/v1/completions", read + generated)
     return {
         "choices": [
             _choice(request, model, prompt, choice, index)

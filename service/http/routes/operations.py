@@ -2,12 +2,14 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.errors import Draining
 from service.http.documentation import ANY, PLAIN_TEXT
 from service.http.routes.model import Model
 from service.http.schemas.operations import Health, Info, Limits
+from service.http.serving import Serving
 
 router = APIRouter(tags=["operations"], responses=ANY)
 
@@ -19,8 +21,11 @@ async def live() -> Health:
     return Health(status="live")
 
 
-@router.get("/health/ready", response_model=Health, summary="The engine is warm")
-async def ready(model: Model) -> Health:
+@router.get("/health/ready", response_model=Health, summary="The engine is warm, and not draining")
+async def ready(request: Request) -> Health:
+    serving: Serving = request.app.state.serving
+    if serving.draining:
+        raise Draining("this server ends; another one takes its place")
     return Health(status="ready")
 
 

@@ -5,10 +5,19 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from service.http.schemas.examples import example_of
+from service.http.schemas.request import MAX_TOP
+from service.language_model import MAX_TOP_TOKENS
 
 
 class Health(BaseModel):
     status: str = Field(description="live or ready.", examples=["ready"])
+
+
+class Reloaded(BaseModel):
+    model: str = Field(description="The name of the bundle now served.", examples=["starter"])
+    bundle_hash: str = Field(
+        description="SHA-256 of it; states of another are not taken.", examples=["95c0586f966bacd7"]
+    )
 
 
 class Limits(BaseModel):
@@ -23,6 +32,16 @@ class Limits(BaseModel):
     )
     request_timeout: float = Field(
         description="Seconds that a request may wait for its first run.", examples=[30.0]
+    )
+    client_timeout: float = Field(
+        description="Seconds a client has to send a head, a body, or to take some answer.",
+        examples=[20.0],
+    )
+    max_top: int = Field(MAX_TOP, description="`top` of a scored token.", examples=[MAX_TOP])
+    max_top_tokens: int = Field(
+        MAX_TOP_TOKENS,
+        description="Tokens × (1 + `top`) of a request.",
+        examples=[MAX_TOP_TOKENS],
     )
 
 

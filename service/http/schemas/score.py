@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from service.http.schemas.examples import example_of
-from service.http.schemas.request import HANDLE, Request, whole
+from service.http.schemas.request import HANDLE, MAX_TOP, Request, whole
 from service.http.schemas.text import Text
 
 Unit = Literal["nats", "bits", "bans"]
@@ -53,7 +53,11 @@ class ScoreRequest(Request):
     )
     details: bool = Field(False, description="Add rank and entropy to each token.", examples=[True])
     top: int = Field(
-        0, ge=0, le=100, description="How many alternatives to list at each token.", examples=[2]
+        0,
+        ge=0,
+        le=MAX_TOP,
+        description="How many alternatives to list at each token.",
+        examples=[2],
     )
     targets: list[list[dict[Text, Annotated[float, Field(ge=0, le=1)]]]] | None = Field(
         None,

@@ -1,0 +1,68 @@
+"""Which model is served, and how one takes another's place without losing a request."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.bundle import Bundle
+from service.errors import ReloadFailed, StartError
+from service.language_model import LanguageModel
+
+log = logging.getLogger(__name__)
+
+
+class Serving:
+    """Every request leases the model that is current when it comes, and keeps it to its end; a
+    model that was replaced is closed after its last lease. Lives on the event loop.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self.draining = False
+        self._leases: Counter[LanguageModel] = Counter()
+        self._reloading = asyncio.Lock()
+        self._closing: set[asyncio.Future[None]] = set()
+
+    @contextmanager
+    def lease(self) -> Iterator[LanguageModel]:
+        model = self.model
+        self._leases[model] += 1
+        try:
+            yield model
+        finally:
+            self._leases[model] -= 1
+            if model is not self.model:
+                self._retire(model)
+
+    async def reload(self) -> LanguageModel:
+        """Read the configured bundle again, beside the old one, check it, and switch.
+
+        Raises ReloadFailed, and then the old one stays.
+        """
+        async with self._reloading:
+            path, old = self.model.settings.bundle, self.model
+            try:
+                new = await asyncio.to_thread(lambda: old.successor(Bundle.load(path)))
+            except StartError as error:
+                old.publish()
+                log.error("the bundle was not reloaded: %s", error.message)
+                reason = error.message.replace(f"bundle {path}", "the bundle")
+                raise ReloadFailed(f"{reason}; the old one is still served") from None
+            self.model = new
+            log.info("serving %s, bundle %s", new.bundle.manifest.name, new.bundle.hash[:16])
+            self._retire(old)
+            return new
+
+    async def close(self) -> None:
+        """After the last request."""
+        await asyncio.gather(*self._closing)
+        await asyncio.to_thread(self.model.close)
+
+    def _retire(self, model: LanguageModel) -> None:
+        if not self._leases[model]:
+            del self._leases[model]
+            closing = asyncio.ensure_future(asyncio.to_thread(model.close))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)

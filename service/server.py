@@ -1,0 +1,120 @@
+"""uvicorn's server, with what operation needs: it says when it listens, drains on SIGTERM, reloads
+on SIGHUP, and does not wait for ever for the head of a request.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import ReloadFailed, StartError
+from service.http.serving import Serving
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Closes a connection that does not bring the head of a request in time."""
+
+    head_seconds = 20.0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_timer.cancel()
+        self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def on_headers_complete(self) -> None:
+        self._head_timer.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+class Server(uvicorn.Server):
+    """`failed` if it could not listen."""
+
+    failed = False
+
+    def __init__(self, app: Any, settings: Settings, serving: Serving) -> None:
+        protocol = type("Protocol", (PatientProtocol,), {"head_seconds": settings.client_timeout})
+        super().__init__(
+            uvicorn.Config(
+                app, http=protocol, log_config=None, access_log=False, server_header=False
+            )
+        )
+        self._settings = settings
+        self._serving = serving
+        self._reloads: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another process listened first
+            print(f"error: cannot listen: {error.strerror}", file=sys.stderr)
+            self.failed = self.should_exit = True
+        if self.should_exit or not sockets:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGHUP, self._start_reload)
+        host, port = sockets[0].getsockname()[:2]
+        print(
+            f"\ntiedlm listens on http://{host}:{port} (documentation at /docs). Try:\n\n"
+            f"  curl -s http://{host}:{port}/next-token -H 'Content-Type: application/json' \\\n"
+            """    -d '{"context": "The capital of", "exclude_special": true}'\n""",
+            flush=True,
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM drains first; a second signal, and SIGINT, end at once what does not run."""
+        serving = self._serving
+        if sig == signal.SIGTERM and not serving.draining and hasattr(self, "_loop"):
+            serving.draining = True
+            log.info("draining for %g seconds", self._settings.drain_seconds)
+            self._loop.call_soon_threadsafe(
+                self._loop.call_later, self._settings.drain_seconds, self._end
+            )
+            return
+        serving.draining = True
+        super().handle_exit(sig, frame)
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+    def _start_reload(self) -> None:
+        async def reload() -> None:
+            with suppress(ReloadFailed):  # the log has it
+                await self._serving.reload()
+
+        task = asyncio.create_task(reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bound but not listening yet. Raises StartError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
