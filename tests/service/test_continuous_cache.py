@@ -1,6 +1,7 @@
 """The continuous cache against the formula of Grave et al. (2017), and against the load."""
 
 import asyncio
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from service.language_model import LanguageModel
 from tests.service.wire import Wire
 
 SETTINGS = CacheSettings(window=7, theta=0.6, interpolation=0.2)
-TEXT = "The river runs to the sea . The old river runs slowly , and the sea is the river's end . " * 6
+TEXT = "The river runs to the sea . The old river runs slowly , and the sea is its end . " * 6
 
 
 def by_hand(hidden: np.ndarray, targets: np.ndarray, logprobs: np.ndarray) -> list[float]:
@@ -51,7 +52,7 @@ def test_pieces_give_the_same_bits_as_the_whole(cuts: list[int], seed: int) -> N
     cache, edges = ContinuousCache(SETTINGS, 12), sorted({0, *cuts, 300})
     pieces = [
         cache.mix(hidden[a:b], targets[a:b], logprobs[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in pairwise(edges)
     ]
     assert np.concatenate(pieces).tobytes() == whole.tobytes()
 
@@ -70,7 +71,7 @@ def test_probabilities_of_all_words_still_sum_to_one() -> None:
 
 
 def test_a_word_that_the_model_thinks_impossible_keeps_its_score() -> None:
-    hidden, targets, logprobs = positions(3)
+    hidden, _, logprobs = positions(3)
     logprobs[:] = -2000
     found = ContinuousCache(SETTINGS, 12).mix(hidden, np.arange(3), logprobs)
     assert np.isfinite(found).all()
