@@ -19,6 +19,7 @@ from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong, InvalidRequest
 from service.inference.batcher import LANES
 from service.inference.contexts import Contexts
+from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
 from service.inference.runner import Runner
@@ -92,6 +93,7 @@ class LanguageModel:
         details: bool = False,
         top: int = 0,
         targets: Many[list[SoftTarget]] | None = None,
+        cache: CacheSettings | None = None,
         return_state: bool = False,
     ) -> list[TextScore]:
         """Score each passage, from the start of a text, after its context, or after a state.
@@ -102,7 +104,8 @@ class LanguageModel:
             scores          ·   a   b   <eos>
 
         With neither `bos` nor context nor state nothing stands before a, and it has no score.
-        `targets` gives, for each passage, a distribution for each of its scored positions.
+        `targets` gives, for each passage, a distribution for each of its scored positions. With
+        `cache`, words of the passage itself become likelier where it is like their places.
         Raises InputTooLong, InvalidRequest, Overloaded, DeadlineExceeded.
         """
         prefix = self._end if bos and state is None else _ids()
@@ -118,6 +121,9 @@ class LanguageModel:
         ]
         if targets is not None:
             _attach(sequences, targets)
+        if cache is not None:
+            for sequence in sequences:
+                sequence.cache = ContinuousCache(cache, self.engine.embedding_size)
         await self._runner.run(sequences, "bulk", admitted=contexts is not None)
         unknown = self.tokenizer.unknown_id
         return [

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from service.inference.continuous_cache import ContinuousCache
 from service.inference.engine import Decoded, Floats, Ids, OnnxEngine, SoftTarget
 
 UNSCORED = -1
@@ -23,9 +24,9 @@ class Sequence:
 
     `targets[i]` is the id that came after `inputs[i]`, or UNSCORED; `first_target` the one that
     comes after the state itself. `soft_targets` gives a distribution for each scored target, the
-    first one included. `ask` gets the log-probabilities (V,) after the last input, in the worker,
-    and what it returns is the `answer`. With `keep_states`, the state at the end of every run is
-    kept, with its position.
+    first one included. `cache` mixes what was scored lately into the log-probabilities. `ask` gets
+    the log-probabilities (V,) after the last input, in the worker, and what it returns is the
+    `answer`. With `keep_states`, the state at the end of every run is kept, with its position.
     """
 
     inputs: Ids  # (n,)
@@ -35,6 +36,7 @@ class Sequence:
     details: bool = False
     top: int = 0
     soft_targets: list[SoftTarget] | None = None
+    cache: ContinuousCache | None = None
     ask: Callable[[Floats], Any] | None = None
     keep_states: bool = False
     begun: bool = False
@@ -132,6 +134,8 @@ def _decode(engine: OnnxEngine, scored: list[tuple[Sequence, Floats, Ids]]) -> N
         for sequence, rows, own in parts:
             piece = decoded[offset : offset + len(own)]
             offset += len(own)
+            if sequence.cache is not None:
+                piece.logprobs = sequence.cache.mix(rows, own, piece.logprobs)
             if sequence.soft_targets is not None:
                 done = sum(len(earlier.logprobs) for earlier in sequence.pieces)
                 wanted = sequence.soft_targets[done : done + len(own)]

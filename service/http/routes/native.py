@@ -34,6 +34,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
         details=request.details or request.top_g is not None,
         top=request.top,
         targets=_soft_targets(request, model),
+        cache=None if request.cache is None else request.cache.settings(),
         return_state=request.return_state,
     )
     count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))

@@ -7,8 +7,33 @@ from pydantic import BaseModel, Field, model_validator
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import HANDLE, MAX_TOP, Request, whole
 from service.http.schemas.text import Text
+from service.inference.continuous_cache import CacheSettings
 
 Unit = Literal["nats", "bits", "bans"]
+
+
+class Cache(Request):
+    window: int = Field(
+        2000, ge=1, le=10_000, description="Positions back that are remembered.", examples=[2000]
+    )
+    theta: float = Field(
+        0.3,
+        ge=0,
+        le=100,
+        description="0 counts words alone; more asks for like places.",
+        examples=[0.3],
+    )
+    interpolation: float = Field(
+        0.1,
+        alias="lambda",
+        gt=0,
+        lt=1,
+        description="The cache's share of a probability.",
+        examples=[0.1],
+    )
+
+    def settings(self) -> CacheSettings:
+        return CacheSettings(self.window, self.theta, self.interpolation)
 
 
 class ScoreRequest(Request):
@@ -71,6 +96,12 @@ class ScoreRequest(Request):
         description="Add anomalous to each token: it is not among the g most probable (DeepLog).",
         examples=[9],
     )
+    cache: Cache | None = Field(
+        None,
+        description="For long texts: a continuous cache (Grave et al. 2017) of each text's own "
+        "words. Not with details, top, top_g or targets.",
+        examples=[{"window": 2000, "theta": 0.3, "lambda": 0.1}],
+    )
     state: str | None = Field(
         None,
         description="Go on from a state handle: nothing is put before the text then.",
@@ -91,6 +122,8 @@ class ScoreRequest(Request):
             raise ValueError("give context or contexts, not both")
         if self.contexts is not None and len(self.contexts) != self.count:
             raise ValueError(f"contexts has {len(self.contexts)} entries for {self.count} texts")
+        if self.cache is not None and (self.details or self.top or self.top_g or self.targets):
+            raise ValueError("with cache there is no details, top, top_g or targets")
         refused = {"bos", "context", "contexts"} & self.model_fields_set
         if self.state is not None and refused:
             raise ValueError(f"with state there is no {sorted(refused)[0]}")

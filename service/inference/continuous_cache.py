@@ -1,0 +1,78 @@
+"""The continuous cache of Grave et al. (2017): words seen lately in the same text become likelier.
+
+    p_cache(w) ∝ Σ_i 1[x_{i+1} = w] exp(θ h_i · h_t),    i over the last `window` positions
+    p(w) = (1 − λ) p_model(w) + λ p_cache(w)
+
+A text has a memory of its own, which begins empty and ends with it. Hidden vectors are kept as the
+integers of −127 … 127 that int8 bundles multiply by, so that their products are exact, and every
+sum runs over a row of the same length: a score is the same bit for bit in whatever pieces a text is
+read, as without a cache.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.inference.engine import Floats, Ids
+
+LEVELS = 127
+ROWS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """`window` positions back, flatness `theta` ≥ 0, and the share `interpolation` of the cache."""
+
+    window: int
+    theta: float
+    interpolation: float
+
+
+class ContinuousCache:
+    """The memory of one text. Not thread-safe: a text is read by one worker at a time."""
+
+    def __init__(self, settings: CacheSettings, width: int) -> None:
+        """`width` is D, that of the hidden vectors."""
+        self._settings = settings
+        self._keys = np.zeros((settings.window, width), np.float32)
+        self._words = np.full(settings.window, -1, np.int64)
+
+    def mix(self, hidden: Floats, targets: Ids, logprobs: Floats) -> Floats:
+        """Hidden vectors (N, D) of the next positions, the words (N,) that came after them and the
+        model's log-probabilities (N,) of these → those with the cache (N,); remembers all.
+        """
+        rows = [slice(b, b + ROWS_AT_A_TIME) for b in range(0, len(targets), ROWS_AT_A_TIME)]
+        mixed = [self._mix(hidden[r], targets[r], logprobs[r]) for r in rows]
+        return np.concatenate(mixed) if mixed else logprobs
+
+    def _mix(self, hidden: Floats, targets: Ids, logprobs: Floats) -> Floats:
+        window, share = self._settings.window, self._settings.interpolation
+        queries = np.rint(hidden * LEVELS)  # (N, D), exact in float32
+        keys = np.concatenate([self._keys, queries])  # (W + N, D)
+        words = np.concatenate([self._words, targets])
+        # Exact: |product| ≤ D · 127², below 2²⁴ for D up to 1,040, and in doubles for all others.
+        exact = np.float32 if hidden.shape[1] <= 1040 else np.float64
+        products = queries.astype(exact) @ keys.astype(exact).T  # (N, W + N)
+        # Row t sees the W positions before its own: a band of the same length for every t.
+        band = np.arange(len(targets))[:, None] + np.arange(window)  # (N, W)
+        seen = words[band]
+        scores = np.take_along_axis(products, band, 1).astype(np.float64)
+        scores *= self._settings.theta / LEVELS**2
+        scores[seen < 0] = -np.inf
+        top = scores.max(1, keepdims=True)
+        weights = np.exp(scores - np.where(np.isfinite(top), top, 0))
+        total = weights.sum(1)
+        same = np.where(seen == targets[:, None], weights, 0).sum(1)
+        self._keys, self._words = keys[-window:], words[-window:]
+        cached = np.divide(same, total, out=np.zeros_like(total), where=total > 0)
+        model = np.exp(logprobs.astype(np.float64))
+        # Before anything was seen there is no cache to take a share.
+        found: NDArray[np.float64] = np.where(
+            total > 0, (1 - share) * model + share * cached, model
+        )
+        with np.errstate(divide="ignore"):
+            mixed = np.log(found)
+        # Where the model's probability is below the smallest double its logarithm still stands.
+        floor = logprobs.astype(np.float64) + np.where(total > 0, np.log1p(-share), 0)
+        return np.maximum(mixed, floor).astype(np.float32)
