@@ -7,7 +7,7 @@ CLIENTS = .venv-clients
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak scale fuzz lm-eval proof presets train report export lock clean
+.PHONY: help serve test check format bench portability soak scale fuzz lm-eval proof processes presets train report export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
+	@echo "make processes DATA=…          two training processes learn what one does"
 	@echo "make presets DATA=…            every preset trains for some steps, exports and agrees"
 	@echo "make soak                      ten minutes of mixed load"
 	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
@@ -49,6 +50,10 @@ portability: $(DEV)/ready
 
 proof: $(DEV)/ready
 	$(DEV)/bin/python -m tests.proofs $(CHECKPOINT) --data $(DATA)
+
+processes: $(DEV)/ready
+	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
+	$(DEV)/bin/python -m tests.proofs.processes --data $(DATA) $(ARGS)
 
 presets: $(DEV)/ready
 	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
