@@ -1,6 +1,6 @@
 """`make processes DATA=…`: two processes learn what one does.
 
-    python -m tests.proofs.processes --data DIR [--steps 200] [--config train/configs/ptb-small.toml]
+    python -m tests.proofs.processes --data DIR [--steps 200] [--config CONFIG]
 
 Trains the same preset at the same global batch with one process and with two, in float32 and with
 the random regularisers off, and prints the largest difference of the losses logged at each step.
