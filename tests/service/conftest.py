@@ -1,20 +1,15 @@
 """One service for the whole run: the starter bundle behind a real server on 127.0.0.1."""
 
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import settings
 
 from service.bundle import Bundle
-from service.http.app import create_app
 from service.inference.batcher import Batcher
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
@@ -26,6 +21,7 @@ from tests.service.gate import (
     Job,
     Run,
 )
+from tests.service.served import Address, listening
 from tests.service.wire import Wire
 
 # The machine that runs the tests may be busy: what counts is the answer, not when it comes.
@@ -48,23 +44,13 @@ def model(bundle_path: Path) -> Iterator[LanguageModel]:
 
 
 @pytest.fixture(scope="session")
-def address(model: LanguageModel) -> Iterator[tuple[str, int]]:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(model), log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    name: tuple[str, int] = listener.getsockname()
-    thread.start()
-    while thread.is_alive() and not server.started:
-        time.sleep(0.01)
-    yield name
-    server.should_exit = True
-    thread.join()
+def address(model: LanguageModel) -> Iterator[Address]:
+    with listening(model) as listened:
+        yield listened
 
 
 @pytest.fixture(scope="session")
-def wire(address: tuple[str, int]) -> Iterator[Wire]:
+def wire(address: Address) -> Iterator[Wire]:
     url = f"http://{address[0]}:{address[1]}"
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
         yield Wire(http)
