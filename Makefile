@@ -7,7 +7,7 @@ CLIENTS = .venv-clients
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak fuzz lm-eval proof train export lock clean
+.PHONY: help serve test check format bench portability soak overload faults fuzz lm-eval proof train export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -19,6 +19,8 @@ help:
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make soak                      ten minutes of mixed load"
+	@echo "make overload                  twice the load that the service can take, for ten minutes"
+	@echo "make faults                    kills, floods, slow clients, spoilt bundles, full disks: long forms"
 	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
@@ -49,6 +51,12 @@ proof: $(DEV)/ready
 
 soak: $(DEV)/ready
 	$(DEV)/bin/python -m tests.soak $(ARGS)
+
+overload: $(DEV)/ready
+	$(DEV)/bin/python -m tests.benchmarks.overload $(ARGS)
+
+faults: $(DEV)/ready
+	FAULTS=long $(DEV)/bin/python -m pytest tests/faults $(ARGS)
 
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
