@@ -7,7 +7,8 @@ CLIENTS = .venv-clients
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak scale fuzz lm-eval proof processes presets train report export lock clean
+.PHONY: help serve test check format bench portability soak overload faults scale fuzz lm-eval \
+  proof processes presets train report export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -23,6 +24,8 @@ help:
 	@echo "make presets DATA=…            every preset trains for some steps, exports and agrees"
 	@echo "make soak                      ten minutes of mixed load"
 	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
+	@echo "make overload                  twice the load that the service can take, for ten minutes"
+	@echo "make faults                    kills, floods, slow clients, spoilt bundles, full disks: long forms"
 	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
@@ -64,6 +67,12 @@ soak: $(DEV)/ready
 
 scale: $(DEV)/ready
 	$(DEV)/bin/python -m tests.scale $(ARGS)
+
+overload: $(DEV)/ready
+	$(DEV)/bin/python -m tests.benchmarks.overload $(ARGS)
+
+faults: $(DEV)/ready
+	FAULTS=long $(DEV)/bin/python -m pytest tests/faults $(ARGS)
 
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)

@@ -11,6 +11,7 @@ import sys
 from service.bundle import Bundle
 from service.errors import StartError
 from service.http.app import create_app
+from service.http.auth import Gate
 from service.language_model import LanguageModel
 from service.logs import configure_logging
 from service.server import Server, listen
@@ -30,9 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level, settings.log_format)
+        gate = Gate(settings)
         listener = listen(settings.host, settings.port)
         model = LanguageModel(Bundle.load(settings.bundle), settings)
-        app = create_app(model)
+        app = create_app(model, gate)
     except StartError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1

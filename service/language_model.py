@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.bundle import Bundle
 from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong, InvalidRequest
-from service.inference.batcher import LANES
+from service.inference.batcher import LANES, LaneName
 from service.inference.contexts import Contexts
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
@@ -62,13 +62,13 @@ class LanguageModel:
             threads=self.threads,
             max_batch_tokens=settings.max_batch_tokens,
             max_queue_tokens=settings.max_queue_tokens,
+            max_queue_seconds=settings.max_queue_seconds,
             request_timeout_seconds=settings.request_timeout,
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
         self.contexts = Contexts(self._runner, self.metrics, settings.prefix_cache_bytes)
         self._end = _ids(self.tokenizer.end_id)
-        self.publish()
 
     def successor(self, bundle: Bundle) -> "LanguageModel":
         """A model of another bundle beside this one, with its settings, metrics and state key.
@@ -76,6 +76,12 @@ class LanguageModel:
         Raises StartError, and leaves this one as it is.
         """
         return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
+
+    def check_wait(self, lane: LaneName) -> None:
+        """Raises Overloaded where a request that comes now would wait too long: asked before it
+        is read, refusing it costs next to nothing.
+        """
+        self._runner.check_wait(lane)
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""

@@ -22,3 +22,4 @@ def configure_logging(level: str, kind: Literal["text", "json"] | None) -> None:
             OrjsonFormatter(FIELDS, rename_fields=NAMES, datefmt="%Y-%m-%dT%H:%M:%S%z")
         )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)

@@ -7,10 +7,16 @@ line that names it.
 import logging
 import secrets
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import CLI_SUPPRESS, BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    CLI_SUPPRESS,
+    BaseSettings,
+    NoDecode,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from service.errors import StartError
 
@@ -18,6 +24,13 @@ KEY_BYTES = 32
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 
 Positive = Annotated[int, Field(gt=0)]
+
+
+def _split(given: Any) -> Any:
+    """`a, b` → [a, b]."""
+    if isinstance(given, list):
+        given = ",".join(given)
+    return [part.strip() for part in given.split(",") if part.strip()]
 
 
 log = logging.getLogger(__name__)
@@ -43,6 +56,9 @@ class Settings(BaseSettings):
     max_queue_tokens: Positive = Field(
         262_144, description="waiting tokens beyond which 429 answers"
     )
+    max_queue_seconds: Annotated[float, Field(gt=0)] = Field(
+        0.25, description="expected waiting beyond which 429 answers"
+    )
     max_body_bytes: Positive = Field(8 << 20, description="size of a request's body")
     max_texts: Positive = Field(4096, description="texts of a request")
     max_request_tokens: Positive = Field(200_000, description="tokens over all texts of a request")
@@ -65,7 +81,9 @@ class Settings(BaseSettings):
     admin_keys_file: Path | None = Field(
         None, description="keys for /admin; without it nobody may reload over HTTP"
     )
-    cors_origins: list[str] = Field([], description="web pages that may call, such as https://a.b")
+    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+        [], description="web pages that may call, such as https://a.b,https://c.d"
+    )
     client_timeout: Annotated[float, Field(gt=0)] = Field(
         20.0, description="seconds a client has to send a head, a body, or to take some answer"
     )

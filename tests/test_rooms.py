@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "train", "model_export")
+FRONT = ("service.__main__", "service.server")
 Rule = Callable[[str, str], bool]
 
 
@@ -66,16 +67,16 @@ def test_training_knows_no_other_room_and_no_service() -> None:
 
 
 def test_the_export_knows_no_http() -> None:
-    http = ("service.http", "service.__main__", "fastapi", "starlette", "uvicorn", "httpx")
+    http = ("service.http", *FRONT, "fastapi", "starlette", "uvicorn", "httpx")
     assert violations("model_export", lambda _, what: inside(what, *http)) == []
 
 
-def test_http_is_known_to_the_entry_point_and_itself_alone() -> None:
+def test_http_is_known_to_the_entry_point_the_server_and_itself_alone() -> None:
     assert (
         violations(
             "service",
             lambda who, what: (
-                inside(what, "service.http") and not inside(who, "service.http", "service.__main__")
+                inside(what, "service.http") and not inside(who, "service.http", *FRONT)
             ),
         )
         == []
@@ -87,9 +88,7 @@ def test_frameworks_of_the_web_stay_in_http() -> None:
     assert (
         violations(
             "service",
-            lambda who, what: (
-                inside(what, *web) and not inside(who, "service.http", "service.__main__")
-            ),
+            lambda who, what: inside(what, *web) and not inside(who, "service.http", *FRONT),
         )
         == []
     )
@@ -112,9 +111,7 @@ def test_inference_knows_nothing_above_it() -> None:
             "service",
             lambda who, what: (
                 inside(who, "service.inference")
-                and inside(
-                    what, *above, "service.settings", "service.tokenizer", "service.__main__"
-                )
+                and inside(what, *above, "service.settings", "service.tokenizer", *FRONT)
             ),
         )
         == []
@@ -125,7 +122,7 @@ def test_leaves_know_no_layer_above_them() -> None:
     leaves = [f"service.{name}" for name in ("bundle", "scoring", "distribution", "tokenizer")]
     leaves += [f"service.{name}" for name in ("vocabulary", "errors", "settings", "metrics")]
     leaves += ["service.client"]
-    above = ("service.http", "service.language_model", "service.inference", "service.__main__")
+    above = ("service.http", "service.language_model", "service.inference", *FRONT)
     assert (
         violations("service", lambda who, what: inside(who, *leaves) and inside(what, *above)) == []
     )
@@ -145,7 +142,7 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
 
 
 def test_the_batcher_and_its_queue_know_no_model() -> None:
-    allowed = ("service.errors", "service.inference.queue")
+    allowed = ("service.errors", "service.inference.queue", "service.inference.pace")
     assert (
         violations(
             "service",

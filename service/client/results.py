@@ -224,11 +224,16 @@ class Tokenization:
 class Limits:
     max_batch_tokens: int
     max_queue_tokens: int
+    max_queue_seconds: float
     max_body_bytes: int
     max_texts: int
     max_request_tokens: int
+    max_top: int
+    max_top_tokens: int
+    """Tokens × (1 + `top`)."""
     request_timeout: float
-    """Seconds."""
+    """Seconds, as `client_timeout` and `max_queue_seconds` are."""
+    client_timeout: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

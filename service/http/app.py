@@ -25,13 +25,14 @@ from service.language_model import LanguageModel
 LONGEST_PARAM = 200
 
 
-def create_app(model: LanguageModel) -> FastAPI:
-    """An application that serves `model`, and closes what it serves last at its end.
+def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
+    """An application that serves `model`, and closes what it serves last at its end. By default
+    its gate is the one of the model's settings.
 
     Raises StartError for keys that are none, and for tracing without its packages.
     """
     settings = model.settings
-    gate = Gate(settings)
+    gate = gate or Gate(settings)
     serving = Serving(model)
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 import time
 from pathlib import Path
 
@@ -18,30 +19,38 @@ SHORTEST_KEY = 16
 
 Stamp = tuple[int, int, int]
 
+log = logging.getLogger(__name__)
+
 
 class KeyFile:
     """Keys, one a line, `#` before a comment; read again when the file changes. A file that cannot
-    be read any more leaves the keys as they are.
+    be read any more, or holds no keys, leaves the keys as they are and an error in the log.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises StartError for a file that holds no key, or a short one."""
         self._path = path
         self._looked = time.monotonic()
-        self._stamp = self._changed()
+        self._stamp: Stamp | None = self._changed()
         self._digests = self._read()
 
     def digests(self) -> list[bytes]:
         now = time.monotonic()
         if now - self._looked > LOOK_SECONDS:
             self._looked = now
-            try:
-                stamp = self._changed()
-                if stamp != self._stamp:
-                    self._digests, self._stamp = self._read(), stamp
-            except StartError:
-                pass
+            self._look()
         return self._digests
+
+    def _look(self) -> None:
+        before, self._stamp = self._stamp, None
+        try:
+            self._stamp = self._changed()
+            if self._stamp != before:
+                self._digests = self._read()
+                log.info("read %d keys of %s", len(self._digests), self._path)
+        except StartError as error:
+            if self._stamp != before:  # once a change, not once a second
+                log.error("%s; the keys that were read before still hold", error.message)
 
     def _changed(self) -> Stamp:
         try:
@@ -52,12 +61,14 @@ class KeyFile:
 
     def _read(self) -> list[bytes]:
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = self._path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise StartError(f"keys file {self._path}: {reason}") from None
-        keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        return _digests(keys, f"keys file {self._path}")
+        keys = [line.strip() for line in lines]
+        return _digests(
+            [key for key in keys if key and not key.startswith("#")], f"keys file {self._path}"
+        )
 
 
 class Gate:

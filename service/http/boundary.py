@@ -37,8 +37,7 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        seconds = self._settings.client_timeout
-        exchange = Exchange(scope, send, seconds, self._serving.draining)
+        exchange = Exchange(scope, send, self._serving.draining)
         tokens: list[int] = []
         read_tokens.set(tokens)
         try:

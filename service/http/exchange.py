@@ -1,13 +1,10 @@
 """One request and its answer on the way out."""
 
-import asyncio
 import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Scope, Send
-
-from service.http.body import ClientLeft
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SECURITY = {
@@ -20,16 +17,13 @@ NO_PAGE = "default-src 'none'; frame-ancestors 'none'"  # pages bring their own
 
 
 class Exchange:
-    def __init__(self, scope: Scope, send: Send, seconds: float, closing: bool) -> None:
-        """`seconds` are what a client has to take a piece of the answer; `closing` asks it not to
-        use the connection again.
-        """
+    def __init__(self, scope: Scope, send: Send, closing: bool) -> None:
+        """`closing` asks the client not to use the connection again."""
         self.headers = Headers(scope=scope)
         self.request_id = _request_id(self.headers)
         self.status = 0
         self.answered = False
         self._send = send
-        self._seconds = seconds
         self._closing = closing
 
     async def send(self, message: Message) -> None:
@@ -38,11 +32,7 @@ class Exchange:
             self._add_headers(MutableHeaders(scope=message))
         elif not message.get("more_body", False):
             self.answered = True
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._send(message)
-        except TimeoutError:
-            raise ClientLeft from None
+        await self._send(message)
 
     def _add_headers(self, headers: MutableHeaders) -> None:
         headers["X-Request-Id"] = self.request_id
@@ -52,6 +42,12 @@ class Exchange:
             headers.setdefault("Content-Security-Policy", NO_PAGE)
         if self._closing:
             headers["Connection"] = "close"
+
+
+def refusal_headers() -> list[tuple[bytes, bytes]]:
+    """Of an answer to what is no request: a new id, and the same protection."""
+    headers = {"X-Request-Id": uuid.uuid4().hex, **SECURITY, "Content-Security-Policy": NO_PAGE}
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _request_id(headers: Headers) -> str:

@@ -20,6 +20,7 @@ class Serving:
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
+        model.publish()
         self.draining = False
         self._leases: Counter[LanguageModel] = Counter()
         self._reloading = asyncio.Lock()
@@ -46,11 +47,17 @@ class Serving:
             try:
                 new = await asyncio.to_thread(lambda: old.successor(Bundle.load(path)))
             except StartError as error:
-                old.publish()
                 log.error("the bundle was not reloaded: %s", error.message)
                 reason = error.message.replace(f"bundle {path}", "the bundle")
                 raise ReloadFailed(f"{reason}; the old one is still served") from None
+            except Exception:
+                log.exception("the bundle was not reloaded")
+                message = (
+                    "the bundle cannot be loaded, the log says why; the old one is still served"
+                )
+                raise ReloadFailed(message) from None
             self.model = new
+            new.publish()
             log.info("serving %s, bundle %s", new.bundle.manifest.name, new.bundle.hash[:16])
             self._retire(old)
             return new

@@ -6,8 +6,14 @@ share of what waits where others are free. What is left of a longer sequence que
 state, so a document of 100,000 tokens never blocks a keystroke for longer than one run.
 
 `interactive` goes before `bulk`, short before long, and both are bounded: every fifth run is
-bulk if any waits, and every fourth of a lane starts at its oldest entry. A run that fails fails
-the requests in it alone. The batcher knows no models: `run(works, limit)` is all it calls.
+bulk if any waits, and every fourth of a lane starts at its oldest entry. While requests are late,
+runs start in turn at the oldest of which nothing was run yet and at the oldest entry. A run that
+fails fails the requests in it alone. The batcher knows no models: `run(works, limit)` is all it
+calls.
+
+What would wait too long is refused when it comes: by the tokens that wait before it and the speed
+at which they were lately done. What a request itself takes does not count, nor more of another
+than one run, for later ones overtake its rest.
 """
 
 import logging
@@ -19,6 +25,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal
 
 from service.errors import DeadlineExceeded, NotReady, Overloaded
+from service.inference.pace import Pace
 from service.inference.queue import Entry, Queue, Ticket, W
 
 LaneName = Literal["interactive", "bulk"]
@@ -29,6 +36,7 @@ SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twi
 SMALLEST_RUN_TOKENS = 128
 INTERACTIVE_RUNS_IN_A_ROW = 4
 OLDEST_FIRST_EVERY = 4
+LATE_SECONDS = 0.1
 SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per second
 
 log = logging.getLogger(__name__)
@@ -53,11 +61,13 @@ class Batcher(Generic[W]):
         max_queue_tokens: int,
         request_timeout_seconds: float,
         on_run: Callable[[RunReport], None] = lambda _: None,
+        max_queue_seconds: float = math.inf,
     ) -> None:
         self._run = run
         self._on_run = on_run
         self._max_batch_tokens = max_batch_tokens
         self._max_queue_tokens = max_queue_tokens
+        self._max_queue_seconds = max_queue_seconds
         self._request_timeout_seconds = request_timeout_seconds
         self._ready = threading.Condition()
         self._lanes: dict[LaneName, Queue[W]] = {"interactive": Queue(), "bulk": Queue()}
@@ -66,6 +76,7 @@ class Batcher(Generic[W]):
         self._closed = False
         self._running = 0
         self._tokens_per_second = dict.fromkeys(LANES, 0.0)
+        self._pace = Pace(threads)
         self._threads = [
             threading.Thread(target=self._work, name=f"inference-{index}", daemon=True)
             for index in range(threads)
@@ -81,9 +92,31 @@ class Batcher(Generic[W]):
     def waiting_tokens(self, lane: LaneName) -> int:
         return self._lanes[lane].tokens
 
+    def expected_wait_seconds(self, lane: LaneName) -> float:
+        """Until a request that comes now is begun, by the speed measured lately."""
+        queues = self._lanes
+        if lane == "interactive":
+            share = 1 + 1 / INTERACTIVE_RUNS_IN_A_ROW if len(queues["bulk"]) else 1
+            run_seconds = self._run_seconds_waiting("interactive") * share
+        else:
+            run_seconds = sum(map(self._run_seconds_waiting, LANES))
+        return run_seconds * self._pace.clock_seconds_per_run_second
+
+    def check_wait(self, lane: LaneName) -> None:
+        """Raises Overloaded for a request that would wait too long, before anything is known of
+        it; a request that passes may still be refused when it is submitted.
+        """
+        seconds = self.expected_wait_seconds(lane)
+        if seconds > self._max_queue_seconds:
+            raise Overloaded(
+                f"a request would wait {seconds:.2g} seconds; {self._max_queue_seconds:g} is the "
+                "limit",
+                _whole_seconds(seconds),
+            )
+
     def submit(self, works: Sequence[W], lane: LaneName, admitted: bool = False) -> Ticket:
-        """Queue works that belong together. Raises Overloaded when the queue has no room, NotReady
-        after `close`.
+        """Queue works that belong together. Raises Overloaded when the queue has no room or they
+        would wait too long, NotReady after `close`.
 
         An empty queue admits any request, and any queue the rest of an `admitted` one.
         """
@@ -93,12 +126,14 @@ class Batcher(Generic[W]):
             if self._closed:
                 raise NotReady("the service is closing")
             waiting = sum(queue.tokens for queue in self._lanes.values())
-            if waiting and not admitted and waiting + tokens > self._max_queue_tokens:
-                raise Overloaded(
-                    f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no room "
-                    f"for {tokens} more",
-                    self._seconds_to_do(waiting),
-                )
+            if waiting and not admitted:
+                if waiting + tokens > self._max_queue_tokens:
+                    raise Overloaded(
+                        f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no "
+                        f"room for {tokens} more",
+                        _whole_seconds(self.expected_wait_seconds("bulk")),
+                    )
+                self.check_wait(lane)
             for work in works:
                 self._lanes[lane].add(work, ticket)
             self._ready.notify(min(len(works), len(self._threads)))
@@ -174,9 +209,13 @@ class Batcher(Generic[W]):
         before = sum(work.remaining for work in works)
         begun = time.thread_time()
         self._run(works, limit)
-        speed = limit * len(works) / max(time.thread_time() - begun, 1e-6)
+        seconds = max(time.thread_time() - begun, 1e-6)
+        speed = limit * len(works) / seconds
         known = self._tokens_per_second[lane] or speed
         self._tokens_per_second[lane] = SPEED_MEMORY * known + (1 - SPEED_MEMORY) * speed
+        with self._ready:
+            work_waits = any(len(queue) for queue in self._lanes.values())
+            self._pace.ran(seconds, time.monotonic(), work_waits)
         return before - sum(work.remaining for work in works)
 
     def _pick(self) -> tuple[LaneName, list[Entry[W]], int] | None:
@@ -189,10 +228,9 @@ class Batcher(Generic[W]):
             self._fail_overdue(queue)
             if not len(queue):
                 continue
-            self._picks[lane] += 1
-            budget = self._budget(lane)
-            entries, limit = queue.take(budget, self._picks[lane] % OLDEST_FIRST_EVERY == 0)
             now = time.monotonic()
+            self._picks[lane] += 1
+            entries, limit = queue.take(self._budget(lane), self._anchor(lane, now))
             alive = [entry for entry in entries if not entry.ticket.abandoned]
             for entry in alive:
                 if entry.ticket.started is None:
@@ -200,6 +238,15 @@ class Batcher(Generic[W]):
                     entry.waited = now - entry.ticket.submitted
             if alive:
                 return lane, alive, limit
+
+    def _anchor(self, lane: LaneName, now: float) -> Entry[W] | None:
+        """What must be in the next run of a lane; None lets the shortest go first."""
+        queue, turn = self._lanes[lane], self._picks[lane]
+        unbegun, oldest = queue.oldest_unbegun(), queue.oldest()
+        if turn % 2 and unbegun is not None and now - unbegun.since > LATE_SECONDS:
+            return unbegun
+        late = oldest is not None and now - oldest.since > LATE_SECONDS
+        return oldest if late or turn % OLDEST_FIRST_EVERY == 0 else None
 
     def _budget(self, lane: LaneName) -> int:
         """Padded tokens of the next run: about 20 ms, or the share of each worker that is free."""
@@ -252,6 +299,11 @@ class Batcher(Generic[W]):
                 if ticket.future.set_running_or_notify_cancel():
                     ticket.future.set_exception(error)
 
-    def _seconds_to_do(self, tokens: int) -> int:
-        speed = max(1.0, self._tokens_per_second["bulk"] * len(self._threads))
-        return max(1, min(60, math.ceil(tokens / speed)))
+    def _run_seconds_waiting(self, lane: LaneName) -> float:
+        speed = self._tokens_per_second[lane]
+        return self._lanes[lane].tokens_ahead / speed if speed else 0.0
+
+
+def _whole_seconds(seconds: float) -> int:
+    """For Retry-After."""
+    return max(1, min(60, math.ceil(seconds)))

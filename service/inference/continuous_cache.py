@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from service.inference.engine import Floats, Ids
 
 LEVELS = 127
+EXACT_WIDTH = 1040  # D · 127² < 2²⁴: float32 holds the products whole; beyond it doubles do
 ROWS_AT_A_TIME = 256
 
 
@@ -51,9 +52,9 @@ class ContinuousCache:
         queries = np.rint(hidden * LEVELS)  # (N, D), exact in float32
         keys = np.concatenate([self._keys, queries])  # (W + N, D)
         words = np.concatenate([self._words, targets])
-        # Exact: |product| ≤ D · 127², below 2²⁴ for D up to 1,040, and in doubles for all others.
-        exact = np.float32 if hidden.shape[1] <= 1040 else np.float64
-        products = queries.astype(exact) @ keys.astype(exact).T  # (N, W + N)
+        if hidden.shape[1] > EXACT_WIDTH:
+            queries, keys = queries.astype(np.float64), keys.astype(np.float64)
+        products = queries @ keys.T  # (N, W + N)
         # Row t sees the W positions before its own: a band of the same length for every t.
         band = np.arange(len(targets))[:, None] + np.arange(window)  # (N, W)
         seen = words[band]
@@ -64,7 +65,7 @@ class ContinuousCache:
         weights = np.exp(scores - np.where(np.isfinite(top), top, 0))
         total = weights.sum(1)
         same = np.where(seen == targets[:, None], weights, 0).sum(1)
-        self._keys, self._words = keys[-window:], words[-window:]
+        self._keys, self._words = keys[-window:].astype(np.float32), words[-window:]
         cached = np.divide(same, total, out=np.zeros_like(total), where=total > 0)
         model = np.exp(logprobs.astype(np.float64))
         # Before anything was seen there is no cache to take a share.

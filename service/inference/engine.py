@@ -6,6 +6,7 @@ thread-safe and releases the interpreter lock; each runs on the one thread that 
 n threads use n cores.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,11 +167,16 @@ def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:
             bundle.contents[name], options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime raises classes of its own that share no base
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"onnxruntime cannot read {name}: {reason}") from None
+        raise BundleError(f"onnxruntime cannot read {name}: {first_line(error)}") from None
 
 
 def _check_width(session: onnxruntime.InferenceSession, name: str, width: int) -> None:
     shapes = {entry.name: entry.shape for entry in session.get_inputs()}
     if name not in shapes or shapes[name][-1] != width:
         raise BundleError(f"manifest.json and the graphs disagree about the width of {name}")
+
+
+def first_line(error: Exception) -> str:
+    """Of an exception of onnxruntime's, without the paths of the machine that built it."""
+    line = str(error).partition("\n")[0]
+    return re.sub(r"(?<!\S)/\S+", "…", line) or type(error).__name__

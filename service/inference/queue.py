@@ -14,6 +14,8 @@ GOOD_BATCH = 8
 SHORTEST_PIECE = 8
 # And beyond it no sequence joins that would make more of a run padding than this.
 MOST_PADDING = 0.08
+# Of a request, about one run: what came later overtakes the rest of it.
+MOST_AHEAD = 512
 
 
 class Work(Protocol):
@@ -28,25 +30,31 @@ W = TypeVar("W", bound=Work)
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """Works submitted together; `future` resolves when the last of them is done."""
+    """Works submitted together; `future` resolves when the last of them is done. `ahead` are the
+    tokens that count for those who come later.
+    """
 
     future: "Future[None]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.monotonic)
     started: float | None = None
     pending: int = 0
+    ahead: int = 0
     abandoned: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[W]):
-    """One waiting work; `queued` is false once it was taken. `waited` is set, in seconds, by the
-    run that starts its ticket.
+    """One waiting work; `queued` is false once it was taken. `ahead` is its part of its ticket's;
+    `since` is when it was added, by the monotonic clock; `waited` is set, in seconds, by the run
+    that starts its ticket.
     """
 
     work: W
     ticket: Ticket
     order: int
     tokens: int
+    ahead: int
+    since: float = field(default_factory=time.monotonic)
     queued: bool = True
     waited: float | None = None
 
@@ -55,10 +63,14 @@ class Entry(Generic[W]):
 
 
 class Queue(Generic[W]):
+    """`tokens` are all that wait, `tokens_ahead` those that what comes now has to wait for."""
+
     def __init__(self) -> None:
         self.tokens = 0
+        self.tokens_ahead = 0
         self._by_length: list[tuple[int, int, Entry[W]]] = []
         self._by_age: deque[Entry[W]] = deque()
+        self._unbegun: deque[Entry[W]] = deque()  # the first of each ticket
         self._order = 0
 
     def __len__(self) -> int:
@@ -66,26 +78,38 @@ class Queue(Generic[W]):
 
     def add(self, work: W, ticket: Ticket) -> None:
         self._order += 1
-        entry = Entry(work, ticket, self._order, max(1, work.remaining))
+        tokens = max(1, work.remaining)
+        ahead = min(tokens, MOST_AHEAD - ticket.ahead)
+        entry = Entry(work, ticket, self._order, tokens, ahead)
+        if ticket.started is None and not ticket.ahead:
+            self._unbegun.append(entry)
+        ticket.ahead += ahead
+        self.tokens_ahead += ahead
         bisect.insort(self._by_length, (*entry.key(), entry))
         self._by_age.append(entry)
-        self.tokens += entry.tokens
+        self.tokens += tokens
 
     def oldest(self) -> Entry[W] | None:
         while self._by_age and not self._by_age[0].queued:
             self._by_age.popleft()
         return self._by_age[0] if self._by_age else None
 
+    def oldest_unbegun(self) -> Entry[W] | None:
+        """Of the tickets of which nothing was run yet."""
+        waiting = self._unbegun
+        while waiting and not (waiting[0].queued and waiting[0].ticket.started is None):
+            waiting.popleft()
+        return waiting[0] if waiting else None
+
     def remove(self, entry: Entry[W]) -> None:
         del self._by_length[bisect.bisect_left(self._by_length, entry.key(), key=lambda e: e[:2])]
         self._taken(entry)
 
-    def take(self, budget: int, oldest_first: bool) -> tuple[list[Entry[W]], int]:
+    def take(self, budget: int, anchor: Entry[W] | None = None) -> tuple[list[Entry[W]], int]:
         """Remove and return neighbours in length whose pieces, padded, fit `budget` tokens, and
-        the length to which pieces are cut. They surround the oldest entry or start at the shortest.
+        the length to which pieces are cut. They surround the anchor or start at the shortest.
         """
         waiting = self._by_length
-        anchor = self.oldest() if oldest_first else None
         low = bisect.bisect_left(waiting, anchor.key(), key=lambda e: e[:2]) if anchor else 0
         longest_piece = max(budget // min(GOOD_BATCH, len(waiting)), SHORTEST_PIECE)
         limit = tokens = min(waiting[low][0], longest_piece)
@@ -109,3 +133,5 @@ class Queue(Generic[W]):
     def _taken(self, entry: Entry[W]) -> None:
         entry.queued = False
         self.tokens -= entry.tokens
+        self.tokens_ahead -= entry.ahead
+        entry.ticket.ahead -= entry.ahead

@@ -5,8 +5,9 @@ import asyncio
 import numpy as np
 
 from service.bundle import Bundle
+from service.errors import BundleError
 from service.inference.batcher import LANES, Batcher, LaneName, RunReport
-from service.inference.engine import OnnxEngine
+from service.inference.engine import OnnxEngine, first_line
 from service.inference.sequence import Sequence, run
 from service.metrics import Metrics
 
@@ -24,6 +25,7 @@ class Runner:
         threads: int,
         max_batch_tokens: int,
         max_queue_tokens: int,
+        max_queue_seconds: float,
         request_timeout_seconds: float,
     ) -> None:
         """Loads the graphs, starts the workers and warms them up. Raises BundleError."""
@@ -37,10 +39,21 @@ class Runner:
             threads=threads,
             max_batch_tokens=max_batch_tokens,
             max_queue_tokens=max_queue_tokens,
+            max_queue_seconds=max_queue_seconds,
             request_timeout_seconds=request_timeout_seconds,
             on_run=self._report,
         )
-        self._warm_up(threads, max_batch_tokens)
+        try:
+            self._warm_up(threads, max_batch_tokens)
+        except Exception as error:  # graphs that can be read and not be run
+            self._batcher.close()
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(f"the graphs do not run: {first_line(error)}") from None
+
+    def check_wait(self, lane: LaneName) -> None:
+        """Raises Overloaded where a request that comes now would wait too long."""
+        self._batcher.check_wait(lane)
 
     async def run(
         self, sequences: list[Sequence], lane: LaneName, *, admitted: bool = False
@@ -87,15 +100,17 @@ class Runner:
 
     def _warm_up(self, threads: int, max_batch_tokens: int) -> None:
         """Run the largest batch, then every worker until it knows its speed, so that the first
-        caller waits for nothing.
+        caller waits for nothing. Raises BundleError for graphs of another vocabulary.
         """
-        rows = max(1, max_batch_tokens // WARM_UP_STEPS)
-        run(self.engine, [self._blank() for _ in range(rows)], WARM_UP_STEPS)
+        largest = [self._blank() for _ in range(max(1, max_batch_tokens // WARM_UP_STEPS))]
+        run(self.engine, largest, WARM_UP_STEPS)
+        if largest[0].answer != self.engine.vocabulary_size:
+            raise BundleError("manifest.json and the graphs disagree about vocabulary_size")
         for lane in LANES:
             for _ in range(WARM_UP_RUNS):
                 several = [self._blank() for _ in range(8 * threads)]
                 self._batcher.submit(several, lane).future.result()
 
     def _blank(self) -> Sequence:
-        ids = np.zeros(WARM_UP_STEPS, np.int64)
-        return Sequence(ids, ids, self.engine.zero_state(), ask=np.argmax)
+        ids = np.full(WARM_UP_STEPS, self.engine.vocabulary_size - 1)
+        return Sequence(ids, ids, self.engine.zero_state(), ask=np.size)

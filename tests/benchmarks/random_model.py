@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from model_export.__main__ import main as export
+from tests.soak.mix import PTB_LENGTHS
 from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig
 from train.model import TiedLSTM
@@ -19,8 +20,6 @@ CONFIG = Config(
     tokenizer=TokenizerConfig(kind="whitespace"),
     model=ModelConfig(embedding_size=650, hidden_size=650, layers=2),
 )
-# Words a sentence of the Penn Treebank: deciles 0, 10 … 100.
-PTB_LENGTHS = (1, 9, 13, 16, 18, 21, 23, 26, 29, 35, 60)
 SENTENCES = 2000
 
 

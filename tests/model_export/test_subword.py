@@ -20,7 +20,7 @@ from model_export.export import export
 from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.service.served import served
+from tests.service.served import listening
 from tests.service.wire import Json, Wire, strict_json
 from tests.train.chinese import LINES, write_chinese_corpus
 from tests.train.command import Train
@@ -72,7 +72,7 @@ def trained(
     export(checkpoint, bundle, "float32")
     model = LanguageModel(Bundle.load(bundle), Settings(bundle=bundle, threads=1))
     with (
-        served(model) as (host, port),
+        listening(model, lifespan="on") as (host, port),
         httpx.Client(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as http,
     ):
         yield Trained(request.param, checkpoint, model, Wire(http))

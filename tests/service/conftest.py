@@ -21,7 +21,7 @@ from tests.service.gate import (
     Job,
     Run,
 )
-from tests.service.served import served
+from tests.service.served import Address, listening
 from tests.service.wire import Wire
 
 # The machine that runs the tests may be busy: what counts is the answer, not when it comes.
@@ -44,13 +44,13 @@ def model(bundle_path: Path) -> Iterator[LanguageModel]:
 
 
 @pytest.fixture(scope="session")
-def address(model: LanguageModel) -> Iterator[tuple[str, int]]:
-    with served(model) as name:
-        yield name
+def address(model: LanguageModel) -> Iterator[Address]:
+    with listening(model) as listened:
+        yield listened
 
 
 @pytest.fixture(scope="session")
-def wire(address: tuple[str, int]) -> Iterator[Wire]:
+def wire(address: Address) -> Iterator[Wire]:
     url = f"http://{address[0]}:{address[1]}"
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
         yield Wire(http)

@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,27 +13,12 @@ from service.errors import BundleError
 from service.inference.engine import OnnxEngine
 from service.language_model import LanguageModel
 from service.settings import Settings
-
-Edit = Callable[[dict[str, Any]], object]
+from tests.service.bundles import Edit, edit_manifest, replace
 
 
 @pytest.fixture
 def copy(bundle_path: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
-
-
-def edit_manifest(bundle: Path, edit: Edit) -> None:
-    path = bundle / "manifest.json"
-    manifest = json.loads(path.read_text())
-    edit(manifest)
-    path.write_text(json.dumps(manifest))
-
-
-def replace(bundle: Path, name: str, content: bytes) -> None:
-    """Another file of which the manifest knows size and hash."""
-    (bundle / name).write_bytes(content)
-    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    edit_manifest(bundle, lambda manifest: manifest["files"].update({name: entry}))
 
 
 def refusal(load: Callable[[], object]) -> str:

@@ -50,10 +50,7 @@ def test_pieces_give_the_same_bits_as_the_whole(cuts: list[int], seed: int) -> N
     hidden, targets, logprobs = positions(300, seed)
     whole = ContinuousCache(SETTINGS, 12).mix(hidden, targets, logprobs)
     cache, edges = ContinuousCache(SETTINGS, 12), sorted({0, *cuts, 300})
-    pieces = [
-        cache.mix(hidden[a:b], targets[a:b], logprobs[a:b])
-        for a, b in pairwise(edges)
-    ]
+    pieces = [cache.mix(hidden[a:b], targets[a:b], logprobs[a:b]) for a, b in pairwise(edges)]
     assert np.concatenate(pieces).tobytes() == whole.tobytes()
 
 

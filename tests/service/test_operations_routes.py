@@ -45,7 +45,18 @@ def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
     assert info["precision"] == bundle.manifest.precision
     assert info["training"] == bundle.manifest.training
     assert info["threads"] == 2
-    assert info["limits"]["max_texts"] == 4096
+    assert info["limits"] == {
+        "max_batch_tokens": 4096,
+        "max_queue_tokens": 262_144,
+        "max_queue_seconds": model.settings.max_queue_seconds,
+        "max_body_bytes": 8 << 20,
+        "max_texts": 4096,
+        "max_request_tokens": 200_000,
+        "request_timeout": 30.0,
+        "client_timeout": 20.0,
+        "max_top": 100,
+        "max_top_tokens": 1_000_000,
+    }
     assert set(info["versions"]) >= {"tiedlm", "onnxruntime", "numpy"}
 
 

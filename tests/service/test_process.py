@@ -1,91 +1,20 @@
 """`python -m service` as a process of its own: how it starts, what it loads, how it ends."""
 
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from service.bundle import FILES
-from tests.service.wire import Json, strict_json
+from tests.service.bundles import flip_a_bit
+from tests.service.process import SECONDS, environment, failure, running, score, start, stop
 
-SECONDS = 60.0
-TEXT = "The city of Zxqvyk was built on the river."
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+) ")
 FORBIDDEN = ("torch", "onnx", "train", "model_export")
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """This one's, without settings of the service."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIEDLM_")}
-    return kept | variables
-
-
-def start(
-    *arguments: str, options: tuple[str, ...] = (), env: dict[str, str] | None = None
-) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *options, "-m", "service", "--threads", "1", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment() if env is None else env,
-    )
-
-
-def failure(*arguments: str, **variables: str) -> str:
-    """The one line of a start that is refused."""
-    with start(*arguments, env=environment(**variables)) as process:
-        out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == 1
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
-    return err
-
-
-@contextmanager
-def running(
-    bundle: Path, options: tuple[str, ...] = (), env: dict[str, str] | None = None
-) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """The process and the port that it says it listens on."""
-    arguments = ("--bundle", str(bundle), "--port", "0", "--log-level", "error")
-    with start(*arguments, options=options, env=env) as process:
-        try:
-            assert process.stdout is not None
-            found = None
-            while found is None and (line := process.stdout.readline()):
-                found = ADDRESS.search(line)
-            assert found is not None, process.communicate()[1]
-            yield process, int(found[1])
-        finally:
-            process.kill()
-
-
-def score(port: int) -> Json:
-    url = f"http://127.0.0.1:{port}/score"
-    with httpx.Client(trust_env=False, timeout=SECONDS) as http:
-        response = http.post(url, json={"text": TEXT, "top": 2})
-    assert response.status_code == 200
-    return dict(strict_json(response.content))
-
-
-def stop(process: "subprocess.Popen[str]") -> str:
-    """End it as a supervisor would; what it wrote to stderr."""
-    process.send_signal(signal.SIGTERM)
-    err = process.communicate(timeout=SECONDS)[1]
-    assert process.returncode == 0
-    assert "Traceback" not in err
-    return err
 
 
 @pytest.fixture
@@ -183,10 +112,7 @@ def test_no_bundle_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_changed_bundle_is_one_line(copy: Path) -> None:
-    with (copy / "weights.bin").open("r+b") as file:
-        first = file.read(1)
-        file.seek(0)
-        file.write(bytes([first[0] ^ 1]))
+    flip_a_bit(copy / "weights.bin")
     assert "weights.bin was changed" in failure("--bundle", str(copy), "--port", "0")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.inference.queue import Entry, Queue, Ticket
+from service.inference.queue import MOST_AHEAD, Entry, Queue, Ticket
 
 MAX_TOKENS = 400
 
@@ -47,7 +47,7 @@ def drained(works: list[Waiting], asked: list[tuple[int, bool]]) -> list[Take]:
     takes: list[Take] = []
     while len(queue):
         budget, oldest_first = asked[len(takes) % len(asked)]
-        entries, limit = queue.take(budget, oldest_first)
+        entries, limit = queue.take(budget, queue.oldest() if oldest_first else None)
         take = Take(budget, entries, limit, list(waiting))
         takes.append(take)
         for work in take.works:
@@ -105,7 +105,7 @@ def test_a_removed_entry_is_not_taken(sizes: list[int], data: st.DataObject) -> 
         removed.append(oldest)
     taken = []
     while len(queue):
-        taken += queue.take(64, False)[0]
+        taken += queue.take(64)[0]
     assert not set(removed) & set(taken)
     assert len(removed) + len(taken) == len(sizes)
     assert [entry.work.remaining for entry in removed] == sizes[: len(removed)]
@@ -120,19 +120,59 @@ def test_the_count_of_tokens_follows_what_waits(
     for budget, oldest_first in asked:
         assert queue.tokens == left
         if len(queue):
-            entries, _ = queue.take(budget, oldest_first)
+            entries, _ = queue.take(budget, queue.oldest() if oldest_first else None)
             left -= sum(entry.work.remaining for entry in entries)
     assert queue.tokens == left
+
+
+@given(st.lists(lengths, min_size=1, max_size=10), asks)
+def test_no_request_counts_for_more_than_a_run_of_those_ahead(
+    requests: list[list[int]], asked: list[tuple[int, bool]]
+) -> None:
+    queue: Queue[Waiting] = Queue()
+    for sizes in requests:
+        ticket = Ticket(pending=len(sizes))
+        for size in sizes:
+            queue.add(Waiting(size), ticket)
+    assert queue.tokens_ahead == sum(min(sum(sizes), MOST_AHEAD) for sizes in requests)
+    for budget, oldest_first in asked:
+        if len(queue):
+            queue.take(budget, queue.oldest() if oldest_first else None)
+        assert 0 <= queue.tokens_ahead <= queue.tokens
+    while len(queue):
+        queue.take(64)
+    assert queue.tokens_ahead == 0
+
+
+def test_the_oldest_unbegun_is_of_a_request_of_which_nothing_ran() -> None:
+    queue: Queue[Waiting] = Queue()
+    tickets = [Ticket(pending=3) for _ in range(3)]
+    for size, ticket in enumerate(tickets, 1):
+        for _ in range(3):
+            queue.add(Waiting(size), ticket)
+    first = queue.oldest_unbegun()
+    assert first is not None
+    assert first.ticket is tickets[0]
+    tickets[0].started = 1.0
+    second = queue.oldest_unbegun()
+    assert second is not None
+    assert second.ticket is tickets[1]
+    queue.remove(second)
+    third = queue.oldest_unbegun()
+    assert third is not None
+    assert third.ticket is tickets[2]
 
 
 def test_an_empty_queue_has_no_oldest() -> None:
     queue: Queue[Waiting] = Queue()
     assert queue.oldest() is None
+    assert queue.oldest_unbegun() is None
     assert len(queue) == 0
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 def test_a_single_long_entry_is_cut_to_the_budget(oldest_first: bool) -> None:
-    entries, limit = filled([Waiting(100_000)]).take(256, oldest_first)
+    queue = filled([Waiting(100_000)])
+    entries, limit = queue.take(256, queue.oldest() if oldest_first else None)
     assert [entry.work.remaining for entry in entries] == [100_000]
     assert limit == 256

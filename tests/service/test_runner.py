@@ -21,6 +21,7 @@ def runner(bundle_path: Path) -> Runner:
         threads=2,
         max_batch_tokens=1024,
         max_queue_tokens=10_000,
+        max_queue_seconds=60,
         request_timeout_seconds=30,
     )
 

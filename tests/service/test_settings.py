@@ -18,7 +18,16 @@ DEFAULTS = {
     "max_texts": 4096,
     "max_request_tokens": 200_000,
     "request_timeout": 30.0,
+    "max_queue_seconds": 0.25,
+    "client_timeout": 20.0,
+    "drain_seconds": 5.0,
+    "api_keys_file": None,
+    "api_keys": None,
+    "admin_keys_file": None,
+    "cors_origins": [],
+    "tracing": False,
     "log_level": "info",
+    "log_format": None,
 }
 OTHERS = {
     "bundle": Path("elsewhere"),
@@ -31,7 +40,14 @@ OTHERS = {
     "max_texts": 7,
     "max_request_tokens": 55,
     "request_timeout": 0.5,
+    "max_queue_seconds": 1.5,
+    "client_timeout": 2.5,
+    "drain_seconds": 0.0,
+    "api_keys_file": Path("keys"),
+    "admin_keys_file": Path("admin-keys"),
+    "tracing": True,
     "log_level": "debug",
+    "log_format": "json",
 }
 WRONG = [
     ("port", "http"),
@@ -47,7 +63,13 @@ WRONG = [
     ("max_request_tokens", "1e3"),
     ("request_timeout", "0"),
     ("request_timeout", "nan"),
+    ("max_queue_seconds", "0"),
+    ("client_timeout", "-1"),
+    ("drain_seconds", "-1"),
+    ("drain_seconds", "soon"),
+    ("tracing", "perhaps"),
     ("log_level", "loud"),
+    ("log_format", "xml"),
 ]
 
 
@@ -99,6 +121,31 @@ def test_a_wrong_value_is_one_line_naming_flag_and_variable(
     assert flag(name) in error.value.message
     assert variable(name) in error.value.message
     assert "\n" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    "given", ["https://a.b,https://c.d", " https://a.b , https://c.d, "], ids=["plain", "spaced"]
+)
+def test_pages_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    pages = ["https://a.b", "https://c.d"]
+    assert read_settings(["--cors-origins", given]).cors_origins == pages
+    monkeypatch.setenv("TIEDLM_CORS_ORIGINS", given)
+    assert read_settings([]).cors_origins == pages
+
+
+def test_keys_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIEDLM_API_KEYS", "sesame-sesame-sesame")
+    settings = read_settings([])
+    assert settings.api_keys is not None
+    assert settings.api_keys.get_secret_value() == "sesame-sesame-sesame"
+    assert "sesame" not in repr(settings) + str(settings.model_dump_json())
+    with pytest.raises(SystemExit):
+        read_settings(["--help"])
+    help_text = capsys.readouterr().out
+    assert "sesame" not in help_text
+    assert "--api-keys " not in help_text
 
 
 def test_an_unknown_flag_ends_with_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

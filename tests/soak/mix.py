@@ -12,6 +12,8 @@ TEXT = (
     "London north government music station episode storm river church century"
 )
 WORDS = TEXT.split()
+# Words a sentence of the Penn Treebank: deciles 0, 10 … 100.
+PTB_LENGTHS = (1, 9, 13, 16, 18, 21, 23, 26, 29, 35, 60)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def kill_at(train: Train, lines: int, after_seconds: float, *more: str) -> int:
 def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(
     train: Train, tmp_path: Path, capsys: Capture
 ) -> None:
-    """Killed three times at random moments: in the middle of a step, a line of the log or a save."""
+    """Killed three times at random moments: amid a step, a line of the log or a save."""
     write_corpus(train.data, train_lines=300)
     more = [part for setting in EVERYTHING for part in ("--set", setting)]
     whole = Train(train.config, train.data, tmp_path / "whole")

@@ -25,6 +25,9 @@ class Limits(BaseModel):
     max_queue_tokens: int = Field(
         description="Waiting tokens beyond which 429 answers.", examples=[262144]
     )
+    max_queue_seconds: float = Field(
+        description="Expected waiting beyond which 429 answers.", examples=[0.25]
+    )
     max_body_bytes: int = Field(description="Size of a request's body.", examples=[8388608])
     max_texts: int = Field(description="Texts of a request.", examples=[4096])
     max_request_tokens: int = Field(

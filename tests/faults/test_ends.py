@@ -1,0 +1,50 @@
+"""The process ends, well or not, while clients ask; another one takes its place at the port."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import Popen
+
+import pytest
+
+from service.settings import STARTER_BUNDLE
+from tests.faults.conftest import LONG, PATIENT
+from tests.service.crowd import Crowd, reference
+from tests.service.process import SECONDS, start
+
+TIMES = 10 if LONG else 2
+# What a client may see of a process that is gone; never a wrong answer, nor half of one.
+GONE = {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
+
+
+@contextmanager
+def listening_at(port: int) -> Iterator["Popen[str]"]:
+    bundle = ("--bundle", str(STARTER_BUNDLE))
+    quiet = ("--log-level", "error", "--drain-seconds", "1")
+    with start(*bundle, *quiet, *PATIENT, "--port", str(port)) as process:
+        try:
+            assert process.stdout is not None
+            while "listens" not in process.stdout.readline():
+                assert process.poll() is None, process.communicate()[1]
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_after_an_end_under_load_the_next_process_answers_the_same(
+    free_port: int, ending: signal.Signals
+) -> None:
+    with listening_at(free_port):
+        answers = reference(free_port)
+    crowd = Crowd(free_port, answers, clients=8)
+    with crowd:
+        for _ in range(TIMES):
+            with listening_at(free_port) as process:
+                crowd.wait_for(30)
+                process.send_signal(ending)
+                code = process.wait(SECONDS)
+                assert code == (-signal.SIGKILL if ending == signal.SIGKILL else 0)
+    assert crowd.answered >= 30 * TIMES
+    assert crowd.wrong == 0
+    assert set(crowd.failures) <= GONE

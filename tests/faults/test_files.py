@@ -1,0 +1,55 @@
+"""The bundle's files change, and reloading them is tried, while clients ask."""
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from service.bundle import FILES
+from service.settings import STARTER_BUNDLE
+from tests.faults.conftest import PATIENT, Service
+from tests.service.bundles import flip_a_bit, replace
+from tests.service.crowd import Crowd
+from tests.service.process import SECONDS, asking, running, stop
+from tests.service.wire import error
+
+ADMIN = "key-of-the-admin-00"
+
+
+def halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FAULTS: list[Callable[[Path], object]] = [
+    *(lambda bundle, name=name: halved(bundle / name) for name in FILES),
+    lambda bundle: flip_a_bit(bundle / "weights.bin"),
+    lambda bundle: replace(bundle, "encoder.onnx", b"garbage"),
+    shutil.rmtree,
+]
+
+
+def test_a_bundle_that_is_spoilt_while_it_is_served(tmp_path: Path) -> None:
+    bundle, keys = tmp_path / "bundle", tmp_path / "keys"
+    shutil.copytree(STARTER_BUNDLE, bundle)
+    keys.write_text(ADMIN)
+    flags = (*PATIENT, "--admin-keys-file", str(keys), "--drain-seconds", "0")
+    with running(bundle, *flags) as (process, port):
+        service = Service(process, port)
+        with Crowd(port, service.answers, clients=4) as crowd, asking(port, ADMIN) as admin:
+            for spoil in FAULTS:
+                spoil(bundle)
+                crowd.wait_for(10)
+                error(admin.post("/admin/reload"), 409, "reload_failed")
+                process.send_signal(signal.SIGHUP)
+                crowd.wait_for(10)
+                shutil.rmtree(bundle, ignore_errors=True)
+                shutil.copytree(STARTER_BUNDLE, bundle)
+            # A signal may have come in the middle of the last copy: what counts is the end.
+            deadline = time.monotonic() + SECONDS
+            while admin.post("/admin/reload").status_code != 200:
+                assert time.monotonic() < deadline
+            crowd.wait_for(10)
+        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert service.is_as_before()
+        assert "Traceback" not in stop(process)

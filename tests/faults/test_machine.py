@@ -1,0 +1,100 @@
+"""The machine is not as it should be: no space, no files, a clock that jumps."""
+
+import ast
+import resource
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from service.settings import STARTER_BUNDLE
+from tests.faults.conftest import PATIENT, Service
+from tests.service.crowd import Crowd
+from tests.service.process import asking, environment, running, stop
+
+FEW_FILES = 48
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path, fault_seconds: float) -> None:
+    """No file may grow any more: not the log, not one in /tmp."""
+    log = tmp_path / "log"
+    flags = (*PATIENT, "--drain-seconds", "0")
+    with running(STARTER_BUNDLE, *flags, log=log, log_level="info") as (process, port):
+        service = Service(process, port)
+        written = log.stat().st_size
+        assert written
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (written, written))
+        with Crowd(port, service.answers, clients=4) as crowd:
+            crowd.wait_for(50)
+            time.sleep(fault_seconds / 3)
+        assert log.stat().st_size == written
+        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert service.is_as_before()
+        stop(process)
+
+
+def test_without_files_left_connections_that_are_open_go_on(fault_seconds: float) -> None:
+    flags = (*PATIENT, "--drain-seconds", "0")
+    with running(STARTER_BUNDLE, *flags) as (process, port):
+        service = Service(process, port)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW_FILES, FEW_FILES))
+        with Crowd(port, service.answers, clients=4) as crowd:
+            crowd.wait_for(20)
+            with ExitStack() as stack:
+                for _ in range(2 * FEW_FILES):
+                    try:
+                        made = socket.create_connection(("127.0.0.1", port), timeout=1)
+                    except OSError:
+                        continue
+                    stack.enter_context(made)
+                crowd.wait_for(50)
+                time.sleep(fault_seconds / 3)
+        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert service.is_as_before()
+        stop(process)
+
+
+JUMPING = """
+import time
+real, monotonic = time.time, time.monotonic
+
+def jumping():
+    \"\"\"A year ahead in one half of each second, ten years back in the other.\"\"\"
+    return real() + (3.15e7 if monotonic() % 1 < 0.5 else -3.15e8)
+
+time.time = jumping
+"""
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, fault_seconds: float) -> None:
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)
+    env = environment(PYTHONPATH=f"{tmp_path}:{ROOT}")
+    flags = (*PATIENT, "--drain-seconds", "1", "--client-timeout", "1", "--request-timeout", "2")
+    with running(STARTER_BUNDLE, *flags, env=env) as (process, port):
+        service = Service(process, port)
+        with asking(port) as http:
+            dates = set()
+            for _ in range(20):
+                dates.add(http.get("/health/live").headers["Date"][12:16])
+                time.sleep(0.1)
+        assert len(dates) > 1, "the clock does not jump"
+        with Crowd(port, service.answers, clients=4) as crowd:
+            crowd.wait_for(20)
+            time.sleep(fault_seconds)
+        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert service.is_as_before()
+        stop(process)
+
+
+def test_only_dates_that_are_told_come_from_the_wall_clock() -> None:
+    """Whatever waits or measures uses clocks that never go back."""
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "service").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in {("time", "time"), ("datetime", "now")}
+    }
+    assert users == {"service/language_model.py", "service/http/routes/openai.py"}

@@ -1,0 +1,15 @@
+"""Tracing without its packages; `tests/test_tracing.py` has it with them."""
+
+import sys
+
+import pytest
+from fastapi import FastAPI
+
+from service.errors import StartError
+from service.http.tracing import trace
+
+
+def test_without_the_packages_the_start_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(StartError, match=r"pip install 'tiedlm\[tracing\]'"):
+        trace(FastAPI())
