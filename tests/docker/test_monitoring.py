@@ -100,7 +100,7 @@ def test_a_query_is_promql(query: str) -> None:
 
 def test_values_that_queries_select_are_those_of_the_service(model: LanguageModel) -> None:
     """One that nobody counts would leave a panel empty for ever."""
-    known = {
+    known: dict[str, set[Any]] = {
         "lane": set(LANES),
         "stage": set(STAGES),
         "code": {getattr(kind, "code", None) for kind in vars(errors).values()},
