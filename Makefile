@@ -8,7 +8,7 @@ CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
 .PHONY: help serve test check format bench portability soak overload faults scale fuzz lm-eval \
-  proof processes presets train report export lock clean
+  proof processes presets train report export container lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -17,6 +17,7 @@ help:
 	@echo "make train CONFIG=… DATA=…     train a model; OUT=… is where to (runs/NAME)"
 	@echo "make report CHECKPOINTS=… OUT=…   compare runs on a page (runs/report.md)"
 	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
+	@echo "make container                 build the image, run it as production would, remove it"
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
@@ -99,12 +100,19 @@ report: $(DEV)/ready
 export: $(DEV)/ready
 	$(DEV)/bin/python -m model_export $(CHECKPOINT) $(BUNDLE) $(ARGS)
 
+# BASE=debian needs no image registry; KEEP=tiedlm leaves the image; ARGS=--train the trainer's too.
+container:
+	docker/build_and_smoke.sh $(ARGS)
+
+COMPILE = $(DEV)/bin/pip-compile -q --strip-extras --no-emit-index-url --no-emit-trusted-host \
+  --no-emit-find-links --no-header
 lock: $(DEV)/ready
-	$(DEV)/bin/pip-compile -q --strip-extras --generate-hashes --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.lock pyproject.toml
-	$(DEV)/bin/pip-compile -q --strip-extras --extra dev --extra clients --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
-	  -o constraints.txt pyproject.toml
+	$(COMPILE) --generate-hashes -o requirements.lock pyproject.toml
+	$(COMPILE) --generate-hashes -c requirements.lock --extra tracing \
+	  -o requirements-tracing.lock pyproject.toml
+	$(COMPILE) --generate-hashes --allow-unsafe --only-build-deps --build-deps-for wheel \
+	  -o docker/build.lock pyproject.toml
+	$(COMPILE) --no-annotate --extra dev --extra clients -o constraints.txt pyproject.toml
 	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
 
 clean:

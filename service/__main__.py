@@ -5,8 +5,13 @@ The port opens only when the engine is warm.
 
 import gc
 import logging
+import os
 import signal
 import sys
+
+# Process 1 of a container hears no SIGTERM that it does not handle, and the imports take a second.
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 from service.bundle import Bundle
 from service.errors import StartError
@@ -46,9 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     _settle()
     server = Server(app, settings, app.state.serving)
-    # uvicorn ends its loop well on these and then raises them again, for whoever handled them.
+    # uvicorn ends its loop well on these and then raises them again, for whoever handled them;
+    # one that comes before its loop ends it too.
     for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: None)
+        signal.signal(ending, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=[listener])
     return int(server.failed)
 

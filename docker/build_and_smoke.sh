@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Builds the image and runs it as production would: build_and_smoke.sh [--train]
+#
+#   BASE_IMAGE=…   the base to build on; default: the Dockerfile's, or, where no registry answers,
+#                  one made of Debian's packages
+#   BASE=debian    asks for that at once; BASE=FILE.tar takes one that was made before
+#   ENGINE=…       docker or podman; default: whichever works here
+#   KEEP=tiedlm    the tag under which the image stays; default: everything made here is removed
+#
+# With --train also the trainer's image, which trains and exports the bundle that is then served.
+# Packages come from where this machine's own pip takes them (PIP_… variables, pip.conf).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+train=''; [ "${1:-}" = --train ] && train=1
+
+work=$(mktemp -d)
+image=tiedlm:smoke-$$ trainer=tiedlm-train:smoke-$$ base=localhost/tiedlm-base:smoke-$$
+engine='' private=''
+
+cleanup() {
+  status=$?
+  trap - EXIT INT TERM
+  if [ -n "$private" ]; then
+    podman rm -fa >/dev/null 2>&1 || true
+    podman rmi -fa >/dev/null 2>&1 || true
+  elif [ -n "$engine" ]; then
+    "$engine" rmi -f "$image" "$trainer" "$base" >/dev/null 2>&1 || true
+  fi
+  # What podman left mounted must not be walked into.
+  awk -v work="$work/" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r |
+    while read -r mount; do umount -l "$mount" 2>/dev/null || true; done
+  rm -rf --one-file-system "$work" 2>/dev/null || podman unshare rm -rf "$work" || true
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() { printf '\n== %s\n' "$*"; }
+seconds() { printf '%d s\n' $((SECONDS - $1)); }
+
+# A store of its own, so that nothing of the machine's is touched, and settings that work without
+# systemd and in nested control groups (runc takes hybrid ones, crun does not).
+private_podman() {
+  local driver=overlay
+  [ "$(stat -f -c %T "$work")" = overlayfs ] && driver=vfs
+  cat > "$work/storage.conf" <<END
+[storage]
+driver = "$driver"
+graphroot = "$work/store"
+runroot = "$work/run"
+END
+  cat > "$work/containers.conf" <<END
+[containers]
+default_ulimits = ["nofile=8192:8192", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+END
+  command -v runc >/dev/null && echo 'runtime = "runc"' >> "$work/containers.conf"
+  export CONTAINERS_STORAGE_CONF=$work/storage.conf CONTAINERS_CONF=$work/containers.conf
+  export BUILDAH_ISOLATION=chroot
+  private=1
+}
+
+choose_engine() {
+  if [ -n "${ENGINE:-}" ]; then engine=$ENGINE
+  elif command -v docker >/dev/null && timeout 20 docker info >/dev/null 2>&1; then engine=docker
+  elif command -v podman >/dev/null; then engine=podman
+  else
+    echo "error: neither a docker daemon nor podman; on Debian: apt-get install podman runc" >&2
+    exit 3
+  fi
+  [ "$engine" = docker ] || [ -n "${KEEP:-}" ] || private_podman
+}
+
+choose_base() {
+  local wanted
+  wanted=$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)
+  if [ -n "${BASE_IMAGE:-}" ]; then return; fi
+  if [ -z "${BASE:-}" ] && timeout 120 "$engine" pull -q "$wanted" >/dev/null 2>&1; then
+    BASE_IMAGE=$wanted
+    return
+  fi
+  local tar=${BASE:-debian}
+  if [ "$tar" = debian ]; then
+    [ -n "${BASE:-}" ] || echo "no registry gives $wanted"
+    echo "making a base of Debian's packages"
+    tar=$work/base.tar
+    docker/base_from_debian.sh "$tar"
+  fi
+  "$engine" import "$tar" "$base" >/dev/null 2>&1
+  rm -f "$work/base.tar"
+  BASE_IMAGE=$base
+}
+
+build() { # build DOCKERFILE TAG [OPTION…]
+  local file=$1 tag=$2
+  shift 2
+  local options=(--build-arg "BASE_IMAGE=$BASE_IMAGE" -f "$file" -t "$tag"
+    --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" "$@")
+  if [ "$engine" = podman ]; then
+    # Mounted for the RUN steps only; nothing of it stays in the image.
+    options+=(--format docker --layers --volume "$work/pip.conf:/etc/pip.conf:ro")
+    while read -r path; do
+      [ -n "$path" ] && options+=(--volume "$path:$path:ro")
+    done < "$work/pip.paths"
+  else
+    [ -n "${PIP_INDEX_URL:-}" ] && options+=(--build-arg PIP_INDEX_URL)
+    [ -n "${PIP_EXTRA_INDEX_URL:-}" ] && options+=(--build-arg PIP_EXTRA_INDEX_URL)
+  fi
+  "$engine" build "${options[@]}" . > "$work/build.log" 2>&1 ||
+    { tail -n 60 "$work/build.log" >&2; echo "error: $file does not build" >&2; exit 1; }
+}
+
+choose_engine
+say "engine: $("$engine" --version)"
+python3 docker/pip_settings.py "$work/pip.conf" > "$work/pip.paths"
+
+begun=$SECONDS
+choose_base
+say "base: $BASE_IMAGE, $(seconds $begun)"
+
+begun=$SECONDS
+build Dockerfile "$image"
+say "image built: $(seconds $begun)"
+
+bundle=service/starter
+if [ -n "$train" ]; then
+  begun=$SECONDS
+  build docker/train.Dockerfile "$trainer"
+  say "trainer's image built: $(seconds $begun)"
+  begun=$SECONDS
+  python3 docker/smoke.py "$engine" "$trainer" --train "$work/runs"
+  bundle=$work/runs/bundle
+  say "trained and exported: $(seconds $begun)"
+fi
+
+python3 docker/smoke.py "$engine" "$image" --base "$BASE_IMAGE" --bundle "$bundle"
+[ -z "${KEEP:-}" ] || "$engine" tag "$image" "$KEEP"
+say "the container works"

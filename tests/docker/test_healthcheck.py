@@ -1,0 +1,67 @@
+"""`python -m service.healthcheck`, as the image runs it."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.service.test_process import environment
+
+
+@contextmanager
+def answering(status: int, host: str = "127.0.0.1") -> Iterator[int]:
+    """A server whose /health/ready answers so, and its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health/ready" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((host, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def check(port: int, **variables: str) -> "subprocess.CompletedProcess[str]":
+    env = environment(TIEDLM_PORT=str(port), **variables)
+    command = [sys.executable, "-m", "service.healthcheck"]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", ""])
+def test_it_asks_the_port_of_the_settings_wherever_the_service_listens(host: str) -> None:
+    with answering(200) as port:
+        done = check(port, TIEDLM_HOST=host)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_no_proxy_comes_between() -> None:
+    with answering(200) as port:
+        assert check(port, http_proxy="http://127.0.0.1:9", HTTP_PROXY="x").returncode == 0
+
+
+def test_a_service_that_drains_is_not_healthy() -> None:
+    with answering(503) as port:
+        done = check(port)
+    assert done.returncode == 1
+    assert done.stderr == "not ready: status 503\n"
+
+
+def test_no_service_is_one_line() -> None:
+    with answering(200) as port:
+        pass
+    done = check(port)
+    assert done.returncode == 1
+    assert done.stderr.startswith("not ready: ")
+    assert done.stderr.count("\n") == 1
