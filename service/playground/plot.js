@@ -29,7 +29,7 @@ export class Plot {
     this.#figure.hidden = values.length < 2;
     if (this.#figure.hidden) return;
     this.#svg.setAttribute("viewBox", `0 0 ${values.length} ${HEIGHT}`);
-    const line = path("line", points(values, most));
+    const line = path("curve", points(values, most));
     line.classList.toggle("faint", values.length >= SMOOTH_FROM);
     const drawn = [line];
     if (values.length >= SMOOTH_FROM) drawn.push(path("mean", points(means(values), most)));

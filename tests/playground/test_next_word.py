@@ -123,7 +123,7 @@ def test_a_word_is_predicted_where_the_cursor_is(playground: Playground, wire: W
     page.locator("#next-text").focus()
     for _ in "ships":
         page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('#predictions bdi').textContent === 'the'")
+    page.locator("#predictions bdi", has_text="the").first.wait_for()
     assert shown(playground) == expected(wire, "One of")
     page.keyboard.press("Tab")
     assert page.locator("#next-text").input_value() == "One of the ships"

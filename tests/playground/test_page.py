@@ -168,7 +168,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, locked_u
         field = page.get_by_label("API key")
         field.fill("a-wrong-key-of-someone")
         field.press("Enter")
-        page.wait_for_function("!document.getElementById('key-form').hidden")
+        page.locator("#key-form").wait_for()
         assert playground.words() == []
         field.fill(KEY)
         field.press("Enter")

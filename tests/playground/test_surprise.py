@@ -125,7 +125,7 @@ def test_the_line_passes_through_every_word(playground: Playground, wire: Wire) 
     text = "He was born in London."
     values = [t["cross_entropy"] for t in wire.score_one(text=text, unit="bits")["tokens"]]
     playground.open(text=text)
-    drawn = playground.page.locator(".plot .line").get_attribute("d")
+    drawn = playground.page.locator(".plot .curve").get_attribute("d")
     points = [float(y) for y in re.findall(r" ([\d.]+)", drawn or "")]
     most = max(8.0, *values)
     assert points == pytest.approx([100 * (1 - value / most) for value in values], abs=0.01)
