@@ -69,7 +69,7 @@ export class NextWord {
       const { finished, head, prefix } = this.#splitter.split(before);
       const answer = await this.#ask(finished, head, prefix);
       showError(this.#alert, null);
-      if (!this.#latest.overtaken) this.#show(answer, prefix);
+      this.#show(answer, prefix);
     } catch (error) {
       this.#states = []; // the server may have another key or model by now
       this.#splitter = null;

@@ -33,10 +33,12 @@ export class Splitter {
 
   split(text) {
     if (this.#kind === "characters") return { finished: text, head: "", prefix: "" };
-    // White space goes with the piece that follows it, and with no word.
-    const pieces = this.#kind === "pieces";
-    const finished = pieces ? /^(?:[^]*\n|[^]*?(?=\s*\S*$))/u.exec(text)[0] : /^(?:[^]*\s)?/u.exec(text)[0];
-    const tail = text.slice(finished.length);
+    let end = text.length;
+    while (end > 0 && !isSpace(text[end - 1])) end -= 1;
+    // White space of a line goes with the piece that follows it, and with no word.
+    while (this.#kind === "pieces" && end > 0 && isSpace(text[end - 1]) && text[end - 1] !== "\n") end -= 1;
+    const finished = text.slice(0, end);
+    const tail = text.slice(end);
     const half = { pieces: HALF_PIECE, words: HALF_WORD, spaces: /\S*$/u }[this.#kind];
     const prefix = half.exec(tail)?.[0] ?? "";
     return { finished, head: tail.slice(0, tail.length - prefix.length), prefix };
@@ -58,6 +60,10 @@ export class Splitter {
     if (bytes.includes(undefined)) return entry;
     return new TextDecoder().decode(new Uint8Array(bytes));
   }
+}
+
+function isSpace(character) {
+  return /\s/u.test(character);
 }
 
 /** GPT-2's table: printable characters of Latin-1 are themselves, other bytes follow U+0100. */

@@ -23,16 +23,15 @@ WATCH_LONG_TASKS = """() => {
 }"""
 WATCH_PREDICTIONS = """() => {
     window.waits = [];
-    let typed = 0;
+    const typed = [];
     const list = document.getElementById("predictions");
     const seen = () => {
-        if (typed && list.getAttribute("aria-busy") === "false") {
-            window.waits.push(performance.now() - typed);
-            typed = 0;
-        }
+        if (list.getAttribute("aria-busy") !== "false") return;
+        const now = performance.now();
+        window.waits.push(...typed.splice(0).map((then) => now - then));
     };
     new MutationObserver(seen).observe(list, { attributes: true });
-    const began = (event) => { typed = event.timeStamp; };
+    const began = (event) => typed.push(event.timeStamp);
     document.getElementById("next-text").addEventListener("input", began, true);
 }"""
 SCROLL = """async () => {
@@ -96,8 +95,7 @@ def test_ten_thousand_words_are_those_of_one_request(
     playground.settled()
     say(capsys, "typing after 10,000 words, long tasks", page.evaluate("() => window.longTasks"))
     assert [word["text"] for word in playground.words()][-3:] == ["old", "river", ""]
-    asked = playground.answers("/score")
-    assert sum(len(request["text"]) for request in asked) < len(text) / 2  # what stood is kept
+    assert all("state" in request for request in playground.answers("/score"))  # none from the start
 
 
 def test_a_line_without_end_is_cut_between_words(playground: Playground, wire: Wire) -> None:
@@ -118,5 +116,5 @@ def test_from_a_keystroke_to_its_predictions(
     page.locator("#next-text").press_sequentially(f"{SENTENCE} {SENTENCE} ", delay=60)
     playground.settled()
     waits = page.evaluate("() => window.waits")
-    assert len(waits) > len(SENTENCE)
+    assert len(waits) == 2 * len(SENTENCE) + 2
     say(capsys, "keystroke to predictions (wanted: p95 of 50 ms)", waits)
