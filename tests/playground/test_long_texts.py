@@ -59,7 +59,9 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def say(capsys: pytest.CaptureFixture[str], name: str, values: list[float]) -> None:
-    figures = ", ".join(f"p{share} {percentile(values, share / 100):.0f}" for share in (50, 95, 100))
+    figures = ", ".join(
+        f"p{share} {percentile(values, share / 100):.0f}" for share in (50, 95, 100)
+    )
     with capsys.disabled():
         print(f"\n{name}: {figures} ms" if values else f"\n{name}: none")
 
@@ -78,7 +80,9 @@ def test_ten_thousand_words_are_those_of_one_request(
     playground.settled()
     assert len(playground.answers("/score")) > 5
     words = playground.words()
-    assert [word["text"] for word in words] == [text[t["start"] : t["end"]] for t in result["tokens"]]
+    assert [word["text"] for word in words] == [
+        text[t["start"] : t["end"]] for t in result["tokens"]
+    ]
     assert page.locator(".scored").first.evaluate("box => box.textContent") == text
     found = totals(playground)
     assert found["perplexity"] == shown(result["perplexity"], 1)
@@ -95,7 +99,9 @@ def test_ten_thousand_words_are_those_of_one_request(
     playground.settled()
     say(capsys, "typing after 10,000 words, long tasks", page.evaluate("() => window.longTasks"))
     assert [word["text"] for word in playground.words()][-3:] == ["old", "river", ""]
-    assert all("state" in request for request in playground.answers("/score"))  # none from the start
+    assert all(
+        "state" in request for request in playground.answers("/score")
+    )  # none from the start
 
 
 def test_a_line_without_end_is_cut_between_words(playground: Playground, wire: Wire) -> None:

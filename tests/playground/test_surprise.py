@@ -46,7 +46,9 @@ def test_every_word_is_shown_as_it_was_scored(
     result = wire.score_one(text=text, unit="bits")
     playground.open(text=text)
     words = playground.words()
-    assert [word["text"] for word in words] == [text[t["start"] : t["end"]] for t in result["tokens"]]
+    assert [word["text"] for word in words] == [
+        text[t["start"] : t["end"]] for t in result["tokens"]
+    ]
     assert [word["classes"][1] for word in words] == [f"s{step}" for step in steps(result, "bits")]
     assert ["oov" in word["classes"] for word in words] == [t["oov"] for t in result["tokens"]]
     assert playground.page.locator(".scored").first.evaluate("box => box.textContent") == text
