@@ -38,7 +38,9 @@ serve: $(SERVICE)/ready
 
 test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
 	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
-	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients
+	$(TEST)/bin/python -m pytest -rs tests/playground tests/plot
+	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients \
+	  --ignore tests/playground --ignore tests/plot
 	$(CLIENTS)/bin/python -m pytest tests/clients
 
 check: $(DEV)/ready
@@ -126,7 +128,7 @@ $(SERVICE)/ready: requirements.lock pyproject.toml
 
 $(TEST)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(TEST)
-	$(TEST)/bin/python $(PIP) $(CONSTRAIN) -e ".[test]"
+	$(TEST)/bin/python $(PIP) $(CONSTRAIN) -e ".[test,browser,notebook]"
 	touch $@
 
 $(DEV)/ready: constraints.txt pyproject.toml

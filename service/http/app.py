@@ -16,7 +16,7 @@ from service.errors import ServiceError
 from service.http.auth import Gate
 from service.http.boundary import Boundary
 from service.http.errors import HTTP_CODES, envelope, service_error
-from service.http.routes import admin, native, openai, operations
+from service.http.routes import admin, native, openai, operations, playground
 from service.http.serving import Serving
 from service.http.tracing import trace
 from service.language_model import LanguageModel
@@ -53,6 +53,7 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
     app.include_router(openai.router)
     app.include_router(operations.router)
     app.include_router(admin.router)
+    app.include_router(playground.router)
     app.add_middleware(Boundary, serving=serving, gate=gate)
     if settings.cors_origins:
         app.add_middleware(

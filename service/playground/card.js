@@ -1,0 +1,112 @@
+// The card beside a word: its probability, rank and entropy, and what was expected instead.
+
+import { element, number, percent } from "./figures.js";
+
+const LEAVE_MILLISECONDS = 200; // time to move the pointer from the word onto the card
+const MARGIN = 8;
+
+const card = document.getElementById("card");
+const spoken = document.getElementById("spoken");
+let leaving = 0;
+
+card.addEventListener("pointerenter", () => clearTimeout(leaving));
+card.addEventListener("pointerleave", hideSoon);
+window.addEventListener("scroll", hide, { passive: true });
+
+export function show(item, unit) {
+  clearTimeout(leaving);
+  card.replaceChildren(...content(item, unit));
+  card.hidden = false;
+  place(item.span.getBoundingClientRect());
+}
+
+export function hideSoon() {
+  clearTimeout(leaving);
+  leaving = setTimeout(hide, LEAVE_MILLISECONDS);
+}
+
+export function hide() {
+  clearTimeout(leaving);
+  card.hidden = true;
+}
+
+/** For screen readers, when a word gets the focus. */
+export function speak(item, unit) {
+  const part = item.parts[0];
+  const expected = alternatives(item)
+    .slice(0, 3)
+    .map((one) => `${one.text} ${percent(Math.exp(one.logprob))}`);
+  spoken.textContent = [
+    `${label(item)}: ${number(item.cross_entropy)} ${unit}`,
+    `probability ${percent(probability(item))}`,
+    part?.rank ? `rank ${part.rank}` : "",
+    item.oov ? "not in the vocabulary" : "",
+    expected.length ? `expected ${expected.join(", ")}` : "",
+  ]
+    .filter(Boolean)
+    .join("; ");
+}
+
+export function label(item) {
+  if (item.surface === "\n") return "end of line";
+  return item.surface === "" ? "end of text" : item.surface;
+}
+
+export function probability(item) {
+  return item.logprob === null ? null : Math.exp(item.logprob);
+}
+
+function alternatives(item) {
+  return item.parts[0]?.top ?? [];
+}
+
+function content(item, unit) {
+  const title = element("p", "card-title");
+  const word = element("bdi", "", label(item));
+  title.append(word, element("span", "card-surprise", `${number(item.cross_entropy)} ${unit}`));
+  const [part] = item.parts;
+  const facts = element("dl");
+  fact(facts, "probability", percent(probability(item)));
+  if (item.parts.length === 1) {
+    fact(facts, "rank", `${number(part.rank, 0)} of ${number(item.vocabularySize, 0)}`);
+    fact(facts, "entropy", `${number(part.entropy)} ${unit}`);
+  } else {
+    fact(facts, "tokens", String(item.parts.length));
+  }
+  const made = [title, facts];
+  if (item.oov) {
+    made.push(element("p", "card-note", "Not in the vocabulary: the figures of <unk>."));
+  }
+  const found = alternatives(item);
+  if (found.length) {
+    made.push(element("p", "card-head", "Expected here"), expected(found, part));
+  }
+  return made;
+}
+
+function fact(list, name, value) {
+  list.append(element("dt", "", name), element("dd", "", value));
+}
+
+function expected(found, part) {
+  const list = element("ul", "expected");
+  const most = Math.exp(found[0].logprob);
+  for (const one of found) {
+    const row = element("li", one.id === part.id ? "same" : "");
+    const bar = element("span", "bar-fill");
+    bar.style.width = `${(Math.exp(one.logprob) / most) * 100}%`;
+    row.append(bar, element("bdi", "", one.text), element("span", "value", percent(Math.exp(one.logprob))));
+    list.append(row);
+  }
+  return list;
+}
+
+/** Under the word, or above it where there is no room. */
+function place(word) {
+  const { width, height } = card.getBoundingClientRect();
+  const room = document.documentElement.clientWidth - width - MARGIN;
+  const under = word.bottom + MARGIN;
+  const fits = under + height <= window.innerHeight;
+  card.style.left = `${Math.max(MARGIN, Math.min(word.left, room))}px`;
+  card.style.top = `${fits ? under : Math.max(MARGIN, word.top - height - MARGIN)}px`;
+}

@@ -1,0 +1,65 @@
+"""`python -m service.plot FILE --out surprise.png`: how surprising each token of a text is.
+
+The name's end says what is made: a picture (`.png`, `.svg`), or a page of coloured text (`.html`)
+that needs nothing else. The file is scored in this process; no server is needed.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from service.errors import ServiceError, StartError
+from service.plot.page import page
+from service.plot.scored import Scored, score_file
+from service.scoring import NATS_IN
+from service.settings import STARTER_BUNDLE
+
+KINDS = (".png", ".svg", ".html")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if options.out.suffix not in KINDS:
+            raise StartError(f"--out {options.out}: its name ends in one of {', '.join(KINDS)}")
+        draw = _drawing(options.out.suffix)
+        scored = score_file(options.file, options.bundle, options.unit)
+        try:
+            options.out.write_bytes(draw(scored))
+        except OSError as error:
+            raise StartError(f"--out {options.out}: {error.strerror}") from None
+    except ServiceError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    print(f"{options.out}: {scored.summary}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m service.plot", description="Draw how surprising each token of a text is."
+    )
+    parser.add_argument("file", type=Path, help="text in UTF-8")
+    parser.add_argument("--out", type=Path, required=True, help="surprise.png, .svg or .html")
+    parser.add_argument("--bundle", type=Path, default=STARTER_BUNDLE, help="default: the starter")
+    parser.add_argument("--unit", choices=list(NATS_IN), default="bits", help="default: bits")
+    return parser
+
+
+def _drawing(kind: str) -> Callable[[Scored], bytes]:
+    """Raises StartError, before anything is scored, where a picture cannot be drawn."""
+    if kind == ".html":
+        return page
+    try:
+        from service.plot.picture import picture
+    except ImportError:
+        raise StartError(
+            f"a {kind} file needs matplotlib: pip install 'tiedlm[plot]'; an .html file does not"
+        ) from None
+    return partial(picture, kind=kind.removeprefix("."))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Surprisal per token as a picture; needs the extra `plot`."""
+
+import io
+
+from matplotlib.figure import Figure
+
+from service.plot.scored import Scored
+
+LABELS_UP_TO = 60  # tokens whose words can still be read under the axis
+MEAN_FROM = 200  # tokens from which a running mean says more than the line
+WINDOW = 25
+LINE, MEAN = "#0072B2", "#D55E00"  # Okabe & Ito 2008: the colour-blind tell them apart
+DOTS_PER_INCH = 150
+
+
+def picture(scored: Scored, kind: str) -> bytes:
+    """A file of the `kind` that matplotlib knows: png, svg."""
+    surprisals = [token.surprisal for token in scored.tokens]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    few = len(surprisals) <= LABELS_UP_TO
+    axes.plot(
+        range(len(surprisals)),
+        surprisals,
+        color=LINE,
+        linewidth=1.4 if len(surprisals) < MEAN_FROM else 0.4,
+        marker="o" if few else None,
+        markersize=4,
+    )
+    if len(surprisals) >= MEAN_FROM:
+        axes.plot(range(len(surprisals)), running_mean(surprisals), color=MEAN, linewidth=1.8)
+    if few:
+        axes.set_xticks(range(len(surprisals)), _labels(scored), rotation=60, ha="right")
+    else:
+        mean = f"; bold: mean of {WINDOW}" if len(surprisals) >= MEAN_FROM else ""
+        axes.set_xlabel(f"token{mean}")
+    axes.set_ylabel(f"surprisal, {scored.unit}")
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.01)
+    axes.set_title(_plain(f"{scored.name}: {scored.summary}"), fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.25)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=kind, dpi=DOTS_PER_INCH)
+    return drawn.getvalue()
+
+
+def running_mean(values: list[float]) -> list[float]:
+    """Of each value and up to WINDOW − 1 before it."""
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    return [
+        (sums[end] - sums[max(0, end - WINDOW)]) / min(end, WINDOW)
+        for end in range(1, len(values) + 1)
+    ]
+
+
+def _labels(scored: Scored) -> list[str]:
+    return [_plain(scored.text[t.start : t.end].strip() or "↵") for t in scored.tokens]
+
+
+def _plain(text: str) -> str:
+    """Without matplotlib's mathematics, which dollars begin."""
+    return text.replace("$", r"\$")

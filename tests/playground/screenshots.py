@@ -1,0 +1,61 @@
+"""`python -m tests.playground.screenshots`: draw the README's pictures of the playground anew."""
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser
+
+from tests.playground.browser import MISSING, Playground, chromium, launched
+from tests.playground.conftest import starter
+from tests.service.served import served
+
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+SIZE = {"width": 1100, "height": 760}
+COLOURS = 128  # of a palette: a third of the bytes, and nobody sees it
+TEXT = (
+    "The ship was built in London in 1897.\n"
+    "It sank in a storm off the coast of Scotland, and the captain was eaten by a piano."
+)
+VIEWS = {
+    "surprise": {"view": "surprise", "text": TEXT},
+    "next-word": {"view": "next", "words": "The ship was built in Lo"},
+    "rescore": {
+        "view": "rescore",
+        "context": "The bridge crosses",
+        "hypotheses": "-1.0\tthe liver\n-1.2\tthe river\n-1.4\tthe rival\n-2.9\ta river",
+    },
+}
+
+
+def draw(browser: Browser, url: str, name: str) -> Path:
+    path = FOLDER / f"{name}.png"
+    with browser.new_context(viewport=SIZE) as context:  # type: ignore[arg-type]  # a TypedDict
+        playground = Playground(context.new_page(), url)
+        playground.open(**VIEWS[name])
+        page = playground.page
+        page.locator("#model", has_text="starter").wait_for()
+        if name == "surprise":
+            page.locator(".w", has_text="storm").hover()
+        page.wait_for_timeout(500)  # until the bars stand
+        page.screenshot(path=path)
+    with Image.open(path) as drawn:
+        drawn.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    return path
+
+
+def main() -> int:
+    executable = chromium()
+    if executable is None:
+        print(MISSING, file=sys.stderr)
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with served(starter()) as (host, port), launched(executable) as browser:
+        for name in VIEWS:
+            path = draw(browser, f"http://{host}:{port}", name)
+            print(f"{path.name}: {path.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

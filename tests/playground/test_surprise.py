@@ -1,0 +1,194 @@
+"""What the coloured text shows is what `/score` answers."""
+
+import math
+import re
+
+import pytest
+
+from tests.playground.browser import Playground
+from tests.service.wire import Json, Wire
+
+TEXTS = {
+    "plain": "He was born in London.",
+    "emoji": "The 👩‍👧‍👦 family 🏳️‍🌈 and 😀 laughed",
+    "combining": "The cafe\u0301 of n\u0303andu\u0301 was old",
+    "chinese": "The city 北京 is large。\n河很长",
+    "arabic": "كان النهر طويلا\nThe river مدينة was long",
+    "newlines": "\n\nThe old\n\n river\n",
+    "spaces": "  The \t old   ",
+    "markup": "<script>alert(1)</script> & <b>bold</b> <unk> <img src=x onerror=alert(1)>",
+    "specials": "the <eos> city <unk>\n",
+}
+FACTORS = {"bits": 1 / math.log(2), "nats": 1.0, "bans": 1 / math.log(10)}
+kinds = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+
+
+def shown(value: float, digits: int = 2) -> str:
+    places = 0 if abs(value) >= 1000 else min(1, digits) if abs(value) >= 100 else digits
+    return f"{value:,.{places}f}".replace("-", "−")
+
+
+def steps(result: Json, unit: str) -> list[int]:
+    bits = [t["cross_entropy"] / FACTORS[unit] / math.log(2) for t in result["tokens"]]
+    return [min(8, int(value // 2)) for value in bits]
+
+
+def totals(playground: Playground, pane: int = 0) -> dict[str, str]:
+    box = playground.page.locator(".totals").nth(pane)
+    names, values = box.locator("dt").all_text_contents(), box.locator("dd").all_text_contents()
+    return dict(zip(names, values, strict=True))
+
+
+@kinds
+def test_every_word_is_shown_as_it_was_scored(
+    playground: Playground, wire: Wire, text: str
+) -> None:
+    result = wire.score_one(text=text, unit="bits")
+    playground.open(text=text)
+    words = playground.words()
+    assert [word["text"] for word in words] == [
+        text[t["start"] : t["end"]] for t in result["tokens"]
+    ]
+    assert [word["classes"][1] for word in words] == [f"s{step}" for step in steps(result, "bits")]
+    assert ["oov" in word["classes"] for word in words] == [t["oov"] for t in result["tokens"]]
+    assert playground.page.locator(".scored").first.evaluate("box => box.textContent") == text
+
+
+@pytest.mark.parametrize("unit", FACTORS)
+def test_totals_are_the_servers(playground: Playground, wire: Wire, unit: str) -> None:
+    text = "The Zxqvyk of London,\nand the river"
+    result = wire.score_one(text=text, unit=unit)
+    playground.open(text=text, unit=unit)
+    assert totals(playground) == {
+        "perplexity": shown(result["perplexity"], 1),
+        "without unknown": shown(result["perplexity_excluding_oov"], 1),
+        f"{unit} in all": shown(result["total_cross_entropy"]),
+        f"{unit} a token": shown(result["mean_cross_entropy"]),
+        f"{unit} a word": shown(result["cross_entropy_per_word"]),
+        "tokens": str(result["token_count"]),
+        "unknown": str(result["oov_count"]),
+    }
+
+
+def test_a_word_tells_its_figures_on_focus_and_under_the_pointer(
+    playground: Playground, wire: Wire
+) -> None:
+    text = "He was 👩‍👧 born in London."
+    result = wire.score_one(text=text, unit="bits", details=True, top=5)
+    playground.open(text=text)
+    page = playground.page
+    at = next(i for i, t in enumerate(result["tokens"]) if t["text"] == "London")
+    token = result["tokens"][at]
+    card = page.locator("#card")
+    page.locator(".w").nth(at).hover()
+    assert card.locator(".card-title bdi").text_content() == "London"
+    facts = card.locator("dd").all_text_contents()
+    assert float(facts[0].removesuffix(" %")) == pytest.approx(
+        100 * math.exp(token["logprob"]), rel=0.01
+    )
+    assert facts[1] == f"{token['rank']:,} of 14,000"
+    assert facts[2] == f"{token['entropy']:.2f} bits"
+    expected = card.locator(".expected bdi").all_text_contents()
+    assert expected == [one["text"] for one in token["top"]]
+    page.mouse.move(0, 0)
+    card.wait_for(state="hidden")
+    page.locator(".w").nth(at).focus()
+    assert card.is_visible()
+    said = page.locator("#spoken").text_content()
+    assert said is not None
+    assert said.startswith(f"London: {token['cross_entropy']:.2f} bits; probability ")
+    assert f"rank {token['rank']};" in said
+    page.keyboard.press("Escape")
+    assert not card.is_visible()
+
+
+def test_words_are_walked_with_arrows_and_one_is_in_the_tab_order(playground: Playground) -> None:
+    playground.open(text="The old river\nكان النهر طويلا")
+    page = playground.page
+    focused = page.locator(":focus")
+    page.locator(".w").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert focused.text_content() == "old"
+    page.keyboard.press("ArrowLeft")
+    assert focused.text_content() == "The"
+    page.keyboard.press("ArrowDown")
+    assert int(focused.get_attribute("data-index") or 0) > 3  # in the line under it
+    page.locator(".w").nth(4).focus()
+    page.keyboard.press("ArrowLeft")  # from right to left, left is on
+    assert focused.text_content() == "النهر"
+    page.keyboard.press("End")
+    assert focused.get_attribute("aria-label") == "end of text"
+    page.keyboard.press("Home")
+    assert focused.text_content() == "The"
+    assert page.locator(".w[tabindex='0']").count() == 1
+
+
+def test_the_line_passes_through_every_word(playground: Playground, wire: Wire) -> None:
+    text = "He was born in London."
+    values = [t["cross_entropy"] for t in wire.score_one(text=text, unit="bits")["tokens"]]
+    playground.open(text=text)
+    drawn = playground.page.locator(".plot .curve").get_attribute("d")
+    points = [float(y) for y in re.findall(r" ([\d.]+)", drawn or "")]
+    most = max(8.0, *values)
+    assert points == pytest.approx([100 * (1 - value / most) for value in values], abs=0.01)
+
+
+def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, wire: Wire) -> None:
+    texts = ["The river was long.", "The Zxqvyk was piano piano piano."]
+    playground.open(text=texts[0])
+    page = playground.page
+    page.get_by_role("button", name="Compare two texts").click()
+    page.get_by_label("Second text").fill(texts[1])
+    playground.settled()
+    for pane, text in enumerate(texts):
+        result = wire.score_one(text=text, unit="bits")
+        assert totals(playground, pane)["perplexity"] == shown(result["perplexity"], 1)
+    captions = page.locator("figcaption").all_text_contents()
+    assert captions[0] == captions[1]
+    left, right = (page.locator(".text").nth(pane).bounding_box() for pane in (0, 1))
+    assert left is not None
+    assert right is not None
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+
+
+def test_lines_run_in_their_own_direction(playground: Playground) -> None:
+    playground.open(text=TEXTS["arabic"])
+    directions = playground.page.locator(".line").evaluate_all(
+        "lines => lines.map((line) => getComputedStyle(line).direction)"
+    )
+    assert directions == ["rtl", "ltr"]
+
+
+def test_markup_in_a_text_is_text(playground: Playground) -> None:
+    playground.open(text=TEXTS["markup"])
+    assert playground.page.locator(".scored script, .scored img, .scored b").count() == 0
+
+
+def test_the_table_has_every_word(playground: Playground, wire: Wire) -> None:
+    text = "He was born in London."
+    result = wire.score_one(text=text, unit="bits", details=True)
+    playground.open(text=text)
+    playground.page.locator("summary").first.click()
+    rows = playground.page.locator(".figures tbody tr")
+    assert rows.count() == len(result["tokens"])
+    assert rows.nth(4).locator("td").first.text_content() == shown(
+        result["tokens"][4]["cross_entropy"]
+    )
+
+
+def test_a_refusal_is_shown_in_the_servers_words(playground: Playground, wire: Wire) -> None:
+    playground.expected = ("422",)
+    refusal = wire.post("/score", text="The", top=1000).json()["error"]["message"]
+    page = playground.page
+    playground.open(text="The")
+    page.route("**/score", lambda route: route.continue_(post_data={"text": "The", "top": 1000}))
+    page.get_by_label("Text", exact=True).fill("The old")
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert alert.text_content() == refusal
+    page.unroute("**/score")
+    page.get_by_label("Text", exact=True).fill("The old river")
+    playground.settled()
+    assert not alert.is_visible()
+    assert [word["text"] for word in playground.words()] == ["The", "old", "river", ""]

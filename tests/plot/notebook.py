@@ -1,0 +1,36 @@
+"""`python -m tests.plot.notebook`: run docs/surprisal.ipynb and keep what it shows."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "docs" / "surprisal.ipynb"
+SECONDS = 300
+
+
+def executed(*more: str) -> Any:
+    """The notebook with the outputs of its cells, and of `more` cells of code after them.
+
+    Raises nbclient's CellExecutionError where one fails.
+    """
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
+    # The kernel of this environment; its folder is the repository's, where the packages are.
+    resources = {"metadata": {"path": str(ROOT)}}
+    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
+    return notebook
+
+
+def main() -> None:
+    notebook = executed()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # when it ran is of no use to a reader
+    notebook.metadata.pop("language_info", None)
+    nbformat.write(notebook, NOTEBOOK)
+
+
+if __name__ == "__main__":
+    main()
