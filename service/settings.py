@@ -4,13 +4,14 @@ They are read once, at the start, by pydantic-settings; a wrong value stops the 
 line that names it.
 """
 
+import json
 import logging
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from service.errors import StartError
 
@@ -55,7 +56,17 @@ class Settings(BaseSettings):
     state_key_file: Path | None = Field(
         None, description="key of state handles, 32 bytes or more, the same on every replica"
     )
+    calibration: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="NAME=FILE of `python -m service.bulk calibrate`; several with commas"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _several(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return json.loads(given) if given.startswith("[") else tuple(filter(None, given.split(",")))
 
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""

@@ -56,6 +56,7 @@ def score(
     top: int = 0,
     targets: Sequence[Sequence[Mapping[str, float]]] | None = None,
     top_g: int | None = None,
+    calibration: str | None = None,
     state: str | None = None,
     return_state: bool = False,
 ) -> Call[ScoreResult]:
@@ -73,6 +74,8 @@ def score(
       its place, and `top_g` whether it is anomalous: not among the g most probable (DeepLog).
     - `targets`: for each text and each of its scored positions a distribution over words that
       sums to 1; adds soft_cross_entropy.
+    - `calibration` names a table of the service (`info().calibrations`) and adds percentile to
+      each result: the share of the table's texts that are less surprising.
     - `state` goes on from a handle, with no `bos` and no context; `return_state` gives one a text,
       of the state after all that was read, the scored end included.
 
@@ -92,6 +95,7 @@ def score(
         top=top,
         targets=targets,
         top_g=top_g,
+        calibration=calibration,
         state=state,
         return_state=return_state,
     )
