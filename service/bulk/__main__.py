@@ -18,7 +18,6 @@ COLLECT_EVERY = (50_000, 20, 20)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         summary = run(options)
@@ -43,14 +42,20 @@ def run(options: Options) -> dict[str, Any]:
     if options.engine == "ray":
         raise JobError("--engine ray is not built yet")
     model = load(options.bundle, options.threads)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_EVERY)
+    take_over_the_process()
     try:
         with locked(options.out.with_name(options.out.name + ".lock")):
             return Job(model, options).run()
     finally:
         model.close()
+
+
+def take_over_the_process() -> None:
+    """What start-up made stays for good, and the workers want the interpreter lock soon."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from service.bulk.formats import ROW_FORMATS, Columns, Scored
 from service.bulk.options import Options
 from service.bulk.progress import Progress
 from service.bulk.reading import Reader
-from service.bulk.record import Record, blocks
+from service.bulk.record import Position, Record, blocks
 from service.bulk.resume import State, fingerprint, replace
 from service.bulk.scorer import Done, score_blocks
 from service.bulk.writing import PARTIAL, FileSink, NoSink, ParquetSink, RowsSink, Sink, remove
@@ -113,8 +113,8 @@ class Job:
                 sink.write(formats.kenlm_summary(state.tally.totals))
             self._commit(done, sink, errors, last=True)
             if options.two_passes:
-                self.state.stage, self.state.output = "bucket", 0
-                self.state.save(self._state_path)
+                state.stage, state.output, state.position = "bucket", 0, Position()
+                state.save(self._state_path)
                 return
             sink.finish()
 

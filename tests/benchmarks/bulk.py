@@ -1,5 +1,5 @@
-"""`python -m tests.benchmarks.bulk FILE… [--bundle BUNDLE]`: a corpus through `service.bulk`, against
-the same sentences with their ids ready and nothing written; one table.
+"""`python -m tests.benchmarks.bulk FILE… [--bundle BUNDLE]`: a corpus through `service.bulk`,
+against the same sentences with their ids ready and nothing written; one table.
 
 Each is run in turn, in a process of its own, and ratios are medians over pairs, so that what else
 the machine does meanwhile leaves them alone. Reading, tokenizing, writing and committing share the
