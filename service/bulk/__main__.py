@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
-from service.bulk.job import Job
+from service.bulk import ray_engine
+from service.bulk.job import Job, beside
 from service.bulk.model import load
 from service.bulk.options import Options, parse
 from service.bulk.resume import locked
-from service.errors import JobError, ServiceError
+from service.errors import ServiceError
 
 # How long a thread may keep the interpreter lock from the workers; Python's default is 5 ms.
 SWITCH_SECONDS = 0.0005
@@ -39,15 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: Options) -> dict[str, Any]:
     """The summary. Raises JobError and StartError."""
-    if options.engine == "ray":
-        raise JobError("--engine ray is not built yet")
-    model = load(options.bundle, options.threads)
-    take_over_the_process()
-    try:
-        with locked(options.out.with_name(options.out.name + ".lock")):
+    with locked(beside(options.out, ".lock")):
+        if options.engine == "ray":
+            return ray_engine.run(options)
+        model = load(options.bundle, options.threads)
+        take_over_the_process()
+        try:
             return Job(model, options).run()
-    finally:
-        model.close()
+        finally:
+            model.close()
 
 
 def take_over_the_process() -> None:

@@ -8,9 +8,7 @@ until the percentiles are known, and are written with their bucket then.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing, closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,13 @@ import orjson
 
 from service.bulk import formats
 from service.bulk.buckets import Cutoffs, second_stage
-from service.bulk.formats import ROW_FORMATS, Columns, Scored
+from service.bulk.formats import ROW_FORMATS
 from service.bulk.options import Options
 from service.bulk.progress import Progress
 from service.bulk.reading import Reader
 from service.bulk.record import Position, Record, blocks
-from service.bulk.resume import State, fingerprint, replace
+from service.bulk.rendering import renderer
+from service.bulk.resume import State, identity, replace
 from service.bulk.scorer import Done, score_blocks
 from service.bulk.writing import PARTIAL, FileSink, NoSink, ParquetSink, RowsSink, Sink, remove
 from service.calibration import Calibration
@@ -42,11 +41,6 @@ class Job:
         self._state_path = beside(self.out, ".state")
         self._scored = beside(self.out, ".scored")
         self._manifest = model.bundle.manifest
-        self._calibration = (
-            None
-            if options.calibration is None
-            else Calibration.load(options.calibration, self._manifest.name, model.bundle.hash)
-        )
         self._reported = 0
         self._prepare()
 
@@ -70,7 +64,7 @@ class Job:
         if self.options.overwrite:
             self._remove_all()
             remove(self.out)
-        job = self._identity()
+        job = identity(self.options, self.model.bundle.hash)
         state = State.load(self._state_path, job)
         if state is None:
             if self.out.exists():
@@ -78,22 +72,6 @@ class Job:
             self._remove_all()
             state = State(job)
         self.state = state
-
-    def _identity(self) -> dict[str, Any]:
-        """What decides the output; as JSON gives it back."""
-        options = self.options
-        job = {
-            "bundle": self.model.bundle.hash,
-            "inputs": [fingerprint(path) for path in options.inputs],
-            "format": options.format,
-            "columns": asdict(options.columns),
-            "reading": asdict(options.source),
-            "buckets": options.buckets,
-            "calibration": options.calibration and fingerprint(options.calibration),
-            "errors": options.errors and str(options.errors),
-        }
-        found: dict[str, Any] = orjson.loads(orjson.dumps(job))
-        return found
 
     async def _score(self, progress: Progress) -> None:
         state, options = self.state, self.options
@@ -103,7 +81,7 @@ class Job:
         done = None
         with closing(sink), closing(errors):
             found = blocks(reader.records(state.position))
-            scored = score_blocks(self.model, found, self._renderer())
+            scored = score_blocks(self.model, found, renderer(self.model, options))
             async with aclosing(scored):
                 async for done in scored:
                     self._write(done, sink, errors, progress)
@@ -123,7 +101,7 @@ class Job:
         for record in refused:
             self._report(record, progress)
         sink.write(done.payload)
-        errors.write(b"".join(map(_error_line, refused)))
+        errors.write(b"".join(map(error_line, refused)))
         self.state.tally.merge(done.tally)
 
     def _report(self, record: Record, progress: Progress) -> None:
@@ -200,44 +178,14 @@ class Job:
         columns = self.options.columns
         if self.options.format == "parquet":
             return ParquetSink(path, committed, columns, self.model.tokenizer.subword)
-        sink = FileSink(path, committed)
-        if self.options.format == "jsonl":
-            return RowsSink(sink, formats.jsonl)
-        if not committed:
-            sink.write(("\t".join(columns.names) + "\n").encode())
-        return RowsSink(sink, formats.tsv(columns.names))
+        return lines_sink(FileSink(path, committed), self.options, begun=committed > 0)
 
     def _errors_sink(self, committed: int) -> Sink:
         path = self.options.errors
         return NoSink() if path is None else FileSink(path, committed)
 
-    def _renderer(self) -> Callable[[Scored], Any]:
-        model, columns = self.model, self.options.columns
-        if self.options.format is None:
-            return lambda scored: None
-        if self.options.format == "kenlm-query":
-            return lambda scored: formats.kenlm_query(model, scored)
-        if self.options.format == "surprisal-tsv":
-            return lambda scored: formats.surprisal_tsv(model, columns.unit, scored)
-        calibration, buckets = self._calibration, self.options.buckets
-        cutoffs = (
-            Cutoffs.of(calibration, buckets, columns.unit) if calibration and buckets else None
-        )
-        return lambda scored: _rows(model, columns, calibration, cutoffs, scored)
 
-
-def _rows(
-    model: LanguageModel,
-    columns: Columns,
-    calibration: Calibration | None,
-    cutoffs: Cutoffs | None,
-    scored: Scored,
-) -> list[formats.Row]:
-    rows = formats.rows(model, columns, calibration, scored)
-    return rows if cutoffs is None else [cutoffs.add(row) for row in rows]
-
-
-def _error_line(record: Record) -> bytes:
+def error_line(record: Record) -> bytes:
     assert record.problem is not None
     line = {
         "input": record.source,
@@ -248,6 +196,16 @@ def _error_line(record: Record) -> bytes:
     if record.id is not None:
         line["id"] = record.id
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def lines_sink(sink: FileSink, options: Options, *, begun: bool) -> Sink:
+    """Rows as JSON lines or TSV; a header where nothing was written yet."""
+    if options.format == "jsonl":
+        return RowsSink(sink, formats.jsonl)
+    names = options.columns.names
+    if not begun:
+        sink.write(("\t".join(names) + "\n").encode())
+    return RowsSink(sink, formats.tsv(names))
 
 
 def beside(path: Path, suffix: str) -> Path:

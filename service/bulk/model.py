@@ -9,6 +9,11 @@ from service.settings import read_settings
 NO_LIMIT = str(1 << 60)
 
 
+def bundle_of(path: Path | None) -> Bundle:
+    """Raises StartError."""
+    return Bundle.load(read_settings([] if path is None else ["--bundle", str(path)]).bundle)
+
+
 def load(bundle: Path | None, threads: int | None) -> LanguageModel:
     """Raises StartError. What is None is taken from the environment, as by the service."""
     arguments = ["--max-queue-tokens", NO_LIMIT, "--max-request-tokens", NO_LIMIT]

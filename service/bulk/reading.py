@@ -41,12 +41,14 @@ class Reader:
         self._source = source
         self.bytes_read = 0
 
-    def records(self, begin: Position, end: int | None = None) -> Iterator[Record]:
-        """From `begin` to the end of the inputs, or of the one `begin` is in where `end` says at
-        which offset; it must be that of a line or row. Raises JobError for an unreadable input.
+    def records(
+        self, begin: Position, end: int | None = None, *, one_input: bool = False
+    ) -> Iterator[Record]:
+        """From `begin` to the end of the inputs; or of `one_input`, up to the offset `end`, which
+        must be that of a line or row. Raises JobError for an unreadable input.
         """
         done = sum(path.stat().st_size for path in self._paths[: begin.source])
-        last = len(self._paths) if end is None else begin.source + 1
+        last = begin.source + 1 if one_input else len(self._paths)
         position = begin
         for index in range(begin.source, last):
             path = self._paths[index]

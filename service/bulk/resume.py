@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from service.bulk.options import Options
 from service.bulk.record import Position
 from service.bulk.tally import Tally
 from service.errors import JobError
@@ -67,6 +68,22 @@ class State:
             )
         position = Position(**content.pop("position"))
         return cls(**{**content, "position": position, "tally": Tally.load(content["tally"])})
+
+
+def identity(options: Options, bundle_hash: str) -> dict[str, Any]:
+    """What decides the output of a job; as JSON gives it back."""
+    job = {
+        "bundle": bundle_hash,
+        "inputs": [fingerprint(path) for path in options.inputs],
+        "format": options.format,
+        "columns": asdict(options.columns),
+        "reading": asdict(options.source),
+        "buckets": options.buckets,
+        "calibration": options.calibration and fingerprint(options.calibration),
+        "errors": options.errors and str(options.errors),
+    }
+    found: dict[str, Any] = json.loads(json.dumps(job))
+    return found
 
 
 def _differ(job: dict[str, Any], content: dict[str, Any], key: str) -> bool:

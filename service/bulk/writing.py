@@ -83,31 +83,19 @@ class RowsSink:
         self._sink.close()
 
 
-class ParquetSink:
-    """A folder of `part-00000.parquet` and so on, a row group for each block, as many blocks a
-    part as always, so that a part that was begun again is the same to the byte.
-    """
+class Part:
+    """One Parquet file, which appears under its name when it is whole."""
 
-    def __init__(self, path: Path, committed: int, columns: Columns, subword: bool) -> None:
-        """Goes on after `committed` parts."""
+    def __init__(self, path: Path, columns: Columns, subword: bool) -> None:
         self._pa = pyarrow(path)
         self._path = path
-        self._partial = path.with_name(path.name + PARTIAL)
-        self._partial.mkdir(exist_ok=True)
-        self._parts = committed
-        self._blocks = 0
+        self._unfinished = path.with_name(f".{path.name}")
         self._schema = schema(self._pa, columns, subword)
-        self._writer: Any = None
-        for file in self._partial.iterdir():
-            if file.name not in {part_name(index, ".parquet") for index in range(committed)}:
-                file.unlink()
+        self._writer = self._pa.parquet.ParquetWriter(
+            self._unfinished, self._schema, compression="zstd"
+        )
 
     def write(self, payload: list[Row]) -> None:
-        self._blocks += 1
-        if self._writer is None:
-            self._writer = self._pa.parquet.ParquetWriter(
-                self._unfinished, self._schema, compression="zstd"
-            )
         for row in payload:
             if not isinstance(row.get("id"), str | None):
                 row["id"] = orjson.dumps(row["id"]).decode()
@@ -115,16 +103,52 @@ class ParquetSink:
             self._writer.write_table(self._pa.Table.from_pylist(payload, self._schema))
 
     def commit(self, last: bool) -> int | None:
+        return None
+
+    def finish(self) -> None:
+        self._writer.close()
+        with self._unfinished.open("r+b") as file:
+            os.fsync(file.fileno())
+        self._unfinished.replace(self._path)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class ParquetSink:
+    """A folder of `part-00000.parquet` and so on, a row group for each block, as many blocks a
+    part as always, so that a part that was begun again is the same to the byte.
+    """
+
+    def __init__(self, path: Path, committed: int, columns: Columns, subword: bool) -> None:
+        """Goes on after `committed` parts."""
+        self._columns = columns
+        self._subword = subword
+        self._path = path
+        self._partial = path.with_name(path.name + PARTIAL)
+        self._partial.mkdir(exist_ok=True)
+        self._parts = committed
+        self._blocks = 0
+        self._part: Part | None = None
+        for file in self._partial.iterdir():
+            if file.name not in {part_name(index, ".parquet") for index in range(committed)}:
+                file.unlink()
+
+    def write(self, payload: list[Row]) -> None:
+        if self._part is None:
+            name = part_name(self._parts, ".parquet")
+            self._part = Part(self._partial / name, self._columns, self._subword)
+        self._part.write(payload)
+        self._blocks += 1
+
+    def commit(self, last: bool) -> int | None:
         if not last and self._blocks < BLOCKS_OF_A_PART:
             return None
-        if self._writer is not None or not self._parts:
-            if self._writer is None:  # nothing at all: a part that has the columns
-                self.write([])
-            self._writer.close()
-            self._writer = None
-            with self._unfinished.open("r+b") as file:
-                os.fsync(file.fileno())
-            self._unfinished.replace(self._partial / part_name(self._parts, ".parquet"))
+        if self._part is None and not self._parts:  # nothing at all: a part that has the columns
+            self.write([])
+        if self._part is not None:
+            self._part.finish()
+            self._part = None
             self._parts += 1
         self._blocks = 0
         return self._parts
@@ -133,12 +157,8 @@ class ParquetSink:
         self._partial.replace(self._path)
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    @property
-    def _unfinished(self) -> Path:
-        return self._partial / f".{part_name(self._parts, '.parquet')}"
+        if self._part is not None:
+            self._part.close()
 
 
 class NoSink:
