@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "train", "model_export")
+ENTRY_POINTS = ("service.__main__", "service.ray_app")
 Rule = Callable[[str, str], bool]
 
 
@@ -70,12 +71,12 @@ def test_the_export_knows_no_http() -> None:
     assert violations("model_export", lambda _, what: inside(what, *http)) == []
 
 
-def test_http_is_known_to_the_entry_point_and_itself_alone() -> None:
+def test_http_is_known_to_entry_points_and_itself_alone() -> None:
     assert (
         violations(
             "service",
             lambda who, what: (
-                inside(what, "service.http") and not inside(who, "service.http", "service.__main__")
+                inside(what, "service.http") and not inside(who, "service.http", *ENTRY_POINTS)
             ),
         )
         == []
@@ -88,7 +89,7 @@ def test_frameworks_of_the_web_stay_in_http() -> None:
         violations(
             "service",
             lambda who, what: (
-                inside(what, *web) and not inside(who, "service.http", "service.__main__")
+                inside(what, *web) and not inside(who, "service.http", *ENTRY_POINTS)
             ),
         )
         == []
@@ -156,6 +157,21 @@ def test_the_batcher_and_its_queue_know_no_model() -> None:
         )
         == []
     )
+
+
+def test_nothing_of_the_service_knows_bulk_jobs() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: inside(what, "service.bulk") and not inside(who, "service.bulk"),
+        )
+        == []
+    )
+
+
+def test_ray_is_known_to_its_two_files_alone() -> None:
+    allowed = ("service.ray_app", "service.bulk.ray_engine")
+    assert violations("service", lambda who, what: inside(what, "ray") and who not in allowed) == []
 
 
 def test_the_client_knows_httpx_alone() -> None:
