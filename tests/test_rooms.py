@@ -88,9 +88,7 @@ def test_frameworks_of_the_web_stay_in_http() -> None:
     assert (
         violations(
             "service",
-            lambda who, what: (
-                inside(what, *web) and not inside(who, "service.http", *ENTRY_POINTS)
-            ),
+            lambda who, what: inside(what, *web) and not inside(who, "service.http", *ENTRY_POINTS),
         )
         == []
     )

@@ -3,12 +3,16 @@
 import sys
 
 from service.bulk import buckets, record, writing
+from service.bulk.__main__ import main
 
 BLOCK_RECORDS = 16
-record.BLOCK_RECORDS = buckets.BLOCK_RECORDS = BLOCK_RECORDS
-writing.BLOCKS_OF_A_PART = 3
-
-from service.bulk.__main__ import main  # noqa: E402 - the sizes come first
+SIZES = (
+    (record, "BLOCK_RECORDS", BLOCK_RECORDS),
+    (buckets, "BLOCK_RECORDS", BLOCK_RECORDS),
+    (writing, "BLOCKS_OF_A_PART", 3),
+)
 
 if __name__ == "__main__":
+    for module, name, value in SIZES:
+        setattr(module, name, value)
     sys.exit(main())

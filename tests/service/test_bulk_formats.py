@@ -99,9 +99,10 @@ def test_parquet_of_nothing_has_its_columns(jobs: Jobs, tmp_path: Path) -> None:
     assert table.column_names[:3] == ["input", "line", "token_count"]
 
 
-def parse_query(
-    text: str,
-) -> tuple[list[tuple[list[tuple[str, int, int, float]], float, int]], dict]:
+Sentence = tuple[list[tuple[str, int, int, float]], float, int]
+
+
+def parse_query(text: str) -> tuple[list[Sentence], dict[str, float]]:
     """As programs do that read KenLM's `query`: cells end in tabs, ids and figures in blanks."""
     lines = text.split("\n")
     sentences = []
