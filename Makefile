@@ -4,10 +4,11 @@ SERVICE = .venv
 TEST = .venv-test
 DEV = .venv-dev
 CLIENTS = .venv-clients
+RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak scale fuzz lm-eval proof train report export lock clean
+.PHONY: help serve test check format bench portability soak scale scale-bulk bench-bulk ray-test fuzz lm-eval proof train report export lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -21,6 +22,9 @@ help:
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make soak                      ten minutes of mixed load"
 	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
+	@echo "make scale-bulk                memory of python -m service.bulk on 2 GB against 20 MB"
+	@echo "make bench-bulk FILES=…        speed of python -m service.bulk against ids ready"
+	@echo "make ray-test                  set up Ray and run its tests on a cluster of this machine"
 	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
@@ -32,8 +36,13 @@ serve: $(SERVICE)/ready
 
 test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
 	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
-	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients
+	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients --ignore tests/ray
 	$(CLIENTS)/bin/python -m pytest tests/clients
+	@if test -e $(RAY)/ready; then $(RAY)/bin/python -m pytest tests/ray; \
+	  else echo "SKIPPED: tests/ray. make ray-test sets Ray up and runs them"; fi
+
+ray-test: $(RAY)/ready
+	$(RAY)/bin/python -m pytest tests/ray $(ARGS)
 
 check: $(DEV)/ready
 	$(DEV)/bin/ruff format --check .
@@ -54,6 +63,13 @@ soak: $(DEV)/ready
 
 scale: $(DEV)/ready
 	$(DEV)/bin/python -m tests.scale $(ARGS)
+
+scale-bulk: $(DEV)/ready
+	$(DEV)/bin/python -m tests.scale.bulk $(ARGS)
+
+bench-bulk: $(DEV)/ready
+	@test -n "$(FILES)" || { echo "give FILES=\"<text> <text>\""; exit 2; }
+	$(DEV)/bin/python -m tests.benchmarks.bulk $(FILES) $(ARGS)
 
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
@@ -83,13 +99,13 @@ export: $(DEV)/ready
 lock: $(DEV)/ready
 	$(DEV)/bin/pip-compile -q --strip-extras --generate-hashes --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links --no-header -o requirements.lock pyproject.toml
-	$(DEV)/bin/pip-compile -q --strip-extras --extra dev --extra clients --no-emit-index-url \
+	$(DEV)/bin/pip-compile -q --strip-extras --extra dev --extra clients --extra ray --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate \
 	  -o constraints.txt pyproject.toml
 	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
 
 clean:
-	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS)
+	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS) $(RAY)
 
 $(SERVICE)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(SERVICE)
@@ -110,4 +126,9 @@ $(DEV)/ready: constraints.txt pyproject.toml
 $(CLIENTS)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP) $(CONSTRAIN) -e ".[clients]"
+	touch $@
+
+$(RAY)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python $(PIP) $(CONSTRAIN) -e ".[test,ray]"
 	touch $@

@@ -1,6 +1,7 @@
 """The records of all splits are those of the inputs, in order."""
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -52,5 +53,5 @@ def test_a_large_input_has_several(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"some line\n" * 1_000_000)
     found = splits([tmp_path / "a.txt"], Source(), 3_000_000)
     assert [split.begin.line for split in found] == sorted({s.begin.line for s in found})
-    sizes = [b.begin.offset - a.begin.offset for a, b in zip(found, found[1:], strict=False)]
+    sizes = [b.begin.offset - a.begin.offset for a, b in itertools.pairwise(found)]
     assert all(3_000_000 <= size < 5_000_000 for size in sizes)
