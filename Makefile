@@ -4,11 +4,12 @@ SERVICE = .venv
 TEST = .venv-test
 DEV = .venv-dev
 CLIENTS = .venv-clients
+RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak overload faults scale fuzz lm-eval \
-  proof processes presets train report export container lock clean
+.PHONY: help serve test check format bench portability soak overload faults scale scale-bulk \
+  bench-bulk ray-test fuzz lm-eval proof processes presets train report export container lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -27,6 +28,9 @@ help:
 	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
 	@echo "make overload                  twice the load that the service can take, for ten minutes"
 	@echo "make faults                    kills, floods, slow clients, spoilt bundles, full disks: long forms"
+	@echo "make scale-bulk                memory of python -m service.bulk on 2 GB against 20 MB"
+	@echo "make bench-bulk FILES=…        speed of python -m service.bulk against ids ready"
+	@echo "make ray-test                  set up Ray and run its tests on a cluster of this machine"
 	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
@@ -40,8 +44,13 @@ test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
 	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
 	$(TEST)/bin/python -m pytest -rs tests/playground tests/plot
 	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients \
-	  --ignore tests/playground --ignore tests/plot
+	  --ignore tests/playground --ignore tests/plot --ignore tests/ray
 	$(CLIENTS)/bin/python -m pytest tests/clients
+	@if test -e $(RAY)/ready; then $(RAY)/bin/python -m pytest tests/ray; \
+	  else echo "SKIPPED: tests/ray. make ray-test sets Ray up and runs them"; fi
+
+ray-test: $(RAY)/ready
+	$(RAY)/bin/python -m pytest tests/ray $(ARGS)
 
 check: $(DEV)/ready
 	$(DEV)/bin/ruff format --check .
@@ -76,6 +85,13 @@ overload: $(DEV)/ready
 
 faults: $(DEV)/ready
 	FAULTS=long $(DEV)/bin/python -m pytest tests/faults $(ARGS)
+
+scale-bulk: $(DEV)/ready
+	$(DEV)/bin/python -m tests.scale.bulk $(ARGS)
+
+bench-bulk: $(DEV)/ready
+	@test -n "$(FILES)" || { echo "give FILES=\"<text> <text>\""; exit 2; }
+	$(DEV)/bin/python -m tests.benchmarks.bulk $(FILES) $(ARGS)
 
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
@@ -114,11 +130,11 @@ lock: $(DEV)/ready
 	  -o requirements-tracing.lock pyproject.toml
 	$(COMPILE) --generate-hashes --allow-unsafe --only-build-deps --build-deps-for wheel \
 	  -o docker/build.lock pyproject.toml
-	$(COMPILE) --no-annotate --extra dev --extra clients -o constraints.txt pyproject.toml
+	$(COMPILE) --no-annotate --extra dev --extra clients --extra ray -o constraints.txt pyproject.toml
 	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
 
 clean:
-	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS)
+	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS) $(RAY)
 
 $(SERVICE)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(SERVICE)
@@ -139,4 +155,9 @@ $(DEV)/ready: constraints.txt pyproject.toml
 $(CLIENTS)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP) $(CONSTRAIN) -e ".[clients]"
+	touch $@
+
+$(RAY)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python $(PIP) $(CONSTRAIN) -e ".[test,ray]"
 	touch $@

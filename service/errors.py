@@ -18,12 +18,13 @@ ServiceError                  a message for people: what was wrong, where, what 
 │   ├── NotReady
 │   └── Draining
 ├── DeadlineExceeded          it waited too long for its first run
-└── StartError                the service does not start: one line, exit code 1
-    └── BundleError
+├── StartError                the service does not start: one line, exit code 1
+│   └── BundleError
+└── JobError                  a bulk job stops: one line, exit code 1
 
 `code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
 business of `service.http.app` alone. No message holds a stack trace or the text that was sent;
-only a StartError, which no client sees, may name a path.
+only a StartError or a JobError, which no client sees, may name a path.
 """
 
 
@@ -111,4 +112,8 @@ class StartError(ServiceError):
 
 
 class BundleError(StartError):
+    pass
+
+
+class JobError(ServiceError):
     pass

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle import Bundle
+from service.calibration import read_calibrations
 from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong, InvalidRequest
 from service.inference.batcher import LANES, LaneName
@@ -49,6 +50,9 @@ class LanguageModel:
         """Loads the engine, starts its workers and warms them up. Raises StartError."""
         self.bundle = bundle
         self.settings = settings
+        self.calibrations = read_calibrations(
+            settings.calibration, bundle.manifest.name, bundle.hash
+        )
         self.started = int(time.time())  # seconds since 1970
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
@@ -212,7 +216,7 @@ class LanguageModel:
         limit = self.settings.max_request_tokens
         if tokens > limit:
             raise InputTooLong(f"the request holds {tokens} tokens; at most {limit} are allowed")
-        if tokens * (1 + top) > MAX_TOP_TOKENS:
+        if top and tokens * (1 + top) > MAX_TOP_TOKENS:
             raise InputTooLong(
                 f"tokens × (1 + top) is {tokens * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
                 "top",

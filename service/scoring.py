@@ -88,6 +88,11 @@ class Totals:
         self.characters += other.characters
         self.words += other.words
 
+    @property
+    def mean_nats(self) -> float | None:
+        """Per scored token; None over nothing."""
+        return _ratio(self.nats, self.tokens)
+
     def figures(self, unit: str) -> dict[str, float | int | None]:
         """The aggregates of a response; cross-entropies in `unit`, null over nothing."""
         total = self.nats * NATS_IN[unit]

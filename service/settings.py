@@ -4,12 +4,13 @@ They are read once, at the start, by pydantic-settings; a wrong value stops the 
 line that names it.
 """
 
+import json
 import logging
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     CLI_SUPPRESS,
     BaseSettings,
@@ -91,10 +92,20 @@ class Settings(BaseSettings):
         5.0, description="of serving on after SIGTERM, while /health/ready says no"
     )
     tracing: bool = Field(False, description="OpenTelemetry traces; needs the extra `tracing`")
+    calibration: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="NAME=FILE of `python -m service.bulk calibrate`; several with commas"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] | None = Field(
         None, description="default: text on a terminal, json elsewhere"
     )
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _several(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return json.loads(given) if given.startswith("[") else tuple(filter(None, given.split(",")))
 
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "train", "model_export")
-FRONT = ("service.__main__", "service.server")
+FRONT = ("service.__main__", "service.server", "service.ray_app")
 Rule = Callable[[str, str], bool]
 
 
@@ -71,7 +71,7 @@ def test_the_export_knows_no_http() -> None:
     assert violations("model_export", lambda _, what: inside(what, *http)) == []
 
 
-def test_http_is_known_to_the_entry_point_the_server_and_itself_alone() -> None:
+def test_http_is_known_to_entry_points_the_server_and_itself_alone() -> None:
     assert (
         violations(
             "service",
@@ -153,6 +153,21 @@ def test_the_batcher_and_its_queue_know_no_model() -> None:
         )
         == []
     )
+
+
+def test_nothing_of_the_service_knows_bulk_jobs() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: inside(what, "service.bulk") and not inside(who, "service.bulk"),
+        )
+        == []
+    )
+
+
+def test_ray_is_known_to_its_two_files_alone() -> None:
+    allowed = ("service.ray_app", "service.bulk.ray_engine")
+    assert violations("service", lambda who, what: inside(what, "ray") and who not in allowed) == []
 
 
 def test_the_client_knows_httpx_alone() -> None:

@@ -16,6 +16,7 @@ from service.client.exchange import Retries
 from service.client.results import (
     Aggregates,
     Alternative,
+    CalibrationEntry,
     CandidateToken,
     Info,
     Limits,
@@ -34,6 +35,7 @@ __all__ = [
     "Aggregates",
     "Alternative",
     "AsyncClient",
+    "CalibrationEntry",
     "CandidateToken",
     "Client",
     "DeadlineExceeded",

@@ -57,6 +57,7 @@ def score(
     targets: Sequence[Sequence[Mapping[str, float]]] | None = None,
     top_g: int | None = None,
     cache: Mapping[str, float] | None = None,
+    calibration: str | None = None,
     state: str | None = None,
     return_state: bool = False,
 ) -> Call[ScoreResult]:
@@ -76,6 +77,8 @@ def score(
       sums to 1; adds soft_cross_entropy.
     - `cache`, such as {"window": 2000, "theta": 0.3, "lambda": 0.1}: a continuous cache of each
       long text's own words; not with details, top, top_g or targets.
+    - `calibration` names a table of the service (`info().calibrations`) and adds percentile to
+      each result: the share of the table's texts that are less surprising.
     - `state` goes on from a handle, with no `bos` and no context; `return_state` gives one a text,
       of the state after all that was read, the scored end included.
 
@@ -96,6 +99,7 @@ def score(
         targets=targets,
         top_g=top_g,
         cache=cache,
+        calibration=calibration,
         state=state,
         return_state=return_state,
     )

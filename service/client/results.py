@@ -87,6 +87,8 @@ class TextResult(Aggregates):
     """Nothing with `tokens=False`."""
     words: tuple[WordScore, ...] = ()
     """Of a model whose words are several tokens; nothing with `tokens=False` or `token_ids`."""
+    percentile: float | None = None
+    """0 to 100, among the texts of the calibration that was asked for."""
     state: str | None = None
 
 
@@ -237,6 +239,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationEntry:
+    name: str
+    texts: int
+    """How many reference texts it was made from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
     model: str
     bundle_hash: str
@@ -248,6 +257,8 @@ class Info:
     versions: dict[str, str]
     parity: dict[str, float]
     training: dict[str, Any]
+    calibrations: tuple[CalibrationEntry, ...] = ()
+    """Tables that `score` gives percentiles by."""
 
 
 def read(kind: type[Result], data: Any) -> Result:

@@ -4,55 +4,54 @@ orjson writes NaN and infinity as null, and floats so that reading them gives th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from service.calibration import Calibration
 from service.distribution import NextTokens
 from service.http.schemas.rescore import RescoreRequest
-from service.inference.engine import Decoded, Floats
+from service.inference.engine import Floats
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
-from service.scoring import NATS_IN, Totals
+from service.scoring import Totals
 from service.text_score import TextScore
-from service.word_score import word_scores
+from service.token_detail import Detail, token_rows, word_rows
 
 # Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
 BLOCK_TOKENS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """How much of a score is answered: `unit` of cross-entropies and entropies, per-token detail,
-    ranks and entropies in it, and whether a token is among the `top_g` most probable.
-    """
-
-    tokens: bool
-    unit: str
-    ranks: bool
-    top_g: int | None
-
-
-async def render_scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> bytes:
+async def render_scores(
+    model: LanguageModel,
+    scores: list[TextScore],
+    detail: Detail,
+    calibration: Calibration | None = None,
+) -> bytes:
     """The body of a `/score` response; logprobs are always natural."""
 
     def render() -> bytes:
-        return b"".join(_scores(model, scores, detail))
+        return b"".join(_scores(model, scores, detail, calibration))
 
     long = detail.tokens and sum(len(score.ids) for score in scores) > BLOCK_TOKENS
     return await model.long_work.run(render) if long else render()
 
 
-def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> Iterator[bytes]:
+def _scores(
+    model: LanguageModel,
+    scores: list[TextScore],
+    detail: Detail,
+    calibration: Calibration | None,
+) -> Iterator[bytes]:
     head = {**_header(model), "unit": detail.unit}
     yield orjson.dumps(head)[:-1] + b',"results":['
     for index, score in enumerate(scores):
         yield b"," if index else b""
         closing: dict[str, Any] = score.totals.figures(detail.unit)
+        if calibration is not None:
+            closing["percentile"] = calibration.percentile(score.totals.mean_nats)
         if score.state is not None:
             closing["state"] = model.states.seal(score.state)
         figures = orjson.dumps(closing)
@@ -62,11 +61,13 @@ def _scores(model: LanguageModel, scores: list[TextScore], detail: Detail) -> It
         yield b'{"tokens":['
         for begin in range(0, len(score.ids), BLOCK_TOKENS):
             rows = slice(begin, begin + BLOCK_TOKENS)
-            block = _tokens(model.tokenizer.entries, score, detail, rows)
+            block = token_rows(model.tokenizer.entries, score, detail, rows)
             yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
         if model.tokenizer.subword and score.starts is not None:
             yield b'],"words":['
-            yield from _words(score, model.tokenizer.end_id, detail.unit)
+            words = word_rows(score, model.tokenizer.end_id, detail.unit, BLOCK_TOKENS)
+            for number, block in enumerate(words):
+                yield (b"," if number else b"") + orjson.dumps(block)[1:-1]
         yield b"]," + figures[1:]
     total = scores[0].totals if len(scores) == 1 else _sum(scores)
     yield b'],"summary":' + orjson.dumps(total.figures(detail.unit)) + b"}"
@@ -77,84 +78,6 @@ def _sum(scores: list[TextScore]) -> Totals:
     for score in scores:
         summary.add(score.totals)
     return summary
-
-
-def _tokens(
-    entries: list[str], score: TextScore, detail: Detail, rows: slice
-) -> list[dict[str, Any]]:
-    ids = score.ids[rows].tolist()
-    logprobs = score.logprobs[rows]
-    factor = NATS_IN[detail.unit]
-    nothing = [None] * len(ids)
-    tokens: list[dict[str, Any]] = [
-        {
-            "id": token,
-            "text": entries[token],
-            "start": start,
-            "end": end,
-            "logprob": logprob,
-            "cross_entropy": cross_entropy,
-            "oov": oov,
-        }
-        for token, start, end, logprob, cross_entropy, oov in zip(
-            ids,
-            nothing if score.starts is None else score.starts[rows],
-            nothing if score.ends is None else score.ends[rows],
-            logprobs.tolist(),
-            (-factor * logprobs).tolist(),
-            score.oov[rows].tolist(),
-            strict=True,
-        )
-    ]
-    if score.decoded.has_more:
-        first = rows.start - score.unscored
-        for row, token in enumerate(tokens, first):
-            if row >= 0:
-                token.update(_asked(entries, score.decoded, row, detail))
-    return tokens
-
-
-def _words(score: TextScore, end_id: int, unit: str) -> Iterator[bytes]:
-    """The items of a list, without its brackets."""
-    words, factor = word_scores(score, end_id), NATS_IN[unit]
-    rows = zip(words.spans, words.logprobs.tolist(), words.token_counts.tolist(), strict=True)
-    for begin in range(0, len(words.spans), BLOCK_TOKENS):
-        block = [
-            {
-                "text": score.text[start:end],
-                "start": start,
-                "end": end,
-                "logprob": logprob if count else None,
-                "cross_entropy": -factor * logprob if count else None,
-                "token_count": count,
-            }
-            for (start, end), logprob, count in islice(rows, BLOCK_TOKENS)
-        ]
-        yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
-
-
-def _asked(entries: list[str], decoded: Decoded, row: int, detail: Detail) -> dict[str, Any]:
-    """What was asked about one scored token beyond its log-probability."""
-    factor = NATS_IN[detail.unit]
-    found: dict[str, Any] = {}
-    if decoded.ranks is not None and decoded.entropies is not None:
-        rank = int(decoded.ranks[row])
-        if detail.ranks:
-            found = {"rank": rank, "entropy": float(decoded.entropies[row]) * factor}
-        if detail.top_g is not None:
-            found["anomalous"] = rank > detail.top_g
-    if decoded.soft_cross_entropies is not None:
-        found["soft_cross_entropy"] = float(decoded.soft_cross_entropies[row]) * factor
-    if decoded.top_ids is not None and decoded.top_logprobs is not None:
-        found["top"] = _alternatives(entries, decoded.top_ids[row], decoded.top_logprobs[row])
-    return found
-
-
-def _alternatives(entries: list[str], ids: Any, logprobs: Any) -> list[dict[str, Any]]:
-    return [
-        {"id": token, "text": entries[token], "logprob": logprob}
-        for token, logprob in zip(ids.tolist(), logprobs.astype(np.float64).tolist(), strict=True)
-    ]
 
 
 async def render_next_tokens(

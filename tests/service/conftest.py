@@ -9,10 +9,12 @@ import httpx
 import pytest
 from hypothesis import settings
 
+from service.bulk import __main__ as command
 from service.bundle import Bundle
 from service.inference.batcher import Batcher
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
+from tests.service.bulk import Jobs
 from tests.service.gate import (
     MAX_BATCH_TOKENS,
     MAX_QUEUE_TOKENS,
@@ -75,3 +77,11 @@ def held(batcher: Batcher[Job], run: Run) -> "Future[None]":
     ticket = batcher.submit([Job("gate")], "bulk")
     assert run.reached.wait(SECONDS)
     return ticket.future
+
+
+@pytest.fixture
+def jobs(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    monkeypatch.setattr(command, "load", lambda bundle, threads: model)
+    monkeypatch.setattr(model, "close", lambda: None)
+    monkeypatch.setattr(command, "take_over_the_process", lambda: None)
+    return Jobs(model)

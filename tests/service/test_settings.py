@@ -26,6 +26,7 @@ DEFAULTS = {
     "admin_keys_file": None,
     "cors_origins": [],
     "tracing": False,
+    "calibration": (),
     "log_level": "info",
     "log_format": None,
 }
@@ -70,6 +71,7 @@ WRONG = [
     ("tracing", "perhaps"),
     ("log_level", "loud"),
     ("log_format", "xml"),
+    ("calibration", "[1"),
 ]
 
 
@@ -102,6 +104,22 @@ def test_a_flag_sets(name: str) -> None:
 def test_a_variable_sets(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(variable(name), str(OTHERS[name]))
     assert getattr(read_settings([]), name) == OTHERS[name]
+
+
+@pytest.mark.parametrize("value", ["a=1,b=2", '["a=1", "b=2"]'])
+def test_calibrations_are_listed_with_commas_or_as_json(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    assert read_settings(["--calibration", value]).calibration == ("a=1", "b=2")
+    assert read_settings([f"--calibration={value}"]).calibration == ("a=1", "b=2")
+    monkeypatch.setenv("TIEDLM_CALIBRATION", value)
+    assert read_settings([]).calibration == ("a=1", "b=2")
+    assert read_settings(["--calibration="]).calibration == ()
+
+
+def test_a_calibration_flag_may_be_given_again() -> None:
+    flags = ["--calibration", "a=1", "--calibration", "b=2"]
+    assert read_settings(flags).calibration == ("a=1", "b=2")
 
 
 def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

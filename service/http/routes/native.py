@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter, Response
 
+from service.calibration import Calibration
 from service.distribution import Shape
 from service.errors import InputTooLong, InvalidRequest
 from service.http.accounting import count_tokens
 from service.http.documentation import INFERENCE
-from service.http.rendering import Detail, render_next_tokens, render_rescored, render_scores
+from service.http.rendering import render_next_tokens, render_rescored, render_scores
 from service.http.routes.direct import DirectRoute
 from service.http.routes.model import Model
 from service.http.schemas.next_token import NextTokenRequest, NextTokenResponse
@@ -15,6 +16,7 @@ from service.http.schemas.score import ScoreRequest, ScoreResponse
 from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
+from service.token_detail import Detail
 from service.tokenizer import Tokenizer
 
 JSON = "application/json"
@@ -25,6 +27,7 @@ router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=Dir
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
 async def score(request: ScoreRequest, model: Model) -> Response:
     _check_count(request.count, model)
+    calibration = _calibration(request.calibration, model)
     scores = await model.score(
         await _passages(request, model),
         await _contexts(request, model),
@@ -40,7 +43,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
     count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))
     model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
     detail = Detail(request.tokens, request.unit, request.details, request.top_g)
-    body = await render_scores(model, scores, detail)
+    body = await render_scores(model, scores, detail, calibration)
     return Response(body, media_type=JSON)
 
 
@@ -76,6 +79,13 @@ def _check_count(count: int, model: LanguageModel) -> None:
     limit = model.settings.max_texts
     if count > limit:
         raise InputTooLong(f"{count} texts; at most {limit} are allowed")
+
+
+def _calibration(name: str | None, model: LanguageModel) -> Calibration | None:
+    if name is None or name in model.calibrations:
+        return None if name is None else model.calibrations[name]
+    known = ", ".join(model.calibrations) or "none"
+    raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
 
 
 def _soft_targets(request: ScoreRequest, model: LanguageModel) -> list[list[SoftTarget]] | None:

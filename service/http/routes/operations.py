@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from service.errors import Draining
 from service.http.documentation import ANY, PLAIN_TEXT
 from service.http.routes.model import Model
-from service.http.schemas.operations import Health, Info, Limits
+from service.http.schemas.operations import CalibrationEntry, Health, Info, Limits
 from service.http.serving import Serving
 
 router = APIRouter(tags=["operations"], responses=ANY)
@@ -47,5 +47,9 @@ async def info(model: Model) -> Info:
         limits=Limits.model_validate(model.settings, from_attributes=True),
         versions={package: version(package) for package in PACKAGES},
         parity=manifest.parity,
+        calibrations=[
+            CalibrationEntry(name=name, texts=calibration.texts)
+            for name, calibration in model.calibrations.items()
+        ],
         training=manifest.training,
     )

@@ -48,6 +48,11 @@ class Limits(BaseModel):
     )
 
 
+class CalibrationEntry(BaseModel):
+    name: str = Field(description="What requests call it.", examples=["news"])
+    texts: int = Field(description="How many reference texts it was made from.", examples=[50000])
+
+
 class Info(BaseModel):
     model: str = Field(description="The bundle's name.", examples=["starter"])
     bundle_hash: str = Field(
@@ -64,6 +69,10 @@ class Info(BaseModel):
     parity: dict[str, float] = Field(
         description="How far the exported model is from the trained one.",
         examples=[{"max_abs_logprob_difference": 4.8e-6}],
+    )
+    calibrations: list[CalibrationEntry] = Field(
+        description="Tables that /score gives percentiles by.",
+        examples=[[example_of(CalibrationEntry)]],
     )
     training: dict[str, Any] = Field(
         description="How the model was trained, as its bundle says.",

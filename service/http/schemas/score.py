@@ -102,6 +102,12 @@ class ScoreRequest(Request):
         "words. Not with details, top, top_g or targets.",
         examples=[{"window": 2000, "theta": 0.3, "lambda": 0.1}],
     )
+    calibration: str | None = Field(
+        None,
+        description="Add percentile to each result, by a table that the server was started with; "
+        "/info lists them.",
+        examples=["news"],
+    )
     state: str | None = Field(
         None,
         description="Go on from a state handle: nothing is put before the text then.",
@@ -237,6 +243,12 @@ class TextResult(Aggregates):
         description="With tokens, of a model whose words are several tokens: their sums for each "
         "word. Not for token_ids.",
         examples=[[example_of(WordScore)]],
+    )
+    percentile: float | None = Field(
+        None,
+        description="The share of the calibration's texts, 0 to 100, whose mean cross-entropy is "
+        "lower; null over nothing.",
+        examples=[71.3],
     )
     state: str | None = Field(
         None, description="Handle of the state after the text.", examples=[HANDLE]

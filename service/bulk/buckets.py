@@ -1,0 +1,62 @@
+"""Head, middle and tail, as CCNet calls them (Wenzek et al. 2020): documents by two percentiles of
+their mean cross-entropy, and the second stage of a job that has to know all of them first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import orjson
+
+from service.bulk.formats import Row
+from service.bulk.record import BLOCK_BYTES, BLOCK_RECORDS, Position
+from service.bulk.resume import State
+from service.bulk.writing import Sink
+from service.calibration import Calibration
+from service.scoring import NATS_IN
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """Mean cross-entropies per token, in the unit of the rows."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, table: Calibration, percentiles: tuple[float, float], unit: str) -> Self:
+        low, high = (table.cutoff(percent) * NATS_IN[unit] for percent in percentiles)
+        return cls(low, high)
+
+    def add(self, row: Row) -> Row:
+        """The row with its `bucket`: head is the least surprising."""
+        figure = row["mean_cross_entropy"]
+        row["bucket"] = "head" if figure < self.low else "middle" if figure < self.high else "tail"
+        return row
+
+
+def second_stage(scored: Path, sink: Sink, cutoffs: Cutoffs, state: State, save_to: Path) -> None:
+    """Rows that wait in `scored` go to `sink` with their bucket, from `state.position` on."""
+    position = state.position
+    for rows, position in _blocks(scored, state.position):
+        sink.write([cutoffs.add(row) for row in rows])
+        committed = sink.commit(False)
+        if committed is not None:
+            state.output, state.position = committed, position
+            state.save(save_to)
+    sink.commit(True)
+
+
+def _blocks(path: Path, begin: Position) -> Iterator[tuple[list[Row], Position]]:
+    with path.open("rb") as file:
+        file.seek(begin.offset)
+        offset, rows, size = begin.offset, [], 0
+        for line in file:
+            rows.append(orjson.loads(line))
+            offset, size = offset + len(line), size + len(line)
+            if len(rows) == BLOCK_RECORDS or size >= BLOCK_BYTES:
+                yield rows, replace(begin, offset=offset)
+                rows, size = [], 0
+        if rows:
+            yield rows, replace(begin, offset=offset)

@@ -1,0 +1,40 @@
+"""What a job makes of a block's scores: the one choice of a format."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from service.bulk import formats
+from service.bulk.buckets import Cutoffs
+from service.bulk.formats import Columns, Row, Scored
+from service.bulk.options import Options
+from service.calibration import Calibration
+from service.language_model import LanguageModel
+
+
+def renderer(model: LanguageModel, options: Options) -> Callable[[Scored], Any]:
+    """Raises StartError for a calibration that is not this model's."""
+    columns = options.columns
+    if options.format is None:
+        return lambda _: None
+    if options.format == "kenlm-query":
+        return partial(formats.kenlm_query, model)
+    if options.format == "surprisal-tsv":
+        return partial(formats.surprisal_tsv, model, columns.unit)
+    if options.calibration is None:
+        return partial(formats.rows, model, columns, None)
+    name, file = model.bundle.manifest.name, options.calibration
+    table = Calibration.load(file, name, model.bundle.hash)
+    cutoffs = options.buckets and Cutoffs.of(table, options.buckets, columns.unit)
+    return partial(_calibrated, model, columns, table, cutoffs)
+
+
+def _calibrated(
+    model: LanguageModel,
+    columns: Columns,
+    table: Calibration,
+    cutoffs: Cutoffs | None,
+    scored: Scored,
+) -> list[Row]:
+    rows = formats.rows(model, columns, table, scored)
+    return rows if cutoffs is None else [cutoffs.add(row) for row in rows]

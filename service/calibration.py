@@ -1,0 +1,108 @@
+"""Percentiles of a reference corpus: how surprising a text is among texts of its kind.
+
+The figure is a whole text's mean cross-entropy per token, in nats, from the prefix token to the
+scored `<eos>`. A table belongs to the bundle that made it: figures of two models do not compare.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.errors import StartError
+
+FORMAT_VERSION: Final = 1
+STEPS = 1000  # percentiles stand a tenth apart
+# Figures are counted in bins of this width, so that memory does not grow with the corpus.
+BIN_NATS = 0.001
+
+
+class Calibration(BaseModel):
+    """The file. `percentiles[i]` is the figure that i ÷ 10 per cent of the texts are below."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    bundle: str
+    bundle_hash: str
+    figure: Literal["mean_cross_entropy"] = "mean_cross_entropy"
+    unit: Literal["nats"] = "nats"
+    texts: Annotated[int, Field(gt=0)]
+    percentiles: Annotated[list[float], Field(min_length=STEPS + 1, max_length=STEPS + 1)]
+
+    def percentile(self, mean_nats: float | None) -> float | None:
+        """The share of the reference texts that are less surprising, 0 to 100, interpolated."""
+        if mean_nats is None:
+            return None
+        return float(np.interp(mean_nats, self.percentiles, np.linspace(0, 100, STEPS + 1)))
+
+    def cutoff(self, percent: float) -> float:
+        """The mean cross-entropy, in nats, that `percent` of the reference texts are below."""
+        return float(np.interp(percent, np.linspace(0, 100, STEPS + 1), self.percentiles))
+
+    @classmethod
+    def load(cls, path: Path, bundle: str, bundle_hash: str) -> "Calibration":
+        """Raises StartError for what is no calibration, or that of another bundle."""
+        try:
+            found = cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise StartError(f"calibration {path}: {error.strerror}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the document"
+            raise StartError(f"calibration {path}: {where}: {first['msg']}") from None
+        if found.bundle_hash != bundle_hash:
+            raise StartError(
+                f"calibration {path} was made with the bundle {found.bundle} "
+                f"({found.bundle_hash[:16]}), not with {bundle} ({bundle_hash[:16]})"
+            )
+        return found
+
+    def dumps(self) -> str:
+        return json.dumps(self.model_dump(), indent=1) + "\n"
+
+
+@dataclass
+class Histogram:
+    """Counts of texts by their mean cross-entropy; those of parts of a corpus add up."""
+
+    bins: Counter[int] = field(default_factory=Counter)
+
+    def add(self, mean_nats: float | None) -> None:
+        if mean_nats is not None:
+            self.bins[math.floor(mean_nats / BIN_NATS)] += 1
+
+    def calibration(self, bundle: str, bundle_hash: str) -> Calibration:
+        """To half a thousandth of a nat. Raises StartError where there are no texts."""
+        texts = self.bins.total()
+        if not texts:
+            raise StartError("no text was scored: there is nothing to calibrate with")
+        at = np.array(sorted(self.bins))
+        below = np.cumsum([self.bins[b] for b in at.tolist()])
+        # The k-th smallest of n texts, k from 0, stands at k ÷ (n − 1), as in numpy.percentile.
+        ranks = np.linspace(0, texts - 1, STEPS + 1)
+        low = at[np.searchsorted(below, np.floor(ranks), side="right")]
+        high = at[np.searchsorted(below, np.ceil(ranks), side="right")]
+        values = (low + (high - low) * (ranks - np.floor(ranks)) + 0.5) * BIN_NATS
+        return Calibration(
+            bundle=bundle, bundle_hash=bundle_hash, texts=texts, percentiles=values.tolist()
+        )
+
+
+def read_calibrations(
+    given: Iterable[str], bundle: str, bundle_hash: str
+) -> dict[str, Calibration]:
+    """Tables by name, of `NAME=FILE` each. Raises StartError."""
+    found = {}
+    for entry in given:
+        name, equals, file = entry.partition("=")
+        if not (name and equals and file):
+            raise StartError(f"--calibration (TIEDLM_CALIBRATION): {entry}: write NAME=FILE")
+        found[name] = Calibration.load(Path(file), bundle, bundle_hash)
+    return found

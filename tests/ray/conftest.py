@@ -1,0 +1,21 @@
+"""A cluster on this machine, of several worker processes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: make ray-test")
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 3
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["PYTHONPATH"] = str(ROOT)  # the workers' too
+    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()

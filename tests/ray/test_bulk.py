@@ -1,0 +1,137 @@
+"""`--engine ray` on a cluster of this machine: the local engine's floats, whatever dies."""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from service.bulk import ray_engine, splits
+from service.bulk.__main__ import main
+from service.bulk.options import parse
+from service.bulk.splits import splits as cut
+from tests.ray.conftest import WORKERS
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+SECONDS = 300
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    chance = random.Random(8)
+    words = ["the", "city", "river", "of", "in", "was", "station", "film", "born", "Zxqvyk"]
+    texts: list[str | None] = [
+        " ".join(chance.choices(words, k=chance.randint(1, 40))) for _ in range(4000)
+    ]
+    texts[1234] = None
+    table = pyarrow.table({"text": texts, "key": list(range(4000))})
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet", row_group_size=100)
+    return tmp_path / "in.parquet"
+
+
+@pytest.fixture(autouse=True)
+def _small_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(paths: list[Path], source: Any) -> list[splits.Split]:
+        return cut(paths, source, 10_000)
+
+    monkeypatch.setattr(ray_engine, "splits", small)
+
+
+def arguments(corpus: Path, out: Path, *more: str) -> list[str]:
+    errors = ["--errors", str(out.parent / f"{out.name}.errors")]
+    return [str(corpus), "--out", str(out), "--id", "key", *errors, *more]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return list(pyarrow.parquet.read_table(folder).to_pylist())
+
+
+def actors() -> list[int]:
+    """The processes of this cluster that score."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
+            if words.startswith(b"ray::") and b"SplitScorer" in words:
+                found.append(int(process.name))
+    return found
+
+
+def kill_one_on_the_way(folder: Path, killed: list[int]) -> None:
+    """As soon as a few parts are there."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if len(list(folder.glob("part-*.parquet"))) >= 3 and (running := actors()):
+            killed.append(running[0])
+            os.kill(running[0], signal.SIGKILL)
+            return
+        time.sleep(0.002)
+
+
+def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local, out = tmp_path / "local.parquet", tmp_path / "ray.parquet"
+    assert main(arguments(corpus, local, "--json", "--threads", "2")) == 0
+    expected = json.loads(capsys.readouterr().out)
+    killed: list[int] = []
+    killer = threading.Thread(
+        target=kill_one_on_the_way, args=(tmp_path / "ray.parquet.partial", killed)
+    )
+    killer.start()
+    more = ("--engine", "ray", "--workers", str(WORKERS), "--json")
+    assert main(arguments(corpus, out, *more)) == 0
+    killer.join()
+    assert killed
+    found = json.loads(capsys.readouterr().out)
+    assert rows(out) == rows(local)
+    assert len(rows(out)) == 3999
+    errors = [tmp_path / f"{path.name}.errors" for path in (local, out)]
+    assert errors[0].read_bytes() == errors[1].read_bytes()
+    for summary in (expected, found):
+        del summary["seconds"], summary["tokens_per_second"]
+    assert found == {
+        name: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        for name, value in expected.items()
+    }
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"in.parquet", "local.parquet", "ray.parquet", *(path.name for path in errors)}
+    assert {path.suffix for path in out.iterdir()} == {".parquet"}
+
+
+def test_parts_that_are_there_are_not_scored_again(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "ray.parquet"
+    options = parse(arguments(corpus, out, "--engine", "ray"))
+    todo = ray_engine._prepare(options)
+    scorer = ray_engine.SplitScorer(options)
+    for split in todo[::2]:
+        scorer({"split": [split]})
+    assert ray_engine._prepare(options) == todo[1::2]
+    for split in todo[1::2]:
+        scorer({"split": [split]})
+    assert ray_engine._prepare(options) == []
+    monkeypatch.setattr(ray_engine, "_score", lambda *_: pytest.fail("nothing is left to score"))
+    assert ray_engine.run(options)["documents"] == 3999
+    assert len(rows(out)) == 3999
+
+
+def test_strict_names_the_line(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "ray.parquet"
+    assert main(arguments(corpus, out, "--engine", "ray", "--strict")) == 1
+    assert f"{corpus}, line 1235: there is no field text" in capsys.readouterr().err
+    assert not out.exists()

@@ -1,0 +1,34 @@
+"""Jobs of `service.bulk` as tests run them."""
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from service.bulk import __main__ as command
+from service.language_model import LanguageModel
+
+
+class Jobs:
+    """The command in this process, with a model that is warm already."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self.errors = ""
+
+    def __call__(self, *arguments: str | Path) -> int:
+        self.output, errors = io.StringIO(), io.StringIO()
+        with redirect_stdout(self.output), redirect_stderr(errors):
+            code = command.main([str(argument) for argument in arguments])
+        self.errors = errors.getvalue()
+        return code
+
+    def summary(self, *arguments: str | Path) -> dict[str, Any]:
+        """Of a job that ends well."""
+        assert self(*arguments, "--json") == 0, self.errors
+        return dict(json.loads(self.output.getvalue()))
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
