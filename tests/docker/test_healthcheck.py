@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.service.test_process import environment
+from tests.service.process import environment
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The starter bundle behind a real server, and a real browser before it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-def starter(**more: str) -> LanguageModel:
+def starter(**more: Any) -> LanguageModel:
     return LanguageModel(
         Bundle.load(STARTER_BUNDLE), Settings(bundle=STARTER_BUNDLE, threads=1, **more)
     )

@@ -6,6 +6,7 @@ import pytest
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
+from service.scoring import NATS_IN
 from service.settings import STARTER_BUNDLE, Settings
 
 nbclient = pytest.importorskip("nbclient", reason="pip install 'tiedlm[notebook]'")
@@ -32,7 +33,7 @@ def total_bits(sentences: list[str]) -> float:
 
     async def score() -> float:
         scores = await model.score(await model.read.texts(sentences), eos=False)
-        return float(sum(score.totals.figures("bits")["total_cross_entropy"] for score in scores))
+        return sum(score.totals.nats for score in scores) * NATS_IN["bits"]
 
     found = asyncio.run(score())
     model.close()

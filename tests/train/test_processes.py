@@ -48,7 +48,7 @@ def torchrun(train: Train, *settings: str) -> tuple[int, str, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -66,7 +66,13 @@ def two(module: str, train: Train, *settings: str) -> list[tuple[int, str]]:
         )
         for rank in ("0", "1")
     ]
-    return [(process.wait(60), process.communicate()[1]) for process in started]
+    try:
+        said = [process.communicate(timeout=300)[1] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    return [(process.returncode, err) for process, err in zip(started, said, strict=True)]
 
 
 def training_losses(folder: Path) -> list[tuple[int, int, float]]:

@@ -193,6 +193,13 @@ def test_a_reset_stream_reads_its_line_from_the_end_of_the_one_before(
     assert 2 * resets < again < 12 * resets  # a line has about seven tokens
 
 
+def test_a_stream_at_the_beginning_of_a_line_is_reset_and_reads_nothing_again() -> None:
+    streams = make(np.full(2001, END, np.int32), batch_size=4, state_reset_probability=0.5)
+    reset = np.array([batch.reset.tolist() for batch in epoch(streams)])
+    assert 0.2 < reset.mean() < 0.8
+    assert streams.positions.tolist() == [500] * 4
+
+
 def test_at_probability_0_no_stream_is_ever_reset() -> None:
     streams = make(text(5000), batch_size=4, bptt_length=5)
     assert not any(batch.reset.any() for batch in epoch(streams))
