@@ -66,9 +66,11 @@ class Sampler:
 async def generate(
     model: LanguageModel, prompt: Ids, sampler: Sampler, max_tokens: int, *, bos: bool
 ) -> AsyncIterator[Step]:
-    """Tokens after `prompt`; past `<eos>` too, so the caller decides where to stop."""
+    """Tokens after `prompt`; past `<eos>` too, so the caller decides where to stop. The request
+    was admitted as a whole: none of its steps is refused.
+    """
     ids, state = prompt, None
     for _ in range(max_tokens):
-        step, state = await model.ask(ids, sampler, state, bos=bos)
+        step, state = await model.ask(ids, sampler, state, bos=bos, admitted=True)
         yield step
         ids = np.array([step.id], np.int64)

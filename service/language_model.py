@@ -81,11 +81,11 @@ class LanguageModel:
         """
         return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
 
-    def check_wait(self, lane: LaneName) -> None:
-        """Raises Overloaded where a request that comes now would wait too long: asked before it
-        is read, refusing it costs next to nothing.
+    def check_room(self, lane: LaneName) -> None:
+        """Raises Overloaded where the queue is full, or a request that comes now would wait too
+        long: asked before it is read, refusing it costs next to nothing.
         """
-        self._runner.check_wait(lane)
+        self._runner.check_room(lane)
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
@@ -154,14 +154,16 @@ class LanguageModel:
         state: Floats | None = None,
         *,
         bos: bool = True,
+        admitted: bool = False,
     ) -> tuple[T, Floats]:
         """What `question` says of the log-probabilities (V,) after `context`, and the state there.
 
-        It is called in a worker thread, so that the row never leaves it. Raises as `score`.
+        It is called in a worker thread, so that the row never leaves it. What is part of a request
+        that was `admitted` is never Overloaded; else raises as `score`.
         """
         left = np.concatenate([self._end if bos and state is None else _ids(), context])
         self._check_length(len(left), 0)
-        return await self.contexts.ask(left, question, state)
+        return await self.contexts.ask(left, question, state, admitted)
 
     async def rescore(
         self, hypotheses: Many[Passage], context: Passage | None = None

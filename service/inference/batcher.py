@@ -102,10 +102,17 @@ class Batcher(Generic[W]):
             run_seconds = sum(map(self._run_seconds_waiting, LANES))
         return run_seconds * self._pace.clock_seconds_per_run_second
 
-    def check_wait(self, lane: LaneName) -> None:
-        """Raises Overloaded for a request that would wait too long, before anything is known of
-        it; a request that passes may still be refused when it is submitted.
+    def check_room(self, lane: LaneName, tokens: int = 0) -> None:
+        """Raises Overloaded where the queue has no room for so many tokens more, or they would
+        wait too long.
         """
+        waiting = sum(queue.tokens for queue in self._lanes.values())
+        if waiting and waiting + tokens > self._max_queue_tokens:
+            raise Overloaded(
+                f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no room "
+                f"for {tokens} more",
+                _whole_seconds(self.expected_wait_seconds("bulk")),
+            )
         seconds = self.expected_wait_seconds(lane)
         if seconds > self._max_queue_seconds:
             raise Overloaded(
@@ -125,15 +132,8 @@ class Batcher(Generic[W]):
         with self._ready:
             if self._closed:
                 raise NotReady("the service is closing")
-            waiting = sum(queue.tokens for queue in self._lanes.values())
-            if waiting and not admitted:
-                if waiting + tokens > self._max_queue_tokens:
-                    raise Overloaded(
-                        f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no "
-                        f"room for {tokens} more",
-                        _whole_seconds(self.expected_wait_seconds("bulk")),
-                    )
-                self.check_wait(lane)
+            if not admitted:
+                self.check_room(lane, tokens)
             for work in works:
                 self._lanes[lane].add(work, ticket)
             self._ready.notify(min(len(works), len(self._threads)))

@@ -25,11 +25,11 @@ class Contexts:
         """The state after each context, each distinct one read once; None after nothing."""
         distinct = {ids.tobytes(): ids for ids in contexts if len(ids)}
         readings = {key: self._reading(ids) for key, ids in distinct.items()}
-        await self._read(list(distinct.values()), list(readings.values()), "bulk")
+        await self._read(list(distinct.values()), list(readings.values()), "bulk", False)
         return [readings[ids.tobytes()].state if len(ids) else None for ids in contexts]
 
     async def ask(
-        self, context: Ids, question: Question, state: Floats | None
+        self, context: Ids, question: Question, state: Floats | None, admitted: bool
     ) -> tuple[Any, Floats]:
         """What `question` says of the log-probabilities (V,) after a context that follows `state`,
         or starts a text; and the state there.
@@ -39,7 +39,7 @@ class Contexts:
         else:
             sequence = Sequence(context, np.full(len(context), UNSCORED), state)
         sequence.ask = question
-        await self._read([context], [sequence], "interactive")
+        await self._read([context], [sequence], "interactive", admitted)
         return sequence.answer, sequence.state
 
     def _reading(self, ids: Ids) -> Sequence:
@@ -50,8 +50,10 @@ class Contexts:
         inputs = ids[length:]
         return Sequence(inputs, np.full(len(inputs), UNSCORED), state, keep_states=True)
 
-    async def _read(self, contexts: list[Ids], sequences: list[Sequence], lane: LaneName) -> None:
-        await self._runner.run(sequences, lane)
+    async def _read(
+        self, contexts: list[Ids], sequences: list[Sequence], lane: LaneName, admitted: bool
+    ) -> None:
+        await self._runner.run(sequences, lane, admitted=admitted)
         for ids, sequence in zip(contexts, sequences, strict=True):
             begun = len(ids) - len(sequence.inputs)
             for position, state in sequence.states:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import openai
@@ -25,6 +26,22 @@ def scores(url: str, text: str) -> list[float]:
     body = {"text": text, "eos": False}
     tokens = httpx.post(f"{url}/score", json=body, trust_env=False).json()["results"][0]["tokens"]
     return [token["logprob"] for token in tokens]
+
+
+def test_a_wrong_key_is_what_the_package_calls_it(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("key-one-0123456789")
+    with service(STARTER_BUNDLE, "--api-keys-file", str(keys)) as server:
+        base = f"http://127.0.0.1:{server.port}/v1"
+        with (
+            OpenAI(base_url=base, api_key="key-wrong-9876543210", max_retries=0) as stranger,
+            pytest.raises(openai.AuthenticationError) as caught,
+        ):
+            stranger.completions.create(model="tiedlm", prompt=PROMPT)
+        assert caught.value.code == "invalid_api_key"
+        assert caught.value.type == "authentication_error"
+        with OpenAI(base_url=base, api_key="key-one-0123456789", max_retries=0) as client:
+            assert client.models.list().data
 
 
 @pytest.mark.parametrize("max_tokens", [0, 1])

@@ -78,7 +78,7 @@ def test_waiting_is_expected_by_the_speed_that_was_measured(held: Batcher[Job]) 
     assert held.expected_wait_seconds("interactive") == pytest.approx(0.2 * 1.25)
 
 
-@pytest.mark.parametrize("ask", [Batcher.check_wait, None], ids=["at the door", "when submitted"])
+@pytest.mark.parametrize("ask", [Batcher.check_room, None], ids=["at the door", "when submitted"])
 def test_what_would_wait_longer_is_refused(
     held: Batcher[Job], ask: Callable[[Batcher[Job], str], None] | None
 ) -> None:
@@ -99,11 +99,11 @@ def test_what_would_wait_longer_is_refused(
 def test_the_wait_that_is_said_is_the_one_expected(held: Batcher[Job]) -> None:
     fill(held, 6.4, size=500)
     with pytest.raises(Overloaded) as caught:
-        held.check_wait("bulk")
+        held.check_room("bulk")
     assert caught.value.retry_after_seconds == 7
     fill(held, 60, size=500)
     with pytest.raises(Overloaded) as caught:
-        held.check_wait("bulk")
+        held.check_room("bulk")
     assert caught.value.retry_after_seconds == 60
 
 
@@ -126,7 +126,7 @@ def test_a_keystroke_is_admitted_where_bulk_is_refused(held: Batcher[Job]) -> No
     with pytest.raises(Overloaded):
         held.submit([Job("sentence", 20)], "bulk")
     held.submit([Job("key")], "interactive")
-    held.check_wait("interactive")
+    held.check_room("interactive")
 
 
 def test_what_was_admitted_is_finished(held: Batcher[Job], steady: Steady) -> None:
@@ -143,7 +143,7 @@ def test_when_the_queue_is_done_everything_is_admitted_again(
     last = held.submit([Job("last", 60)], "bulk", admitted=True)
     steady.gate.set()
     last.future.result(SECONDS)
-    held.check_wait("bulk")
+    held.check_room("bulk")
     held.submit([Job("comes")], "bulk").future.result(SECONDS)
 
 

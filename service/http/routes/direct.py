@@ -35,7 +35,7 @@ class DirectRoute(APIRoute):
         async def handle(request: Request) -> Response:
             await require_json(request)
             model: LanguageModel = request.scope["model"]
-            model.check_wait(lane)
+            model.check_room(lane)
             body = _parse(await request.body(), body_type)
             response: Response = await endpoint(body, model)
             return response

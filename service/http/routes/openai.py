@@ -61,6 +61,7 @@ router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, dependencies=[Depe
 )
 async def completions(request: CompletionRequest, model: Model) -> Response:
     _check(request, model)
+    model.check_room("interactive")
     prompts = await read_prompts(request, model)
     _check_size(request, model, prompts)
     await score_prompts(request, model, prompts)
