@@ -10,8 +10,9 @@ moment and its split is scored again, and a job that was killed goes on with the
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def run(options: Options) -> dict[str, Any]:
         raise JobError("--engine ray needs --calibration with --buckets; make one first")
     todo = _prepare(options)
     progress = Progress(len(todo), unit="split")
-    with closing(progress):
+    with closing(progress), redirect_stdout(sys.stderr):  # where Ray tells of what was retried
         if todo:
             _score(ray, options, todo, progress)
     tally = _finish(options)
@@ -108,9 +109,7 @@ def _score(ray: Any, options: Options, todo: list[Split], progress: Progress) ->
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(most, len(todo))),
         num_cpus=1,
-        max_restarts=-1,
-        max_task_retries=-1,
-    )
+    )  # an actor that dies is replaced, and its split scored again: Ray Data's defaults
     try:
         for done, row in enumerate(scored.iter_rows(), 1):
             progress.advance(row["tokens"], done)

@@ -12,6 +12,12 @@ ROOT = Path(__file__).parents[2]
 WORKERS = 3
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("default"))  # Ray warns of itself
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

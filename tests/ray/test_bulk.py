@@ -54,6 +54,12 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return list(pyarrow.parquet.read_table(folder).to_pylist())
 
 
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The summary, apart from what Ray may say on standard output."""
+    output = capsys.readouterr().out
+    return dict(json.JSONDecoder().raw_decode(output, output.index("{\n"))[0])
+
+
 def actors() -> list[int]:
     """The processes of this cluster that score."""
     found = []
@@ -84,7 +90,7 @@ def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
 ) -> None:
     local, out = tmp_path / "local.parquet", tmp_path / "ray.parquet"
     assert main(arguments(corpus, local, "--json", "--threads", "2")) == 0
-    expected = json.loads(capsys.readouterr().out)
+    expected = printed(capsys)
     killed: list[int] = []
     killer = threading.Thread(
         target=kill_one_on_the_way, args=(tmp_path / "ray.parquet.partial", killed)
@@ -94,7 +100,7 @@ def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
     assert main(arguments(corpus, out, *more)) == 0
     killer.join()
     assert killed
-    found = json.loads(capsys.readouterr().out)
+    found = printed(capsys)
     assert rows(out) == rows(local)
     assert len(rows(out)) == 3999
     errors = [tmp_path / f"{path.name}.errors" for path in (local, out)]
