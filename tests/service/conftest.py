@@ -40,7 +40,9 @@ def bundle_path() -> Path:
 
 @pytest.fixture(scope="session")
 def model(bundle_path: Path) -> Iterator[LanguageModel]:
-    built = LanguageModel(Bundle.load(bundle_path), Settings(bundle=bundle_path, threads=2))
+    # No request is refused for the time it would wait, however busy the machine is.
+    settings = Settings(bundle=bundle_path, threads=2, max_queue_seconds=60)
+    built = LanguageModel(Bundle.load(bundle_path), settings)
     yield built
     built.close()
 

@@ -145,7 +145,7 @@ def test_fields_that_contradict_are_refused(wire: Wire, route: str, fields: dict
     error(wire.post(route, **fields), 422, "invalid_request")
 
 
-@pytest.mark.parametrize("field", ["calibration", "Text", "text ", "contxt"])
+@pytest.mark.parametrize("field", ["calibrate", "Text", "text ", "contxt"])
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
 def test_an_unknown_field_is_refused_and_named(wire: Wire, route: str, field: str) -> None:
     fields = {"text": "a"} if route == "/score" else {}
