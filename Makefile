@@ -41,8 +41,8 @@ serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
 
 test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
-	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
-	$(TEST)/bin/python -m pytest -rs tests/playground tests/plot
+	$(TEST)/bin/python -m pytest tests/service tests/plot tests/test_rooms.py
+	$(TEST)/bin/python -m pytest -rs tests/playground
 	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients \
 	  --ignore tests/playground --ignore tests/plot --ignore tests/ray
 	$(CLIENTS)/bin/python -m pytest tests/clients

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, and a page that writes down what goes wrong in it."""
+"""Debian's Chromium, driven by Playwright; what goes wrong in its page is written down."""
 
 import shutil
 from collections.abc import Iterator

@@ -17,7 +17,9 @@ from tests.service.wire import Wire
 KEY = "a-key-of-the-test-server"
 
 
-@pytest.fixture(scope="session")
+# Not of the session: Playwright has an event loop of its own while it runs, and another test
+# could not start one.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = chromium()
     if path is None:

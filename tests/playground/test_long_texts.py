@@ -13,25 +13,8 @@ from tests.playground.test_surprise import shown, totals
 from tests.service.wire import Wire
 
 WORDS = [
-    "the",
-    "The",
-    "of",
-    "river",
-    "city",
-    "ship",
-    "and",
-    "was",
-    "河",
-    "Zxqvyk",
-    "old",
-    ",",
-    ".",
-    "in",
-    "born",
-    "👩\u200d👧",
-    "London",
-    "مدينة",
-    "by",
+    *["the", "The", "of", "river", "city", "ship", "and", "was", "old", ",", ".", "in", "born"],
+    *["河", "👩\u200d👧", "مدينة", "Zxqvyk", "London", "by"],
 ]
 SENTENCE = "The ship was built in London in the old days and it sank in a storm off the coast."
 
