@@ -22,6 +22,12 @@ def is_compressed(path: Path) -> bool:
     return path.suffix in SUFFIXES
 
 
+def require(path: Path) -> None:
+    """Raises JobError where a file of this name needs a package that is not there."""
+    if path.suffix == ".zst":
+        _zstandard(path)
+
+
 def reader(raw: IO[bytes], path: Path) -> IO[bytes]:
     """What a file holds once it is decompressed."""
     if path.suffix == ".gz":

@@ -57,6 +57,7 @@ class Job:
         summary = self.state.tally.summary(self.options.columns.unit)
         if progress.tokens:
             summary["seconds"] = round(progress.seconds, 3)
+            summary["cpu_seconds"] = round(progress.cpu_seconds, 3)
             summary["tokens_per_second"] = round(progress.tokens_per_second, 1)
         return summary
 

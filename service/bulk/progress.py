@@ -10,6 +10,7 @@ class Progress:
 
     def __init__(self, total: int, unit: str = "B") -> None:
         self._begun = time.monotonic()
+        self._cpu_begun = time.process_time()
         self.tokens = 0
         self._bar: Any = None
         try:
@@ -27,6 +28,11 @@ class Progress:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._begun
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of this process, in all its threads."""
+        return time.process_time() - self._cpu_begun
 
     @property
     def tokens_per_second(self) -> float:

@@ -38,10 +38,12 @@ class FileSink:
 
     def __init__(self, path: Path, committed: int) -> None:
         """Goes on after `committed` bytes."""
+        compression.require(path)
         self._path = path
         self._partial = path.with_name(path.name + PARTIAL)
         self._file = self._partial.open("r+b" if self._partial.exists() else "w+b")
         if self._file.seek(0, os.SEEK_END) < committed:
+            self._file.close()
             raise JobError(f"{self._partial} is shorter than its state says; --overwrite")
         self._file.truncate(committed)
         self._file.seek(committed)

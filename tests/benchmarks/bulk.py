@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,8 +25,6 @@ from service.settings import STARTER_BUNDLE
 from service.tokenizer import Tokenizer
 from tests.benchmarks.in_process import _scoring as score_ready_ids
 
-WANTED = 0.90
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bulk", description=__doc__)
@@ -38,34 +37,52 @@ def main() -> int:
         print(json.dumps(reference(options.bundle, options.files[0], options.reference)))
         return 0
     counts = sorted({1, usable_cores()})
-    print(f"{options.bundle.name}; medians of {options.rounds} rounds\n")
-    print(
-        "| | workers | ids ready, tokens/s | bulk, tokens/s | bulk ÷ ids ready | bulk ÷ 1 worker |"
-    )
+    print(f"{options.bundle.name}, {options.rounds} rounds; a CPU second is one of one core\n")
+    print("| | workers | ids ready, tokens/s | bulk, tokens/s | bulk ÷ ids ready | by CPU time |")
     print("|---|---|---|---|---|---|")
-    for path in options.files:
-        rounds = [
+    measured = {
+        path: [
             {count: measure(options.bundle, path, count) for count in counts}
             for _ in range(options.rounds)
         ]
+        for path in options.files
+    }
+    for path, rounds in measured.items():
         for count in counts:
             pairs = [one[count] for one in rounds]
-            ready, bulk, ratio = (
-                median(pair[0] for pair in pairs),
-                median(pair[1] for pair in pairs),
-                median(pair[1] / pair[0] for pair in pairs),
-            )
-            linear = median(one[count][1] / one[1][1] for one in rounds)
             print(
-                f"| {path.parent.name}/{path.name} | {count} | {ready:,.0f} | {bulk:,.0f} "
-                f"| {ratio:.2f} | {linear:.2f} |",
-                flush=True,
+                f"| {path.parent.name}/{path.name} | {count} "
+                f"| {median(pair.ready for pair in pairs):,.0f} "
+                f"| {median(pair.bulk for pair in pairs):,.0f} "
+                f"| {median(pair.bulk / pair.ready for pair in pairs):.2f} "
+                f"| {median(pair.bulk_cpu / pair.ready_cpu for pair in pairs):.2f} |"
             )
+    print("\n| | workers ÷ 1 worker, bulk | tokens a CPU second | CPU hours for 10⁹ words |")
+    print("|---|---|---|---|")
+    for path, rounds in measured.items():
+        most = counts[-1]
+        linear = median(one[most].bulk / one[1].bulk for one in rounds)
+        speed = median(one[most].bulk_cpu for one in rounds)
+        hours = 1e9 * rounds[0][most].tokens_per_word / speed / 3600
+        print(
+            f"| {path.parent.name}/{path.name} | {most} ÷ 1: {linear:.2f} | {speed:,.0f} "
+            f"| {hours:,.1f} |"
+        )
     return 0
 
 
-def measure(bundle: Path, path: Path, workers: int) -> tuple[float, float]:
-    """Tokens a second with ids ready, and in bulk."""
+@dataclass(frozen=True)
+class Pair:
+    """Tokens a second with ids ready and in bulk, and tokens a CPU second."""
+
+    ready: float
+    bulk: float
+    ready_cpu: float
+    bulk_cpu: float
+    tokens_per_word: float
+
+
+def measure(bundle: Path, path: Path, workers: int) -> Pair:
     command = [sys.executable, "-m", "tests.benchmarks.bulk", str(path), "--bundle", str(bundle)]
     ready = _output([*command, "--reference", str(workers)])
     with tempfile.TemporaryDirectory(prefix="tiedlm-bulk-") as folder:
@@ -76,9 +93,16 @@ def measure(bundle: Path, path: Path, workers: int) -> tuple[float, float]:
                 *("--threads", str(workers)),
             ]
         )
-    if bulk["token_count"] != ready["tokens"]:
-        raise RuntimeError(f"{bulk['token_count']} tokens in bulk, {ready['tokens']} in process")
-    return ready["tokens"] / ready["seconds"], bulk["token_count"] / bulk["seconds"]
+    tokens = bulk["token_count"]
+    if tokens != ready["tokens"]:
+        raise RuntimeError(f"{tokens} tokens in bulk, {ready['tokens']} in process")
+    return Pair(
+        tokens / ready["seconds"],
+        tokens / bulk["seconds"],
+        tokens / ready["cpu_seconds"],
+        tokens / bulk["cpu_seconds"],
+        tokens / bulk["word_count"],
+    )
 
 
 def reference(path: Path, sentences: Path, workers: int) -> dict[str, float]:
@@ -87,8 +111,9 @@ def reference(path: Path, sentences: Path, workers: int) -> dict[str, float]:
     end = np.array([tokenizer.end_id])
     lines = sentences.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     ids = [np.concatenate([end, tokenizer.encode(line).ids, end]) for line in lines]
-    seconds, _ = score_ready_ids(OnnxEngine(bundle), ids, workers)
-    return {"tokens": sum(len(x) - 1 for x in ids), "seconds": seconds}
+    seconds, cpu_seconds = score_ready_ids(OnnxEngine(bundle), ids, workers)
+    tokens = sum(len(x) - 1 for x in ids)
+    return {"tokens": tokens, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
 def _output(command: list[str]) -> Any:

@@ -1,5 +1,6 @@
 """`python -m service.bulk`: what cannot be scored is told, the rest is done; what stops a job."""
 
+import io
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from service import language_model
 from service.bulk.job import Job
 from service.bulk.model import load
 from service.bulk.options import parse
+from service.bulk.progress import Progress
 from service.bulk.resume import locked
 from tests.service.bulk import Jobs, rows
 from tests.service.wire import ROOT
@@ -225,3 +227,36 @@ def test_the_command_by_itself(lines: Path) -> None:
     )
     assert json.loads(done.stdout)["documents"] == 3
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "written"),
+    [("tqdm", "a.jsonl", True), ("pyarrow", "a.parquet", False), ("zstandard", "a.tsv.zst", False)],
+)
+def test_without_the_extra_what_needs_it_says_so(
+    jobs: Jobs,
+    lines: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    name: str,
+    written: bool,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert jobs(lines, "--out", lines.parent / name) == (0 if written else 1)
+    assert written or f"needs {package}: pip install" in jobs.errors
+    assert (lines.parent / name).exists() == written
+
+
+def test_the_bar_counts_bytes_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress(1000)
+    progress.advance(70, 400)
+    progress.say("warning: a line")
+    progress.advance(30, 1000)
+    progress.close()
+    assert progress.tokens == 100
+    assert "warning: a line\n" in terminal.getvalue()
+    assert "tokens/s" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
