@@ -81,11 +81,11 @@ class LanguageModel:
         """
         return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
 
-    def check_room(self, lane: LaneName) -> None:
-        """Raises Overloaded where the queue is full, or a request that comes now would wait too
-        long: asked before it is read, refusing it costs next to nothing.
+    def check_room(self, lane: LaneName, delay_seconds: float = 0.0) -> None:
+        """Raises Overloaded where the queue is full, or a request would wait too long, with what
+        it is delayed elsewhere: asked before it is read, refusing it costs next to nothing.
         """
-        self._runner.check_room(lane)
+        self._runner.check_room(lane, delay_seconds)
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""

@@ -9,14 +9,16 @@ import signal
 import socket
 import sys
 import termios
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.errors import ReloadFailed, StartError
+from service.http.boundary import SCHEDULED
 from service.http.errors import envelope
 from service.http.exchange import refusal_headers
 from service.http.serving import Serving
@@ -88,6 +90,10 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop(self._head_timer)
         self._stop(self._write_timer)
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.scope[SCHEDULED] = time.perf_counter()  # type: ignore[typeddict-unknown-key]  # ours
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """To what is no HTTP, in the one envelope; no application ever sees it."""

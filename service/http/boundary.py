@@ -1,7 +1,8 @@
-"""What holds for every request before a route sees it and after: key, id, size, time, the model
-that answers it, metrics, and its line in the log.
+"""What holds for every request before a route sees it and after: key, id, room in the queue, size,
+time, the model that answers it, metrics, and its line in the log.
 
-Plain ASGI. The whole body is read here, up to the limit, so that nothing larger reaches a parser;
+Plain ASGI. What would wait too long is refused here, for the less that costs the more is left for
+the others. The whole body is read here, up to the limit, so that nothing larger reaches a parser;
 from then on a client that leaves cancels its request.
 """
 
@@ -12,13 +13,29 @@ import time
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import RequestError
+from service.errors import RequestError, Unavailable
 from service.http.accounting import read_tokens
 from service.http.auth import Gate
 from service.http.body import ClientLeft, is_utf_8, read_body, replay
 from service.http.errors import envelope, internal_error, service_error
 from service.http.exchange import Exchange
 from service.http.serving import Serving
+from service.inference.batcher import LaneName
+
+# Routes that need the model, and where their first work queues.
+LANES: dict[str, LaneName] = {
+    "/score": "bulk",
+    "/rescore": "bulk",
+    "/next-token": "interactive",
+    "/v1/completions": "interactive",
+}
+
+# In the scope, by the protocol: when the request was whole but for its body. The event loop may
+# have had others to begin before it.
+SCHEDULED = "tiedlm.scheduled"
+# What a request waits for the event loop to begin it, it waits about twice more: to be read before,
+# and to be answered after.
+LOOP_WAITS = 3
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +53,14 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
+        scheduled: float = scope.get(SCHEDULED, time.perf_counter())
         exchange = Exchange(scope, send, self._serving.draining)
         tokens: list[int] = []
         read_tokens.set(tokens)
         try:
             with self._serving.lease() as scope["model"]:
-                await self._answer(scope, receive, exchange)
+                late = time.perf_counter() - scheduled
+                await self._answer(scope, receive, exchange, LOOP_WAITS * late)
         except ClientLeft:
             log.info("the client left", extra={"request_id": exchange.request_id})
             return
@@ -51,16 +69,20 @@ class Boundary:
             if exchange.status:
                 raise  # half an answer is out: the connection must break, not end as if whole
             await internal_error()(scope, receive, exchange.send)
-        self._record(scope, exchange, time.perf_counter() - begun, sum(tokens))
+        self._record(scope, exchange, time.perf_counter() - scheduled, sum(tokens))
 
-    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, exchange: Exchange, delay_seconds: float
+    ) -> None:
         settings, headers = self._settings, exchange.headers
         try:
             self._gate.check(scope["path"], headers)
+            if scope["path"] in LANES:
+                scope["model"].check_room(LANES[scope["path"]], delay_seconds)
             body = await read_body(
                 receive, headers, settings.max_body_bytes, settings.client_timeout
             )
-        except RequestError as error:
+        except (RequestError, Unavailable) as error:
             await service_error(error)(scope, receive, exchange.send)
             return
         if not is_utf_8(body):
@@ -122,5 +144,5 @@ class Boundary:
 
 def _route(scope: Scope) -> str:
     """The route's pattern: paths that match none are one name, whatever a scanner tries."""
-    route = scope.get("route")
-    return getattr(route, "path", "unmatched")
+    known = scope["path"] if scope["path"] in LANES else "unmatched"  # refused at the door
+    return getattr(scope.get("route"), "path", known)

@@ -102,9 +102,9 @@ class Batcher(Generic[W]):
             run_seconds = sum(map(self._run_seconds_waiting, LANES))
         return run_seconds * self._pace.clock_seconds_per_run_second
 
-    def check_room(self, lane: LaneName, tokens: int = 0) -> None:
+    def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
         """Raises Overloaded where the queue has no room for so many tokens more, or they would
-        wait too long.
+        wait too long, with what they are delayed outside the queue.
         """
         waiting = sum(queue.tokens for queue in self._lanes.values())
         if waiting and waiting + tokens > self._max_queue_tokens:
@@ -113,7 +113,7 @@ class Batcher(Generic[W]):
                 f"for {tokens} more",
                 _whole_seconds(self.expected_wait_seconds("bulk")),
             )
-        seconds = self.expected_wait_seconds(lane)
+        seconds = self.expected_wait_seconds(lane) + delay_seconds
         if seconds > self._max_queue_seconds:
             raise Overloaded(
                 f"a request would wait {seconds:.2g} seconds; {self._max_queue_seconds:g} is the "

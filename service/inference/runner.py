@@ -51,9 +51,9 @@ class Runner:
                 raise
             raise BundleError(f"the graphs do not run: {first_line(error)}") from None
 
-    def check_room(self, lane: LaneName) -> None:
+    def check_room(self, lane: LaneName, delay_seconds: float) -> None:
         """Raises Overloaded where the queue is full, or a request would wait too long."""
-        self._batcher.check_room(lane)
+        self._batcher.check_room(lane, delay_seconds=delay_seconds)
 
     async def run(
         self, sequences: list[Sequence], lane: LaneName, *, admitted: bool = False

@@ -18,10 +18,6 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from service.errors import UnsupportedMediaType
-from service.inference.batcher import LaneName
-from service.language_model import LanguageModel
-
-LANES: dict[str, LaneName] = {"/next-token": "interactive"}  # the others are bulk
 
 
 class DirectRoute(APIRoute):
@@ -29,15 +25,12 @@ class DirectRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = self.endpoint
-        lane = LANES.get(self.path, "bulk")
         body_type: type[BaseModel] = inspect.signature(endpoint).parameters["request"].annotation
 
         async def handle(request: Request) -> Response:
             await require_json(request)
-            model: LanguageModel = request.scope["model"]
-            model.check_room(lane)
             body = _parse(await request.body(), body_type)
-            response: Response = await endpoint(body, model)
+            response: Response = await endpoint(body, request.scope["model"])
             return response
 
         return handle
