@@ -92,7 +92,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope[SCHEDULED] = time.perf_counter()  # type: ignore[typeddict-unknown-key]  # ours
+        cycle.scope[SCHEDULED] = time.perf_counter()  # type: ignore[literal-required]  # ours
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:

@@ -144,5 +144,7 @@ class Boundary:
 
 def _route(scope: Scope) -> str:
     """The route's pattern: paths that match none are one name, whatever a scanner tries."""
-    known = scope["path"] if scope["path"] in LANES else "unmatched"  # refused at the door
-    return getattr(scope.get("route"), "path", known)
+    path: str = scope["path"]
+    known = path if path in LANES else "unmatched"  # refused at the door
+    route: str = getattr(scope.get("route"), "path", known)
+    return route

@@ -1,11 +1,11 @@
 """The starter bundle behind a real server, and a real browser before it."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser
+from pydantic import SecretStr
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
@@ -28,10 +28,10 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-def starter(**more: Any) -> LanguageModel:
-    return LanguageModel(
-        Bundle.load(STARTER_BUNDLE), Settings(bundle=STARTER_BUNDLE, threads=1, **more)
-    )
+def starter(key: str | None = None) -> LanguageModel:
+    keys = None if key is None else SecretStr(key)
+    settings = Settings(bundle=STARTER_BUNDLE, threads=1, api_keys=keys)
+    return LanguageModel(Bundle.load(STARTER_BUNDLE), settings)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def locked_url() -> Iterator[str]:
     """Of a server that wants a key."""
-    with served(starter(api_keys=KEY)) as (host, port):
+    with served(starter(KEY)) as (host, port):
         yield f"http://{host}:{port}"
 
 

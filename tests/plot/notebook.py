@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "surprisal.ipynb"
 SECONDS = 300
+FORMAT: Any = nbformat  # its functions have no types
 
 
 def executed(*more: str) -> Any:
@@ -16,8 +17,8 @@ def executed(*more: str) -> Any:
 
     Raises nbclient's CellExecutionError where one fails.
     """
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
+    notebook = FORMAT.reads(NOTEBOOK.read_text(encoding="utf-8"), as_version=4)
+    notebook.cells += [FORMAT.v4.new_code_cell(code) for code in more]
     # The kernel of this environment; its folder is the repository's, where the packages are.
     resources = {"metadata": {"path": str(ROOT)}}
     NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
@@ -29,7 +30,7 @@ def main() -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran is of no use to a reader
     notebook.metadata.pop("language_info", None)
-    nbformat.write(notebook, NOTEBOOK)
+    NOTEBOOK.write_text(FORMAT.writes(notebook) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

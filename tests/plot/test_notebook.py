@@ -1,12 +1,12 @@
 """The notebook runs from its first cell to its last, and its figures are the model's."""
 
 import asyncio
+import math
 
 import pytest
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
-from service.scoring import NATS_IN
 from service.settings import STARTER_BUNDLE, Settings
 
 nbclient = pytest.importorskip("nbclient", reason="pip install 'tiedlm[notebook]'")
@@ -33,7 +33,7 @@ def total_bits(sentences: list[str]) -> float:
 
     async def score() -> float:
         scores = await model.score(await model.read.texts(sentences), eos=False)
-        return sum(score.totals.nats for score in scores) * NATS_IN["bits"]
+        return sum(score.totals.nats for score in scores) / math.log(2)
 
     found = asyncio.run(score())
     model.close()
