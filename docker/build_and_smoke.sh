@@ -19,7 +19,8 @@ engine='' private=''
 
 cleanup() {
   status=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM
   if [ -n "$private" ]; then
     podman rm -fa >/dev/null 2>&1 || true
     podman rmi -fa >/dev/null 2>&1 || true
