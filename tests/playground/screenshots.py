@@ -11,7 +11,7 @@ from tests.playground.conftest import starter
 from tests.service.served import served
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-SIZE = {"width": 1100, "height": 760}
+SIZE = {"width": 1100, "height": 840}
 COLOURS = 128  # of a palette: a third of the bytes, and nobody sees it
 TEXT = (
     "The ship was built in London in 1897.\n"
@@ -36,7 +36,7 @@ def draw(browser: Browser, url: str, name: str) -> Path:
         page = playground.page
         page.locator("#model", has_text="starter").wait_for()
         if name == "surprise":
-            page.locator(".w", has_text="storm").hover()
+            page.locator(".w", has_text="piano").hover()
         page.wait_for_timeout(500)  # until the bars stand
         page.screenshot(path=path)
     with Image.open(path) as drawn:
