@@ -174,7 +174,7 @@ def status(port: int, route: str) -> int | None:
 
 def ask(port: int, route: str, fields: dict[str, Any] | None) -> Any:
     """The JSON that a route answers; with fields it is a POST."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
     try:
         if fields:
             headers = {"Content-Type": "application/json"}
@@ -223,7 +223,7 @@ class Load:
             time.sleep(0.05)
 
     def _ask(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=READY_SECONDS)
         headers = {"Content-Type": "application/json"}
         while not self._ending.is_set():
             try:
