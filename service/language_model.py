@@ -53,6 +53,7 @@ class LanguageModel:
         self.calibrations = read_calibrations(
             settings.calibration, bundle.manifest.name, bundle.hash
         )
+        self.callers = 0  # requests being answered
         self.started = int(time.time())  # seconds since 1970
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
@@ -68,6 +69,7 @@ class LanguageModel:
             max_queue_tokens=settings.max_queue_tokens,
             max_queue_seconds=settings.max_queue_seconds,
             request_timeout_seconds=settings.request_timeout,
+            callers=lambda: self.callers,
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)

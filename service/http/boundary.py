@@ -108,6 +108,7 @@ class Boundary:
                 task.cancel()
 
         watcher = asyncio.create_task(watch())
+        scope["model"].callers += 1
         try:
             await self._app(scope, replay(body), exchange.send)
         except asyncio.CancelledError:
@@ -116,6 +117,7 @@ class Boundary:
             task.uncancel()
             raise ClientLeft from None
         finally:
+            scope["model"].callers -= 1
             watcher.cancel()
 
     def _record(self, scope: Scope, exchange: Exchange, seconds: float, tokens: int) -> None:

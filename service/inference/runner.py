@@ -1,6 +1,7 @@
 """The engine behind its batcher: sequences in, sequences read, with everything timed on the way."""
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,10 +28,14 @@ class Runner:
         max_queue_tokens: int,
         max_queue_seconds: float,
         request_timeout_seconds: float,
+        callers: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Loads the graphs, starts the workers and warms them up. Raises BundleError."""
+        """Loads the graphs, starts the workers and warms them up. `callers` says how many requests
+        the event loop has to do with. Raises BundleError.
+        """
         self.engine = OnnxEngine(bundle)
         self._metrics = metrics
+        self._callers = callers
         self._arriving = 0
         self._stages = {stage: metrics.inference_seconds.labels(stage) for stage in STAGES}
         self._waits = {lane: metrics.queue_seconds.labels(lane) for lane in LANES}
@@ -60,12 +65,13 @@ class Runner:
     ) -> None:
         """Read all sequences to their ends; what waits of them is dropped on cancellation.
 
-        One short sequence that comes alone is read here and now. Those that come at the same
-        moment see each other after one turn of the event loop, and make a batch.
+        One short sequence that comes alone is read here and now, while no other request needs
+        the event loop. Those that come at the same moment see each other after one turn of it, and
+        make a batch.
 
         Raises Overloaded, unless `admitted`, DeadlineExceeded, and what a run failed with.
         """
-        if len(sequences) == 1 and self._batcher.idle:
+        if len(sequences) == 1 and self._callers() <= 1 and self._batcher.idle:
             self._arriving += 1
             await asyncio.sleep(0)
             alone = self._arriving == 1

@@ -42,6 +42,15 @@ def test_a_short_sequence_alone_runs_where_it_is_asked_for(runner: Runner) -> No
     assert threads == [threading.current_thread().name]
 
 
+def test_nothing_runs_here_while_others_need_the_event_loop(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_callers", lambda: 2)
+    threads: list[str] = []
+    asyncio.run(runner.run([asking(runner, 1, threads)], "interactive"))
+    assert threads != [threading.current_thread().name]
+
+
 def test_a_long_sequence_leaves_the_event_loop_free(runner: Runner) -> None:
     threads: list[str] = []
     asyncio.run(runner.run([asking(runner, 5000, threads)], "interactive"))
