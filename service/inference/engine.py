@@ -71,6 +71,7 @@ class Decoded:
 class OnnxEngine:
     def __init__(self, bundle: Bundle) -> None:
         """Raises BundleError when onnxruntime cannot read the graphs."""
+        onnxruntime.disable_telemetry_events()  # a service reports to its operator alone
         manifest = bundle.manifest
         self.vocabulary_size = manifest.vocabulary_size
         self.embedding_size = manifest.embedding_size
