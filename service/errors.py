@@ -74,7 +74,7 @@ class BodyTooSlow(RequestError):
 
 
 class Unauthorized(RequestError):
-    code = "invalid_api_key"
+    code = "unauthorized"
 
 
 class Forbidden(RequestError):

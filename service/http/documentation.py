@@ -24,7 +24,7 @@ def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str,
 
 
 ANY: Responses = {
-    401: _error("`invalid_api_key`: this server wants a key, `Authorization: Bearer`."),
+    401: _error("`unauthorized`: this server wants a key, `Authorization: Bearer`."),
     408: _error("`body_too_slow`: the body did not come within `client_timeout`."),
     413: _error("`body_too_large`: over `max_body_bytes`; refused while reading."),
     500: _error("`internal`: the log has the details under the request id."),

@@ -38,7 +38,7 @@ def test_a_wrong_key_is_what_the_package_calls_it(tmp_path: Path) -> None:
             pytest.raises(openai.AuthenticationError) as caught,
         ):
             stranger.completions.create(model="tiedlm", prompt=PROMPT)
-        assert caught.value.code == "invalid_api_key"
+        assert caught.value.code == "unauthorized"
         assert caught.value.type == "authentication_error"
         with OpenAI(base_url=base, api_key="key-one-0123456789", max_retries=0) as client:
             assert client.models.list().data
