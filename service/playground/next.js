@@ -70,6 +70,7 @@ export class NextWord {
       const answer = await this.#ask(finished, head, prefix);
       showError(this.#alert, null);
       this.#show(answer, prefix);
+      this.#list.dataset.characters = before.length; // of the text that the list is about
     } catch (error) {
       this.#states = []; // the server may have another key or model by now
       this.#splitter = null;
