@@ -1,10 +1,13 @@
 """The decoder graph: hidden (N, D), targets (N) → what is asked about each target.
 
-    always            logprobs (N), log_distribution (N, V)
-    with `details`    ranks (N), entropies (N)
-    with `top` > 0    top_ids and top_logprobs (N, top)
+    always               logprobs (N)
+    with `details`       ranks (N), entropies (N)
+    with `top` > 0       top_ids and top_logprobs (N, top)
+    with `distribution`  log_distribution (N, V)
 
-What is not asked for is not computed: ranks, entropies and the largest words stand in branches.
+What is not asked for is not computed: it stands in branches. The rows are gone through in blocks of
+at most `block_rows`, so that a block's logits stay in a cache; the loop is a part of the graph,
+because a caller that loops in Python waits for the interpreter lock after every block.
 """
 
 import numpy as np
@@ -14,26 +17,34 @@ from model_export.graph import Graph, Output, tensor_info
 from model_export.layers import Layers
 from model_export.weights import WeightsFile
 
-DETAILS: list[Output] = [("ranks", np.int64, ["N"]), ("entropies", np.float32, ["N"])]
-TOP: list[Output] = [("top_ids", np.int64, ["N", "K"]), ("top_logprobs", np.float32, ["N", "K"])]
+DETAILS: list[Output] = [("ranks", np.int64, ["R"]), ("entropies", np.float32, ["R"])]
+TOP: list[Output] = [("top_ids", np.int64, ["R", "K"]), ("top_logprobs", np.float32, ["R", "K"])]
 
 
 def build_decoder(layers: Layers, width: int, vocabulary: int, weights: WeightsFile) -> bytes:
     graph = Graph(weights)
-    logits = layers.logits(graph, "hidden")  # (N, V)
-    graph.node("LogSoftmax", [logits], "log_distribution", axis=-1)
-    second = graph.constant([1], np.int64)
-    column = graph.node("Unsqueeze", ["targets", second], "target_column")  # (N, 1)
-    graph.node("GatherElements", ["log_distribution", column], "logprob_column", axis=1)
-    graph.node("Squeeze", ["logprob_column", second], "logprobs")
-    _details(graph, vocabulary)
-    _top(graph)
-    outputs: list[Output] = [
-        ("log_distribution", np.float32, ["N", vocabulary]),
-        ("logprobs", np.float32, ["N"]),
-        *DETAILS,
-        *TOP,
-    ]
+    distribution: list[Output] = [("log_distribution", np.float32, ["R", vocabulary])]
+    outputs: list[Output] = [("logprobs", np.float32, ["R"]), *DETAILS, *TOP, *distribution]
+    rows, count, each = _blocks(graph)
+    blocks = [(f"{name}.blocks", dtype, shape) for name, dtype, shape in outputs]
+    body = graph.loop(count, "block", blocks)
+    _take(body, rows, each)
+    logits = layers.logits(body, "block_hidden")  # (R, V)
+    body.node("LogSoftmax", [logits], "log_softmax", axis=-1)
+    second = body.constant([1], np.int64)
+    column = body.node("Unsqueeze", ["block_targets", second], "target_column")  # (R, 1)
+    body.node("GatherElements", ["log_softmax", column], "logprob_column", axis=1)
+    body.node("Squeeze", ["logprob_column", second], "logprobs.blocks.each")
+    _details(body, vocabulary)
+    _top(body)
+    branch = body.if_asked("distribution", "distribution", distribution)
+    branch.node("Identity", ["log_softmax"], "log_distribution.asked")
+    body.close_if(branch)
+    for name, _, _ in [*DETAILS, *TOP, *distribution]:
+        body.node("Identity", [name], f"{name}.blocks.each")
+    graph.close_loop(body)
+    for name, _, shape in outputs:
+        _join(graph, f"{name}.blocks", rows, name, len(shape))
     return graph.model(
         "decoder",
         [
@@ -41,38 +52,77 @@ def build_decoder(layers: Layers, width: int, vocabulary: int, weights: WeightsF
             tensor_info("targets", np.int64, ["N"]),
             tensor_info("details", np.bool_, []),
             tensor_info("top", np.int64, [1]),
+            tensor_info("distribution", np.bool_, []),
+            tensor_info("block_rows", np.int64, []),
         ],
-        [tensor_info(*output) for output in outputs],
+        [tensor_info(name, dtype, ["N", *shape[1:]]) for name, dtype, shape in outputs],
     )
 
 
-def _details(graph: Graph, vocabulary: int) -> None:
+def _blocks(graph: Graph) -> tuple[str, str, str]:
+    """How many rows there are (1,), in how many blocks, and how many rows in each: as few blocks
+    as may be, all alike, so that less than a row for each of them is in vain.
+    """
+    one = graph.constant(1, np.int64)
+    rows = graph.node("Shape", ["hidden"], start=0, end=1)
+    scalar = graph.node("Squeeze", [rows])
+    count = graph.node("Max", [_quotient(graph, scalar, "block_rows", one), one])
+    return rows, count, _quotient(graph, scalar, count, one)
+
+
+def _quotient(graph: Graph, a: str, b: str, one: str) -> str:
+    """a ÷ b, rounded up."""
+    return graph.node("Div", [graph.node("Sub", [graph.node("Add", [a, b]), one]), b])
+
+
+def _take(body: Graph, rows: str, each: str) -> None:
+    """This turn's rows. Beyond the last row the last one again, which is dropped in the end."""
+    zero, one = body.constant(0, np.int64), body.constant(1, np.int64)
+    offsets = body.node("Range", [zero, each, one])
+    indices = body.node("Add", [body.node("Mul", ["block.index", each]), offsets])
+    inside = body.node("Min", [indices, body.node("Sub", [rows, one])])
+    body.node("Gather", ["hidden", inside], "block_hidden")
+    body.node("Gather", ["targets", inside], "block_targets")
+
+
+def _join(graph: Graph, blocks: str, rows: str, output: str, axes: int) -> None:
+    """(blocks, R, …) → (N, …), without the rows that were in vain."""
+    first = graph.node("Shape", [blocks], start=0, end=2)
+    total = graph.node("ReduceProd", [first], keepdims=1)
+    if axes > 1:
+        total = graph.node("Concat", [total, graph.node("Shape", [blocks], start=2)], axis=0)
+    flat = graph.node("Reshape", [blocks, total], allowzero=1)
+    zero = graph.constant([0], np.int64)
+    graph.node("Slice", [flat, zero, rows, zero], output)
+
+
+def _details(body: Graph, vocabulary: int) -> None:
     """Rank = 1 + the words more probable + the equally probable ones of a lower id;
     entropy = −Σ q log q.
     """
-    branch = graph.if_asked("details", "details", DETAILS)
+    branch = body.if_asked("details", "details", DETAILS)
     axis = branch.constant([1], np.int64)
-    above = branch.node("Greater", ["log_distribution", "logprob_column"])
+    above = branch.node("Greater", ["log_softmax", "logprob_column"])
     start, step = branch.constant(0, np.int64), branch.constant(1, np.int64)
     ids = branch.node("Range", [start, branch.constant(vocabulary, np.int64), step])
     lower = branch.node("Less", [ids, "target_column"])
-    equal = branch.node("Equal", ["log_distribution", "logprob_column"])
+    equal = branch.node("Equal", ["log_softmax", "logprob_column"])
     ahead = branch.node("Or", [above, branch.node("And", [equal, lower])])
     ones = branch.node("Cast", [ahead], to=TensorProto.INT32)
     count = branch.node("ReduceSum", [ones, axis], keepdims=0)
     rank = branch.node("Add", [count, branch.constant(1, np.int32)])
     branch.node("Cast", [rank], "ranks.asked", to=TensorProto.INT64)
-    probabilities = branch.node("Exp", ["log_distribution"])
-    products = branch.node("Mul", [probabilities, "log_distribution"])
+    probabilities = branch.node("Exp", ["log_softmax"])
+    products = branch.node("Mul", [probabilities, "log_softmax"])
     total = branch.node("ReduceSum", [products, axis], keepdims=0)
     branch.node("Neg", [total], "entropies.asked")
-    graph.close_if(branch)
+    body.close_if(branch)
 
 
-def _top(graph: Graph) -> None:
+def _top(body: Graph) -> None:
     """The `top` most probable words, largest first, equal ones by rising id."""
-    positive = graph.node("Greater", ["top", graph.constant([0], np.int64)])
-    branch = graph.if_asked(graph.node("Squeeze", [positive]), "top", TOP)
+    positive = body.node("Greater", ["top", body.constant([0], np.int64)])
+    branch = body.if_asked(body.node("Squeeze", [positive]), "top", TOP)
     names = ["top_logprobs.asked", "top_ids.asked"]
-    branch.nodes("TopK", ["log_distribution", "top"], names, axis=1)
-    graph.close_if(branch)
+    branch.nodes("TopK", ["log_softmax", "top"], names, axis=1)
+    body.close_if(branch)

@@ -22,9 +22,14 @@ Output = tuple[str, type[np.generic], list[int | str]]
 
 
 class Graph:
-    """Nodes and weights under construction. Methods that add a node return its output's name."""
+    """Nodes and weights under construction. Methods that add a node return its output's name.
 
-    def __init__(self, weights: WeightsFile, prefix: str = "") -> None:
+    A branch or the body of a loop is a graph too and sees all names of the graph around it. Weights
+    always belong to the outermost one, `root`: what is made there of weights alone is made once.
+    """
+
+    def __init__(self, weights: WeightsFile, prefix: str = "", root: "Graph | None" = None) -> None:
+        self.root = root or self
         self._weights = weights
         self._prefix = prefix
         self._nodes: list[onnx.NodeProto] = []
@@ -47,7 +52,7 @@ class Graph:
 
     def weight(self, name: str, values: NDArray[np.generic]) -> str:
         """A tensor of the weights file, under the same name in every graph that uses it."""
-        self._initializers[name] = self._weights.tensor(name, values)
+        self.root._initializers[name] = self._weights.tensor(name, values)
         return name
 
     def constant(self, values: Any, dtype: type[np.generic]) -> str:
@@ -61,13 +66,13 @@ class Graph:
 
         Add nodes to it that end in `OUTPUT.asked` for every output, then call `close_if`.
         """
-        branch = Graph(self._weights, prefix=f"{name}.")
+        branch = self._inner(name)
         branch._condition, branch._outputs = condition, list(outputs)
         return branch
 
     def close_if(self, branch: "Graph") -> None:
         """Join a branch; where its condition is false its outputs are empty."""
-        empty = Graph(self._weights, prefix=f"no-{branch._prefix}")
+        empty = self._inner(f"no-{branch._prefix.removesuffix('.')}")
         for name, dtype, shape in branch._outputs:
             zeros = empty.constant(np.zeros([0] * len(shape)), dtype)
             empty.node("Identity", [zeros], f"{name}.empty")
@@ -79,6 +84,30 @@ class Graph:
             [name for name, _, _ in branch._outputs],
             then_branch=branch._graph("asked", [], asked),
             else_branch=empty._graph("empty", [], unasked),
+        )
+
+    def loop(self, count: str, name: str, outputs: Sequence[Output]) -> "Graph":
+        """The body of a loop that runs `count` times; `NAME.index` is the scalar number of a turn.
+
+        Add nodes to it that end in `OUTPUT.each` for every output, all turns in the same shape,
+        then call `close_loop`.
+        """
+        body = self._inner(name)
+        body._condition, body._outputs = count, list(outputs)
+        return body
+
+    def close_loop(self, body: "Graph") -> None:
+        """Join a loop; its outputs are those of all turns, on an axis before the others."""
+        index, condition = f"{body._prefix}index", f"{body._prefix}condition"
+        again = body.node("Identity", [condition])
+        each = [tensor_info(f"{n}.each", dtype, shape) for n, dtype, shape in body._outputs]
+        turn = [tensor_info(index, np.int64, []), tensor_info(condition, np.bool_, [])]
+        go_on = tensor_info(again, np.bool_, [])
+        self.nodes(
+            "Loop",
+            [body._condition, ""],
+            [name for name, _, _ in body._outputs],
+            body=body._graph("body", turn, [go_on, *each]),
         )
 
     def model(
@@ -99,6 +128,9 @@ class Graph:
 
     _condition: str
     _outputs: list[Output]
+
+    def _inner(self, name: str) -> "Graph":
+        return Graph(self._weights, f"{self._prefix}{name}.", self.root)
 
     def _graph(
         self,

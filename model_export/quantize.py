@@ -105,7 +105,7 @@ class Int8Layers:
 
     def logits(self, graph: Graph, hidden: str) -> str:
         embedding = graph.weight("embedding", self._embedding)  # (V, D)
-        transposed = graph.node("Transpose", [embedding], perm=[1, 0])  # folded at load
+        transposed = graph.root.node("Transpose", [embedding], perm=[1, 0])  # folded at load
         scale = graph.constant(HIDDEN_SCALE, np.float32)
         zero = graph.constant(HIDDEN_ZERO, np.uint8)
         integers = graph.node("QuantizeLinear", [hidden, scale, zero])

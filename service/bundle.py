@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import BundleError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 FILES = ("encoder.onnx", "decoder.onnx", "weights.bin", "tokenizer.json")
 
 Count = Annotated[int, Field(ge=0)]
@@ -45,7 +45,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     precision: Literal["float32", "int8"]
     vocabulary_size: Annotated[int, Field(ge=2)]

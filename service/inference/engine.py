@@ -8,6 +8,7 @@ n threads use n cores.
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -77,6 +78,7 @@ class OnnxEngine:
         self.embedding_size = manifest.embedding_size
         self.state_size = manifest.state_size
         self.block_rows = max(MIN_BLOCK_ROWS, BLOCK_BYTES // (4 * manifest.vocabulary_size))
+        self._block_rows = np.array(self.block_rows, np.int64)
         self._encoder = _session(bundle, "encoder.onnx")
         self._decoder = _session(bundle, "decoder.onnx")
         self._zero_state = np.zeros(self.state_size, np.float32)
@@ -107,39 +109,37 @@ class OnnxEngine:
     def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:
         """Hidden vectors (N, D) and the ids (N,) that came next to what was asked about them.
 
-        Goes through the rows in blocks, so that memory does not grow with N · V.
+        The graph goes through the rows in blocks, so that memory does not grow with N · V.
         """
         names = ["logprobs"]
         names += ["ranks", "entropies"] if details else []
         names += ["top_ids", "top_logprobs"] if top else []
-        blocks = [
-            self._decoder.run(
-                names,
-                {
-                    "hidden": hidden[begin : begin + self.block_rows],
-                    "targets": targets[begin : begin + self.block_rows],
-                    "details": np.array(details),
-                    "top": np.array([top], np.int64),
-                },
-            )
-            for begin in range(0, len(hidden), self.block_rows)
-        ]
-        columns = zip(*blocks, strict=True)
-        return Decoded(
-            **{name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
-        )
+        return Decoded(**self._decode(names, hidden, targets, details=details, top=top))
 
     def log_distribution(self, hidden: Floats) -> Floats:
         """Hidden vectors (N, D) → log-probabilities of every word (N, V)."""
+        name, nothing = "log_distribution", np.zeros(len(hidden), np.int64)
+        return self._decode([name], hidden, nothing, distribution=True)[name]
+
+    def _decode(
+        self,
+        names: list[str],
+        hidden: Floats,
+        targets: Ids,
+        *,
+        details: bool = False,
+        top: int = 0,
+        distribution: bool = False,
+    ) -> dict[str, Any]:
         feed = {
             "hidden": hidden,
-            "targets": np.zeros(len(hidden), np.int64),
-            "details": np.array(False),
-            "top": np.array([0], np.int64),
+            "targets": targets,
+            "details": np.array(details),
+            "top": np.array([top], np.int64),
+            "distribution": np.array(distribution),
+            "block_rows": self._block_rows,
         }
-        (row,) = self._decoder.run(["log_distribution"], feed)
-        result: Floats = row
-        return result
+        return dict(zip(names, self._decoder.run(names, feed), strict=True))
 
     def soft_cross_entropies(
         self, hidden: Floats, targets: list[SoftTarget]

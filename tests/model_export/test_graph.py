@@ -81,4 +81,6 @@ def test_axes_of_time_batch_and_rows_are_free(exported: Exported) -> None:
         "targets": ["N"],
         "details": [],
         "top": [1],
+        "distribution": [],
+        "block_rows": [],
     }

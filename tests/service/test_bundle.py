@@ -63,7 +63,7 @@ def test_a_truncated_file_is_found(copy: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "field"),
     [
-        (lambda m: m.update(format_version=2), "format_version"),
+        (lambda m: m.update(format_version=3), "format_version"),
         (lambda m: m.pop("format_version"), "format_version"),
         (lambda m: m.update(precision="float7"), "precision"),
         (lambda m: m.update(vocabulary_size=0), "vocabulary_size"),
@@ -86,7 +86,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(copy: Path, content: bytes
 
 
 def test_another_format_version_says_which_one_is_read(copy: Path) -> None:
-    edit_manifest(copy, lambda manifest: manifest.update(format_version=2))
+    edit_manifest(copy, lambda manifest: manifest.update(format_version=3))
     assert "reads format version 1" in refusal(lambda: Bundle.load(copy))
 
 

@@ -123,7 +123,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated": (truncated, "bytes"),
     "half the weights": (cut, "encoder.onnx"),
     "another format": (
-        lambda bundle: edit_manifest(bundle, lambda m: m.update(format_version=2)),
+        lambda bundle: edit_manifest(bundle, lambda m: m.update(format_version=3)),
         "format version",
     ),
     "no JSON": (lambda bundle: (bundle / "manifest.json").write_text("{"), "manifest.json"),

@@ -22,7 +22,7 @@ VOCABULARY = ["<unk>", "<eos>", "a", "b", "ab", "ba", "the", "<"]
 
 def tiny_manifest(**changes: object) -> Manifest:
     content: dict[str, object] = {
-        "format_version": 1,
+        "format_version": 2,
         "name": "tiny",
         "precision": "float32",
         "vocabulary_size": len(VOCABULARY),
