@@ -9,7 +9,7 @@ CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
 .PHONY: help serve test check format bench portability soak overload faults scale scale-bulk \
-  bench-bulk ray-test fuzz lm-eval proof cache-gain processes presets train report export container lock clean
+  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram processes presets train report export container lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -23,6 +23,7 @@ help:
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make cache-gain CHECKPOINT=… DATA=…   what /score's continuous cache gives on a text"
+	@echo "make ngram BUNDLE=… DATA=…     a Kneser–Ney 5-gram on a bundle's tokens"
 	@echo "make processes DATA=…          two training processes learn what one does"
 	@echo "make presets DATA=…            every preset trains for some steps, exports and agrees"
 	@echo "make soak                      ten minutes of mixed load"
@@ -69,6 +70,9 @@ proof: $(DEV)/ready
 
 cache-gain: $(DEV)/ready
 	$(DEV)/bin/python -m tests.proofs.cache $(CHECKPOINT) --data $(DATA)
+
+ngram: $(DEV)/ready
+	$(DEV)/bin/python -m tests.benchmarks.ngram $(BUNDLE) --data $(DATA) $(ARGS)
 
 processes: $(DEV)/ready
 	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }

@@ -3,8 +3,10 @@ holds one bundle and one core; an autoscaling pool, on one machine or on many th
 
     splits → map_batches(SplitScorer) ⇒ OUTPUT.partial/part-00000.…, one a split → OUTPUT
 
-A part is written beside and renamed, and its counts are beside it. So a worker may die at any
-moment and its split is scored again, and a job that was killed goes on with the parts it lacks.
+Every attempt at a split writes its part in a folder of its own and moves it when it is whole, with
+its counts beside it. So a worker may die at any moment and its split is scored again, even one that
+was only thought dead writes the same bytes to the same place, and a job that was killed goes on
+with the parts it lacks.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from service.bulk.formats import ROW_FORMATS
@@ -28,9 +31,11 @@ from service.bulk.resume import State, identity, replace
 from service.bulk.scorer import Done, score_blocks
 from service.bulk.splits import Split, splits
 from service.bulk.tally import Tally
-from service.bulk.writing import PARTIAL, FileSink, Part, part_name, remove
+from service.bulk.writing import PARTIAL, FileSink, Part, Sink, part_name, remove
 from service.errors import JobError
 from service.language_model import LanguageModel
+
+ATTEMPT = ".attempt-"
 
 
 class SplitScorer:
@@ -50,24 +55,38 @@ class SplitScorer:
 async def score_split(model: LanguageModel, options: Options, split: Split) -> Tally:
     """Write a split's part, and its counts and problems beside it. Raises JobError if strict."""
     part, counts = _part(options, split)
-    tally, refused = Tally(), []
-    sink = (
-        Part(part, options.columns, model.tokenizer.subword)
-        if options.format == "parquet"
-        else lines_sink(FileSink(part, 0), options, begun=False)
-    )
-    with closing(sink):
-        async with aclosing(_scored(model, options, split)) as scored:
-            async for done in scored:
-                sink.write(done.payload)
-                tally.merge(done.tally)
-                refused += [record for record in done.block.records if record.problem is not None]
-                if refused and options.strict:
-                    raise JobError(_told(refused[0]))
+    tally, refused = Tally(), list[Record]()
+    with TemporaryDirectory(prefix=ATTEMPT, dir=part.parent) as folder:
+        own = Path(folder) / part.name
+        sink = (
+            Part(own, options.columns, model.tokenizer.subword)
+            if options.format == "parquet"
+            else lines_sink(FileSink(own, 0), options, begun=False)
+        )
+        with closing(sink):
+            await _write(model, options, split, sink, tally, refused)
+            sink.finish()
         errors = [error_line(record).decode() for record in refused]
         replace(counts, json.dumps({"tally": tally.dump(), "errors": errors}).encode())
-        sink.finish()
+        own.replace(part)
     return tally
+
+
+async def _write(
+    model: LanguageModel,
+    options: Options,
+    split: Split,
+    sink: Sink,
+    tally: Tally,
+    refused: list[Record],
+) -> None:
+    async with aclosing(_scored(model, options, split)) as scored:
+        async for done in scored:
+            sink.write(done.payload)
+            tally.merge(done.tally)
+            refused += [record for record in done.block.records if record.problem is not None]
+            if refused and options.strict:
+                raise JobError(_told(refused[0]))
 
 
 def _scored(model: LanguageModel, options: Options, split: Split) -> AsyncGenerator[Done, None]:
@@ -146,7 +165,10 @@ def _finish(options: Options) -> Tally:
         replace(options.errors, "".join(errors).encode())
     for split in _splits(options):
         _part(options, split)[1].unlink()
-    beside(options.out, PARTIAL).replace(options.out)
+    folder = beside(options.out, PARTIAL)
+    for killed in folder.glob(f"{ATTEMPT}*"):
+        remove(killed)
+    folder.replace(options.out)
     remove(beside(options.out, ".state"))
     return tally
 

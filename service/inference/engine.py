@@ -119,7 +119,8 @@ class OnnxEngine:
     def log_distribution(self, hidden: Floats) -> Floats:
         """Hidden vectors (N, D) → log-probabilities of every word (N, V)."""
         name, nothing = "log_distribution", np.zeros(len(hidden), np.int64)
-        return self._decode([name], hidden, nothing, distribution=True)[name]
+        rows: Floats = self._decode([name], hidden, nothing, distribution=True)[name]
+        return rows
 
     def _decode(
         self,

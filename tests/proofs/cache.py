@@ -31,7 +31,9 @@ LEAST_GAIN = 0.03
 def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> float:
     async def score() -> float:
         (score,) = await model.score(await model.read.texts([text]), cache=cache, eos=False)
-        return float(score.totals.figures("nats")["perplexity"])
+        found = score.totals.figures("nats")["perplexity"]
+        assert found is not None
+        return found
 
     return asyncio.run(score())
 
