@@ -23,10 +23,14 @@ from service.settings import Settings, read_settings
 TARGET_REQUESTS = 32
 MOST_REQUESTS = 256
 DRAIN_SECONDS = 30.0
+# As Ray has them: how long the load must be above or below the target.
+UPSCALE_SECONDS, DOWNSCALE_SECONDS = 30, 600
 
 
 def build(arguments: dict[str, str]) -> Any:
-    """The Ray Serve application; `min_replicas` (1), `max_replicas` (1), `cpus` of a replica (1).
+    """The Ray Serve application; `min_replicas` (1), `max_replicas` (1), `cpus` of a replica (1),
+    `target_requests` in flight of a replica (32), `upscale_seconds` (30) and `downscale_seconds`
+    (600) that the load must differ.
 
     Raises StartError for a wrong setting, and for several replicas without a common key.
     """
@@ -42,7 +46,9 @@ def build(arguments: dict[str, str]) -> Any:
         autoscaling_config={
             "min_replicas": least,
             "max_replicas": max(least, most),
-            "target_ongoing_requests": TARGET_REQUESTS,
+            "target_ongoing_requests": float(arguments.get("target_requests", TARGET_REQUESTS)),
+            "upscale_delay_s": float(arguments.get("upscale_seconds", UPSCALE_SECONDS)),
+            "downscale_delay_s": float(arguments.get("downscale_seconds", DOWNSCALE_SECONDS)),
         },
         max_ongoing_requests=MOST_REQUESTS,
         graceful_shutdown_timeout_s=DRAIN_SECONDS,

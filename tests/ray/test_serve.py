@@ -2,8 +2,13 @@
 
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +21,8 @@ from tests.service.served import served
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
-TEXT = {"text": "The city of Zxqvyk", "return_state": True, "eos": False}
+SECONDS = 180
+TEXT: dict[str, Any] = {"text": "The city of Zxqvyk", "return_state": True, "eos": False}
 
 
 @pytest.fixture
@@ -27,8 +33,8 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture
-def replicas(key: Path) -> Iterator[httpx.Client]:
+@contextmanager
+def deployed(**arguments: str) -> Iterator[httpx.Client]:
     from ray import serve
 
     from service.ray_app import build
@@ -37,11 +43,18 @@ def replicas(key: Path) -> Iterator[httpx.Client]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(build({"min_replicas": "2", "max_replicas": "2"}))
+    serve.run(build(arguments))
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=0)
+    with httpx.Client(base_url=url, timeout=120, trust_env=False, limits=limits) as http:
         yield http
     serve.shutdown()
+
+
+@pytest.fixture
+def replicas(key: Path) -> Iterator[httpx.Client]:
+    with deployed(min_replicas="2", max_replicas="2") as http:
+        yield http
 
 
 def test_replicas_answer_as_the_service(replicas: httpx.Client, key: Path) -> None:
@@ -61,6 +74,52 @@ def test_replicas_answer_as_the_service(replicas: httpx.Client, key: Path) -> No
             assert ways[0] == ways[1]
         assert replicas.post("/score", json={"text": 5}).status_code == 422
         assert replicas.get("/health/ready").status_code == 200
+
+
+def running() -> int:
+    from ray import serve
+
+    (application,) = serve.status().applications.values()
+    (deployment,) = application.deployments.values()
+    count: int = dict(deployment.replica_states).get("RUNNING", 0)
+    return count
+
+
+def wait_for(replicas: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while running() != replicas:
+        assert time.monotonic() < deadline, f"{running()} replicas, not {replicas}"
+        time.sleep(0.5)
+
+
+def test_replicas_come_and_go_with_the_load_and_no_request_is_lost(key: Path) -> None:
+    """Of the 24 clients 22 end when there are two replicas; then one drains beside the others."""
+    scaling = {"target_requests": "4", "upscale_seconds": "1", "downscale_seconds": "2"}
+    body = {"texts": [TEXT["text"]] * 64, "tokens": False}
+    enough, all_of_it = threading.Event(), threading.Event()
+    with deployed(min_replicas="1", max_replicas="2", **scaling) as http:
+        expected = http.post("/score", json=body).json()
+
+        def ask(client: int) -> list[bool]:
+            found = []
+            while not all_of_it.is_set() and (client < 2 or not enough.is_set()):
+                answer = http.post("/score", json=body)
+                found.append(answer.status_code == 429 or answer.json() == expected)
+            return found
+
+        assert running() == 1
+        with ThreadPoolExecutor(24) as pool:
+            asked = [pool.submit(ask, client) for client in range(24)]
+            try:
+                wait_for(2)
+                enough.set()
+                wait_for(1)
+            finally:
+                enough.set()
+                all_of_it.set()
+            answers = [answer for client in asked for answer in client.result()]
+    assert len(answers) > 100
+    assert all(answers)
 
 
 def test_several_replicas_need_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
