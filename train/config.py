@@ -99,7 +99,8 @@ class LossConfig(Section):
 class AverageConfig(Section):
     """Which weights are validated and kept: the last ones, an exponential moving average of them
     (`ema`, with `decay` a step), or their mean since validation stopped improving for `patience`
-    epochs (`nt-asgd`, non-monotonically triggered ASGD, Merity et al. 2017).
+    epochs (`nt-asgd`, non-monotonically triggered ASGD, Merity et al. 2017), which must be
+    two less than `train.patience` or fewer.
     """
 
     kind: Literal["none", "ema", "nt-asgd"] = "none"
@@ -159,6 +160,16 @@ class Config(Section):
     average: AverageConfig = AverageConfig()
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="after")
+    def _average_begins(self) -> Self:
+        mine, stop = self.average.patience, self.train.patience
+        if self.average.kind == "nt-asgd" and mine > stop - 2:
+            raise ValueError(
+                f"average.patience is {mine}, so that the average begins {mine + 1} epochs after "
+                f"the best one, but training ends {stop} after it (train.patience)"
+            )
+        return self
+
 
 def load_config(path: Path, overrides: list[str]) -> Config:
     """Read a TOML file, or a checkpoint's `config.json`; then apply overrides such as
@@ -186,7 +197,7 @@ def parse_config(document: dict[str, Any], where: str) -> Config:
         return Config.model_validate(document)
     except ValidationError as error:
         problems = (
-            f"{'.'.join(map(str, e['loc']))}: "
+            (f"{'.'.join(map(str, e['loc']))}: " if e["loc"] else "")
             + (
                 "unknown key"
                 if e["type"] == "extra_forbidden"

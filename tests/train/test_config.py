@@ -168,6 +168,15 @@ def test_all_wrong_keys_are_named_at_once(config_file: Path) -> None:
         assert problem in str(caught.value)
 
 
+NT_ASGD = ["average.kind=nt-asgd", "train.patience=5"]
+
+
+def test_an_average_that_would_never_begin_is_refused(config_file: Path) -> None:
+    assert load_config(config_file, [*NT_ASGD, "average.patience=3"]).average.patience == 3
+    with pytest.raises(ConfigError, match=r"toml: average.patience is 4, .* \(train.patience\)"):
+        load_config(config_file, [*NT_ASGD, "average.patience=4"])
+
+
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"name: toy"])
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.toml"
