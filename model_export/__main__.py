@@ -18,9 +18,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="int8", help="of weights and activations"
     )
+    parser.add_argument(
+        "--test", type=Path, metavar="FILE", help="a text that the card has figures of, as served"
+    )
+    parser.add_argument(
+        "--examples", type=Path, metavar="FILE", help="texts for the card, one a line"
+    )
     options = parser.parse_args(arguments)
     try:
-        manifest = export(options.checkpoint, options.bundle, options.precision, options.replace)
+        test = options.test and options.test.read_text(encoding="utf-8")
+        examples = options.examples.read_text(encoding="utf-8") if options.examples else ""
+        manifest = export(
+            options.checkpoint,
+            options.bundle,
+            options.precision,
+            options.replace,
+            test,
+            [line for line in examples.splitlines() if line],
+        )
+    except UnicodeDecodeError as error:
+        print(f"error: a text is not UTF-8: {error.reason}", file=sys.stderr)
+        return 1
     except (ExportError, TrainError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

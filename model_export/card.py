@@ -1,10 +1,18 @@
 """The model card: what a person should know before using a bundle, as its README.md."""
 
+from collections.abc import Sequence
+
+from model_export.served import Example, Figures
 from service.bundle import Manifest
 from train.config import Config
 
 
-def model_card(config: Config, manifest: Manifest) -> str:
+def model_card(
+    config: Config,
+    manifest: Manifest,
+    test: Figures | None = None,
+    examples: Sequence[Example] = (),
+) -> str:
     training, model = manifest.training, config.model
     trained = (
         f"{training['finished']}, {training['epochs']} epochs, {training['minutes']} minutes"
@@ -31,9 +39,9 @@ def model_card(config: Config, manifest: Manifest) -> str:
 
 *Carried* reads a split as one text and keeps the state from its first token to its last; *by
 sentence* starts every line from a zero state, as single texts are served. Perplexities over
-different vocabularies do not compare; bits per byte do.
+different vocabularies do not compare; bits per byte do, where no word is unknown.
 
-{_fidelity(manifest)}
+{_as_served(manifest, test)}{_fidelity(manifest)}{_examples(examples)}
 ## Limits
 
 {config.limitations or "Untested beyond its own kind of text."}
@@ -41,7 +49,14 @@ different vocabularies do not compare; bits per byte do.
 {_outside(manifest)} The model repeats what its training
 text says, errors and prejudice included; it knows no facts and must not be asked for any.
 
-## Configuration
+## Making it again
+
+```sh
+python -m train config.json --data <folder of the training text> --out <checkpoint>
+python -m model_export <checkpoint> <bundle> --precision {manifest.precision}
+```
+
+with this as `config.json`:
 
 ```json
 {config.model_dump_json(indent=2, exclude={"description", "limitations"})}
@@ -57,6 +72,30 @@ def _outside(manifest: Manifest) -> str:
         return "Every text is made of the vocabulary's pieces: there is no unknown word."
     what = "Characters" if manifest.subword else "Words"
     return f"{what} outside the vocabulary are read and scored as `<unk>`."
+
+
+def _as_served(manifest: Manifest, test: Figures | None) -> str:
+    if test is None:
+        return ""
+    return f"""As served, in {manifest.precision}, over {test.tokens:,} tokens of a test text:
+{test.carried:.2f} carried, {test.by_sentence:.2f} by sentence,
+{test.bits_per_byte:.4f} bits per byte.
+"""
+
+
+def _examples(examples: Sequence[Example]) -> str:
+    if not examples:
+        return ""
+    rows = ["", "## Examples", "", "| text | perplexity | its greatest surprises, bits |"]
+    rows.append("|---|---|---|")
+    for example in examples:
+        surprises = ", ".join(f"{_cell(text)} {bits:.1f}" for text, bits in example.surprises)
+        rows.append(f"| {_cell(example.text)} | {example.perplexity:,.1f} | {surprises} |")
+    return "\n".join([*rows, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _fidelity(manifest: Manifest) -> str:

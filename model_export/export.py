@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from model_export.fidelity import check_fidelity, compare
 from model_export.float32 import Float32Layers
 from model_export.parity import check_parity
 from model_export.quantize import Int8Layers
+from model_export.served import Served
 from model_export.weights import FILE as WEIGHTS
 from model_export.weights import WeightsFile
 from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
@@ -30,9 +32,15 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 
 def export(
-    checkpoint: Path, bundle: Path, precision: Precision = "int8", replace: bool = False
+    checkpoint: Path,
+    bundle: Path,
+    precision: Precision = "int8",
+    replace: bool = False,
+    test: str | None = None,
+    examples: Sequence[str] = (),
 ) -> Manifest:
-    """Write a bundle and return its manifest.
+    """Write a bundle and return its manifest. The card tells what the bundle scores on the text
+    `test` and on `examples`.
 
     The float32 graphs must agree with the checkpoint whatever is written, and an int8 bundle with
     them. Raises ExportError when the target exists, the model is untied, or a comparison fails;
@@ -63,10 +71,18 @@ def export(
     contents = {
         **made.contents,
         "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode(),
-        "README.md": model_card(config, manifest).encode(),
+        "README.md": _card(config, manifest, made, test, examples).encode(),
     }
     _write(bundle, contents)
     return manifest
+
+
+def _card(
+    config: Config, manifest: Manifest, made: Bundle, test: str | None, examples: Sequence[str]
+) -> str:
+    served = Served(made) if test or examples else None
+    figures = served.figures(test) if served and test else None
+    return model_card(config, manifest, figures, [served.example(x) for x in examples if served])
 
 
 def _bundle(model: TiedLSTM, config: Config, tokenizer: Tokenizer, precision: Precision) -> Bundle:
