@@ -18,12 +18,12 @@ from service.bundle import Bundle
 from service.calibration import read_calibrations
 from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong, InvalidRequest
-from service.inference.batcher import LANES, LaneName
 from service.inference.contexts import Contexts
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
 from service.inference.runner import Runner
+from service.inference.schedule import LANES, LaneName
 from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
 from service.long_work import LongWork

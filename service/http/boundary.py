@@ -20,7 +20,7 @@ from service.http.body import ClientLeft, is_utf_8, read_body, replay
 from service.http.errors import envelope, internal_error, service_error
 from service.http.exchange import Exchange
 from service.http.serving import Serving
-from service.inference.batcher import LaneName
+from service.inference.schedule import LaneName
 
 # Routes that need the model, and where their first work queues.
 LANES: dict[str, LaneName] = {

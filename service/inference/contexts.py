@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from service.inference.batcher import LaneName
 from service.inference.engine import Floats, Ids
 from service.inference.prefix_cache import PrefixCache
 from service.inference.runner import Runner
+from service.inference.schedule import LaneName
 from service.inference.sequence import UNSCORED, Sequence
 from service.metrics import Metrics
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from service.bundle import Bundle
 from service.errors import BundleError
-from service.inference.batcher import LANES, Batcher, LaneName, RunReport
+from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
+from service.inference.schedule import LANES, LaneName
 from service.inference.sequence import Sequence, run
 from service.metrics import Metrics
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service.errors import Overloaded
-from service.inference.batcher import LANES, LATE_SECONDS, Batcher
+from service.inference.batcher import Batcher
 from service.inference.queue import MOST_AHEAD, Ticket
+from service.inference.schedule import LANES, LATE_SECONDS
 from tests.service.gate import SECONDS, Job
 
 MAX_QUEUE_SECONDS = 0.25
@@ -155,7 +156,7 @@ def test_a_request_of_many_texts_does_not_close_the_door(held: Batcher[Job]) -> 
 
 def order(held: Batcher[Job], steady: Steady, late: list[Ticket]) -> list[list[str]]:
     """What ran after the gate opened, when everything of these tickets had waited for long."""
-    for queue in held._lanes.values():
+    for queue in held._schedule.queues:
         for entry in [*queue._by_age]:
             if entry.ticket in late:
                 entry.since -= 2 * LATE_SECONDS
