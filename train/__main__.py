@@ -11,7 +11,7 @@ import sys
 from contextlib import ExitStack
 
 from train.arguments import report_parser, train_parser
-from train.config import load_config
+from train.config_file import load_config
 from train.corpus import default_cache
 from train.errors import TrainError
 from train.hardware import uses_gpu

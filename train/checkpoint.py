@@ -25,7 +25,8 @@ import torch
 from tokenizers import Tokenizer
 
 from train.atomic import write_file
-from train.config import Config, parse_config
+from train.config import Config
+from train.config_file import parse_config
 from train.corpus import Ids, Split
 from train.errors import CheckpointError
 from train.model import TiedLSTM

@@ -17,7 +17,8 @@ from pathlib import Path
 from model_export.errors import ExportError
 from model_export.export import export
 from train.checkpoint import Checkpoint
-from train.config import Config, load_config
+from train.config import Config
+from train.config_file import load_config
 from train.corpus import tokenize
 from train.loop import Run
 from train.model import parameter_count

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.proofs.presets import shorten
-from train.config import load_config
+from train.config_file import load_config
 from train.metrics import read_metrics
 
 LARGEST_DIFFERENCE = 1e-3

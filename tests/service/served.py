@@ -13,7 +13,7 @@ import uvicorn
 
 from service.http.app import create_app
 from service.language_model import LanguageModel
-from service.server import patient_protocol
+from service.protocol import patient_protocol
 
 Address = tuple[str, int]
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.language_model import LanguageModel
-from service.server import MAX_HEAD_BYTES
+from service.protocol import MAX_HEAD_BYTES
 from tests.service.served import Address, served
 from tests.service.wire import strict_json
 

@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.train.tiny import ROOT, write_config
-from train.config import (
-    Config,
-    ModelConfig,
-    TokenizerConfig,
-    TrainConfig,
-    load_config,
-    parse_config,
-)
+from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
+from train.config_file import load_config, parse_config
 from train.errors import ConfigError
 
 PRESETS = sorted((ROOT / "train" / "configs").glob("*.toml"))

@@ -10,7 +10,8 @@ import torch
 from tests.train.tiny import CONFIG, EVERYTHING, tensors_equal, write_config, write_corpus
 from train import loop
 from train.checkpoint import Checkpoint, load_model
-from train.config import Config, load_config
+from train.config import Config
+from train.config_file import load_config
 from train.corpus import tokenize
 from train.errors import ConfigError
 from train.evaluation import Total

@@ -14,7 +14,7 @@ from tests.train.command import Capture, Train, fails
 from tests.train.tiny import EVERYTHING, ROOT, contents, tensors_equal, write_corpus
 from train import job
 from train.checkpoint import load_model
-from train.config import load_config
+from train.config_file import load_config
 from train.errors import ConfigError, CorpusError
 from train.metrics import read_metrics
 from train.processes import Processes, processes

@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 
 from tests.train.chinese import LINES
 from tests.train.tiny import ROOT, sentences
-from train.config import TokenizerConfig, load_config
+from train.config import TokenizerConfig
+from train.config_file import load_config
 from train.corpus import tokenize
 from train.errors import ConfigError, CorpusError
 from train.source import Source
