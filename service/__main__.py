@@ -23,7 +23,7 @@ from service.server import Server, listen
 from service.settings import read_settings
 
 # How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0003
 # Requests make many small objects and few cycles; Python's default looks for them seven times as
 # often. Ten times rarer still gained nothing.
 COLLECT_EVERY = (5_000, 10, 10)
