@@ -16,8 +16,9 @@ def bundle_of(path: Path | None) -> Bundle:
 
 def load(bundle: Path | None, threads: int | None) -> LanguageModel:
     """Raises StartError. What is None is taken from the environment, as by the service."""
-    arguments = ["--max-queue-tokens", NO_LIMIT, "--max-request-tokens", NO_LIMIT]
-    arguments += ["--request-timeout", NO_LIMIT, "--prefix-cache-bytes", "0", "--calibration="]
+    limits = ("max-queue-tokens", "max-queue-seconds", "max-request-tokens", "request-timeout")
+    arguments = [f"--{limit}={NO_LIMIT}" for limit in limits]
+    arguments += ["--prefix-cache-bytes", "0", "--calibration="]
     arguments += [] if bundle is None else ["--bundle", str(bundle)]
     arguments += [] if threads is None else ["--threads", str(threads)]
     settings = read_settings(arguments)

@@ -196,7 +196,8 @@ def main() -> int:
         kind: measure(kind, options.bundle, flags, options.minutes * 60) for kind in options.kinds
     }
     print(table(results))
-    return int(any(phase.others for phases in results.values() for phase in phases))
+    poisson = [phase for phases in results.values() for phase in phases[1:3]]
+    return int(any(phase.others for phase in poisson))
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(copy: Path, content: bytes
 
 def test_another_format_version_says_which_one_is_read(copy: Path) -> None:
     edit_manifest(copy, lambda manifest: manifest.update(format_version=3))
-    assert "reads format version 1" in refusal(lambda: Bundle.load(copy))
+    assert "reads format version 2" in refusal(lambda: Bundle.load(copy))
 
 
 @pytest.mark.parametrize("path", ["missing", "file"])
