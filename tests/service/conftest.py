@@ -56,7 +56,9 @@ def address(model: LanguageModel) -> Iterator[Address]:
 @pytest.fixture(scope="session")
 def wire(address: Address) -> Iterator[Wire]:
     url = f"http://{address[0]}:{address[1]}"
-    with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
+    # By default 20 connections are kept: of 64 threads some would close what others are given.
+    all_of_them = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    with httpx.Client(base_url=url, timeout=120, trust_env=False, limits=all_of_them) as http:
         yield Wire(http)
 
 
