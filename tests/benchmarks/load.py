@@ -83,7 +83,7 @@ async def load(
 ) -> dict[str, float]:
     tally = Tally()
     loop = asyncio.get_running_loop()
-    begun, cpu = time.perf_counter(), _cpu()
+    begun, cpu = time.perf_counter(), cpu_seconds()
     end = begun + seconds
     connections = []
     for index in range(concurrency):
@@ -107,7 +107,7 @@ async def load(
         "p95": percentile(0.95),
         "p99": percentile(0.99),
         "errors": tally.errors,
-        "generator_cpu": (_cpu() - cpu) / wall,
+        "generator_cpu": (cpu_seconds() - cpu) / wall,
     }
 
 
@@ -120,21 +120,33 @@ def request_bytes(path: str, body: dict[str, object]) -> bytes:
     return head.encode() + content
 
 
-def _cpu() -> float:
+def cpu_seconds() -> float:
+    """Of this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def generator_parser(description: str | None) -> argparse.ArgumentParser:
+    """What every generator has to be told."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", required=True)
     parser.add_argument("--payloads", type=Path, required=True, help="JSON lines: [tokens, body]")
-    parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
-    options = parser.parse_args()
+    return parser
+
+
+def read_requests(options: argparse.Namespace) -> list[tuple[int, bytes]]:
+    """Tokens and the bytes to send."""
     lines = [json.loads(line) for line in options.payloads.read_text().splitlines()]
-    requests = [(tokens, request_bytes(options.path, body)) for tokens, body in lines]
+    return [(tokens, request_bytes(options.path, body)) for tokens, body in lines]
+
+
+def main() -> int:
+    parser = generator_parser(__doc__)
+    parser.add_argument("--concurrency", type=int, required=True)
+    options = parser.parse_args()
+    requests = read_requests(options)
     work = load(options.port, requests, options.concurrency, options.seconds)
     print(json.dumps(uvloop.run(work)))
     return 0

@@ -7,22 +7,19 @@ generator wait does not look faster for it. `generator_cpu` near 1 says that the
 limit and not the server.
 """
 
-import argparse
 import asyncio
 import json
 import random
-import resource
 import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 import uvloop
 
-from tests.benchmarks.load import request_bytes
+from tests.benchmarks.load import cpu_seconds, generator_parser, read_requests
 
 # Well below the server's own 5 s: a request on a connection that closes just now would be lost.
 IDLE_SECONDS = 2.0
@@ -161,13 +158,13 @@ async def load(
     chance = random.Random(0)
     tally = Tally()
     pool = Pool(port, connections, tally)
-    cpu, begun = _cpu(), time.perf_counter()
+    cpu, begun = cpu_seconds(), time.perf_counter()
     due = begun
     while (due := due + chance.expovariate(rate)) < begun + seconds:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tokens, content = chance.choice(requests)
         pool.send(Request(due, tokens, content))
-    wall, cpu = time.perf_counter() - begun, _cpu() - cpu
+    wall, cpu = time.perf_counter() - begun, cpu_seconds() - cpu
     in_time = tally.statuses["200"], tally.tokens
     patient = time.perf_counter() + PATIENCE_SECONDS
     while pool.outstanding and time.perf_counter() < patient:
@@ -186,22 +183,12 @@ async def load(
     }
 
 
-def _cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--payloads", type=Path, required=True, help="JSON lines: [tokens, body]")
+    parser = generator_parser(__doc__)
     parser.add_argument("--rate", type=float, required=True, help="requests a second, on average")
-    parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--connections", type=int, default=1000)
     options = parser.parse_args()
-    lines = [json.loads(line) for line in options.payloads.read_text().splitlines()]
-    requests = [(tokens, request_bytes(options.path, body)) for tokens, body in lines]
+    requests = read_requests(options)
     work = load(options.port, requests, options.rate, options.seconds, options.connections)
     print(json.dumps(uvloop.run(work)))
     return 0
