@@ -35,7 +35,7 @@ RUN tools/bin/pip wheel -q --no-deps --no-build-isolation --disable-pip-version-
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv
 # So that `train/configs/…` is a path, as in the README.
-COPY train/configs /work/train/configs
+COPY train/configs /trainer/train/configs
 COPY --from=build --chown=10001:10001 /runs /runs
 COPY --from=build --chown=10001:10001 /cache /cache
 ENV PATH=/opt/venv/bin:$PATH \
@@ -46,7 +46,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     XDG_CACHE_HOME=/cache \
     ORT_DISABLE_TELEMETRY=1
 USER 10001:10001
-WORKDIR /work
+WORKDIR /trainer
 VOLUME ["/data", "/runs", "/cache"]
 ENTRYPOINT ["python"]
 CMD ["-m", "train", "--help"]
