@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         262_144, description="waiting tokens beyond which 429 answers"
     )
     max_queue_seconds: Annotated[float, Field(gt=0)] = Field(
-        0.15, description="expected waiting beyond which 429 answers"
+        0.12, description="expected waiting beyond which 429 answers"
     )
     max_body_bytes: Positive = Field(8 << 20, description="size of a request's body")
     max_texts: Positive = Field(4096, description="texts of a request")

@@ -36,6 +36,9 @@ SCHEDULED = "tiedlm.scheduled"
 # What a request waits for the event loop to begin it, it waits about twice more: to be read before,
 # and to be answered after.
 LOOP_WAITS = 3
+# So many are never refused for the event loop's sake: that a machine stood still for a moment is no
+# load, and who comes next to an idle service is to be answered.
+ALWAYS_ADMITTED = 8
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +81,8 @@ class Boundary:
         try:
             self._gate.check(scope["path"], headers)
             if scope["path"] in LANES:
-                scope["model"].check_room(LANES[scope["path"]], delay_seconds)
+                crowded = scope["model"].callers >= ALWAYS_ADMITTED
+                scope["model"].check_room(LANES[scope["path"]], delay_seconds if crowded else 0.0)
             body = await read_body(
                 receive, headers, settings.max_body_bytes, settings.client_timeout
             )

@@ -55,6 +55,20 @@ def test_an_idle_server_takes_anything(wire: Wire, route: str, fields: dict[str,
     assert wire.post(route, **fields).status_code == 200
 
 
+@pytest.mark.parametrize(("callers", "status"), [(0, 200), (7, 200), (8, 429)])
+def test_an_event_loop_that_was_late_refuses_only_a_crowd(
+    wire: Wire,
+    model: LanguageModel,
+    monkeypatch: pytest.MonkeyPatch,
+    callers: int,
+    status: int,
+) -> None:
+    """A machine that stood still for a moment is late with a request too, and is not loaded."""
+    monkeypatch.setattr("service.http.boundary.LOOP_WAITS", 1e9)
+    monkeypatch.setattr(model, "callers", callers)
+    assert wire.post("/score", text="The city").status_code == status
+
+
 def test_a_completion_that_has_begun_goes_on(
     wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ DEFAULTS = {
     "max_texts": 4096,
     "max_request_tokens": 200_000,
     "request_timeout": 30.0,
-    "max_queue_seconds": 0.15,
+    "max_queue_seconds": 0.12,
     "client_timeout": 20.0,
     "drain_seconds": 5.0,
     "api_keys_file": None,

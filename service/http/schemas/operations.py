@@ -26,7 +26,7 @@ class Limits(BaseModel):
         description="Waiting tokens beyond which 429 answers.", examples=[262144]
     )
     max_queue_seconds: float = Field(
-        description="Expected waiting beyond which 429 answers.", examples=[0.15]
+        description="Expected waiting beyond which 429 answers.", examples=[0.12]
     )
     max_body_bytes: int = Field(description="Size of a request's body.", examples=[8388608])
     max_texts: int = Field(description="Texts of a request.", examples=[4096])
