@@ -9,7 +9,7 @@ CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
 .PHONY: help serve test check format bench portability soak overload faults scale scale-bulk \
-  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram processes presets train report export container lock clean
+  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock clean
 
 help:
 	@echo "make serve                     set up without torch and serve the starter bundle"
@@ -24,6 +24,7 @@ help:
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make cache-gain CHECKPOINT=… DATA=…   what /score's continuous cache gives on a text"
 	@echo "make ngram BUNDLE=… DATA=…     a Kneser–Ney 5-gram on a bundle's tokens"
+	@echo "make ablation DATA=…           what each regulariser gives, on a short text"
 	@echo "make processes DATA=…          two training processes learn what one does"
 	@echo "make presets DATA=…            every preset trains for some steps, exports and agrees"
 	@echo "make soak                      ten minutes of mixed load"
@@ -73,6 +74,10 @@ cache-gain: $(DEV)/ready
 
 ngram: $(DEV)/ready
 	$(DEV)/bin/python -m tests.benchmarks.ngram $(BUNDLE) --data $(DATA) $(ARGS)
+
+ablation: $(DEV)/ready
+	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
+	$(DEV)/bin/python -m tests.proofs.ablation --data $(DATA) $(ARGS)
 
 processes: $(DEV)/ready
 	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }

@@ -48,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = sum(entry.bytes for entry in manifest.files.values())
     print(
         f"{options.bundle}: {manifest.name}, {manifest.parameters:,} parameters, "
-        f"{size / 1e6:.1f} MB, largest difference "
-        f"{manifest.parity['max_abs_logprob_difference']:.1e} nats a token"
+        f"{size / 1e6:.1f} MB\n{largest_differences(manifest)}"
     )
     return 0
 

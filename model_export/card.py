@@ -62,9 +62,17 @@ with this as `config.json`:
 {config.model_dump_json(indent=2, exclude={"description", "limitations"})}
 ```
 
-Exported with the largest difference from the checkpoint at
-{manifest.parity["max_abs_logprob_difference"]:.1e} nats a token.
+{largest_differences(manifest)}.
 """
+
+
+def largest_differences(manifest: Manifest) -> str:
+    """How exact the export is, in words."""
+    parity = manifest.parity["max_abs_logprob_difference"]
+    said = f"The float32 graphs differ from the checkpoint by at most {parity:.1e} nats a token"
+    if manifest.fidelity is None:
+        return said
+    return f"{said}, int8 from them by {manifest.fidelity['max_abs_logprob_difference']:.2g}"
 
 
 def _outside(manifest: Manifest) -> str:

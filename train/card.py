@@ -41,7 +41,7 @@ def checkpoint_card(config: Config, report: dict[str, Any]) -> str:
 {perplexities}
 
 *Carried* reads a split as one text, *by sentence* starts every line from a zero state. Perplexities
-over different vocabularies do not compare; bits per byte do.
+over different vocabularies do not compare; bits per byte do, where no word is unknown.
 
 ![perplexity while training](learning_curve.png)
 

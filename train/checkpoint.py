@@ -1,11 +1,11 @@
 """A checkpoint directory: all that is needed to evaluate, to export, and to go on training.
 
-    config.json          the configuration, with the number of parameters' worth of sizes in it
+    config.json          the configuration, every key of it
     corpus.json          the hash and the counts of each split: a run goes on with the same text
     tokenizer.json       written once, before the first step
     validation_ids.npy   at most 100,000 ids of the validation split, for checks at export
-    model.pt             the best weights so far, and at which step and perplexity they stood
-    resume.pt            everything at the last save: weights, optimiser, random state, position
+    model.pt             the best weights so far, and at which step they stood
+    resume.pt            everything at the last save: weights, averages, optimiser, position
     metrics.jsonl        one line a log interval and evaluation
     learning_curve.png   perplexity over minutes, drawn at the end
     README.md            the model card, written at the end
@@ -100,7 +100,7 @@ class Checkpoint:
             raise CheckpointError(f"cannot read {path}: {error}") from None
         if other:
             raise CheckpointError(
-                f"{self.folder} holds an unfinished run on another text: --data differs in "
+                f"{self.folder} holds a run on another text: --data differs in "
                 f"{' and '.join(other)}; give the text that the run began with, or another --out"
             )
 

@@ -19,6 +19,7 @@ from train.model import TiedLSTM, detach
 
 TOKENS_AT_A_TIME = 512
 SENTENCES_AT_A_TIME = 32
+STEPS = 512
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,33 @@ def evaluate_by_sentence(model: TiedLSTM, ids: Ids, end: int) -> Total:
     For a b `<eos>` the pairs are (`<eos>` → a), (a → b), (b → `<eos>`).
     """
     model.eval()
-    device = model.output_bias.device
     ends = np.flatnonzero(ids == end) + 1
-    sentences = [torch.from_numpy(s.astype(np.int64)) for s in np.split(ids, ends) if len(s)]
-    sentences.sort(key=len)
+    bounds = np.unique(np.concatenate([[0], ends, [len(ids)]]))
+    by_length = np.argsort(np.diff(bounds), kind="stable")
     nats = 0.0
-    for begin in range(0, len(sentences), SENTENCES_AT_A_TIME):
-        group = sentences[begin : begin + SENTENCES_AT_A_TIME]
-        targets = torch.nn.utils.rnn.pad_sequence(group, padding_value=-1).to(device)  # (T, B)
-        inputs = torch.cat([torch.full_like(targets[:1], end), targets[:-1].clamp(min=0)])
-        hidden, _ = model(inputs, model.zero_state(len(group)))
-        real = targets >= 0
-        pieces = (x[real].split(TOKENS_AT_A_TIME) for x in (hidden, targets))
-        for rows, wanted in zip(*pieces, strict=True):  # logits of long lines would fill memory
-            nats += sparse_cross_entropy(model.logits(rows), wanted).double().sum().item()
+    for begin in range(0, len(by_length), SENTENCES_AT_A_TIME):
+        group = by_length[begin : begin + SENTENCES_AT_A_TIME]
+        nats += _evaluate_sentences(model, [ids[bounds[i] : bounds[i + 1]] for i in group], end)
     return Total(nats, len(ids))
+
+
+def _evaluate_sentences(model: TiedLSTM, sentences: list[Ids], end: int) -> float:
+    """Nats of sentences, the shortest first; those that go on are read piece by piece."""
+    device = model.output_bias.device
+    state = model.zero_state(len(sentences))
+    previous = torch.full((1, len(sentences)), end, device=device)
+    begin, nats = 0, 0.0
+    while True:
+        pieces = [torch.from_numpy(s[begin : begin + STEPS].astype(np.int64)) for s in sentences]
+        targets = torch.nn.utils.rnn.pad_sequence(pieces, padding_value=-1).to(device)  # (T, B)
+        hidden, state = model(torch.cat([previous, targets[:-1].clamp(min=0)]), state)
+        real = targets >= 0
+        blocks = (x[real].split(TOKENS_AT_A_TIME) for x in (hidden, targets))
+        for rows, wanted in zip(*blocks, strict=True):  # all logits at once would fill memory
+            nats += sparse_cross_entropy(model.logits(rows), wanted).double().sum().item()
+        begin += STEPS
+        first = sum(len(sentence) <= begin for sentence in sentences)
+        if first == len(sentences):
+            return nats
+        sentences, previous = sentences[first:], targets[-1:, first:]
+        state = [(h[:, first:], c[:, first:]) for h, c in state]

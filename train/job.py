@@ -40,6 +40,7 @@ def train(
     checkpoint = Checkpoint(out)
     group.in_turn(lambda: checkpoint.start(config))
     if checkpoint.report:
+        group.in_turn(lambda: _check_text(data, checkpoint))
         if log:
             log.write(read_metrics(out / "metrics.jsonl"))
         return checkpoint.report
@@ -71,7 +72,7 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> 
         tqdm.write(note)
     fitted = checkpoint.has("tokenizer.json")
     if fitted:
-        checkpoint.check_corpus({name: s.content.digest for name, s in sources.items()})
+        _check_text(data, checkpoint)
         tokenizer = checkpoint.tokenizer()
     else:
         tokenizer = fit_tokenizer(config.tokenizer, _texts(sources["train"]))
@@ -80,6 +81,11 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> 
         checkpoint.write_corpus(splits)  # first: tokenizer.json says that all of it is there
         checkpoint.write_inputs(tokenizer, splits["valid"].ids)
     return splits
+
+
+def _check_text(data: Path, checkpoint: Checkpoint) -> None:
+    sources, _ = find_splits(data)
+    checkpoint.check_corpus({name: source.content.digest for name, source in sources.items()})
 
 
 def _texts(source: Source) -> Iterator[str]:

@@ -59,7 +59,8 @@ def _page(runs: Runs, links: dict[str, str], sampling: Sampling) -> str:
         f"# Training report\n\n{_figures(runs)}",
         """*Carried* reads a split as one text and keeps the state from its first token to its last;
 *by sentence* starts every line from a zero state. Perplexities over different vocabularies do not
-compare; bits per byte do. Of an unfinished run it is the best validation so far.""",
+compare; bits per byte do, where no word is unknown. Of an unfinished run it is the best validation
+so far.""",
         f"""## Perplexity while training
 
 {pictures}

@@ -15,8 +15,12 @@ from service.bulk.formats import Scored
 from service.bulk.record import Block
 from service.bulk.tally import Tally
 from service.language_model import LanguageModel
+from service.text_score import TextScore
 
 BLOCKS_ON_THE_WAY = 4
+# A block is tokenized and scored in slices, so that the workers begin with the first one while the
+# others are tokenized.
+SLICE_RECORDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,7 @@ async def score_blocks(
 
 async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], Any]) -> Done:
     good = [record for record in block.records if record.problem is None]
-    passages = await model.read.texts([record.text for record in good])
-    scores = await model.score(passages)
+    scores = await _score_texts(model, [record.text for record in good])
 
     def finish() -> Done:
         tally = Tally()
@@ -64,3 +67,15 @@ async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], 
         return Done(block, render(list(zip(good, scores, strict=True))), tally)
 
     return await model.long_work.run(finish)
+
+
+async def _score_texts(model: LanguageModel, texts: list[str]) -> list[TextScore]:
+    slices: list[asyncio.Task[list[TextScore]]] = []
+    try:
+        for start in range(0, len(texts), SLICE_RECORDS):
+            passages = await model.read.texts(texts[start : start + SLICE_RECORDS])
+            slices.append(asyncio.create_task(model.score(passages)))
+        return [score for scores in await asyncio.gather(*slices) for score in scores]
+    finally:
+        for task in slices:
+            task.cancel()  # where another one failed, or all of it is no longer wanted

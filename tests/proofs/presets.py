@@ -81,8 +81,9 @@ def main() -> int:
                     export(folder / "checkpoint", folder / kind, kind)
                     for kind in ("float32", "int8")
                 ]
+                exact, rounded = (m.parity if m.fidelity is None else m.fidelity for m in manifests)
                 parity = " | ".join(
-                    f"{m.parity['max_abs_logprob_difference']:.1e}" for m in manifests
+                    f"{x['max_abs_logprob_difference']:.1e}" for x in (exact, rounded)
                 )
             except ExportError as error:
                 parity, failed = f"{error} |", True
@@ -90,7 +91,7 @@ def main() -> int:
         failed |= not last < first
         rows.append(f"| {config.name} | {size:,} | {first:.0f} → {last:.0f} | {parity} |")
         print(rows[-1], file=sys.stderr)
-    print("| preset | parameters | perplexity | parity, float32 | int8 |\n|---|---|---|---|---|")
+    print("| preset | parameters | perplexity | largest difference, float32 | int8 |\n|---|---|---|---|---|")
     print("\n".join(rows))
     return int(failed)
 
