@@ -30,7 +30,7 @@ COPY model_export model_export
 RUN tools/bin/pip wheel -q --no-deps --no-build-isolation --disable-pip-version-check -w wheels . \
  && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile \
     --disable-pip-version-check -c constraints.txt "${TORCH}" "$(echo wheels/*.whl)[train]" \
- && mkdir -p /runs /cache
+ && mkdir -p /runs /cache && chmod 1777 /cache
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from model_export.card import largest_differences
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, export
 from service.errors import BundleError
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = sum(entry.bytes for entry in manifest.files.values())
     print(
         f"{options.bundle}: {manifest.name}, {manifest.parameters:,} parameters, "
-        f"{size / 1e6:.1f} MB\n{largest_differences(manifest)}"
+        f"{size / 1e6:.1f} MB. {largest_differences(manifest)}"
     )
     return 0
 

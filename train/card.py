@@ -49,8 +49,8 @@ over different vocabularies do not compare; bits per byte do, where no word is u
 
 {config.limitations or "Untested beyond its own kind of text."}
 
-Words outside the vocabulary are `<unk>`: {test["unknown"]:,} of the test split's {test["tokens"]:,}
-tokens. The model repeats what its training text says, errors and prejudice included.
+{_outside(config, test)} The model repeats what its training
+text says, errors and prejudice included.
 
 ## To make it again
 
@@ -58,3 +58,14 @@ tokens. The model repeats what its training text says, errors and prejudice incl
 python -m train config.json --data <folder of the training text> --out <new folder>
 ```
 """
+
+
+def _outside(config: Config, test: dict[str, int]) -> str:
+    kind = config.tokenizer.kind
+    if kind in ("bpe", "unigram"):
+        return "Every text is made of the vocabulary's pieces: there is no unknown word."
+    what = "Characters" if kind == "char" else "Words"
+    return (
+        f"{what} outside the vocabulary are `<unk>`: {test['unknown']:,} of the test split's\n"
+        f"{test['tokens']:,} tokens."
+    )

@@ -3,8 +3,9 @@
     {"kind": "train", "step": 50, "epoch": 1, "seconds": 9.912, "tokens": 56000, …}
     {"kind": "validation", "step": 830, "epoch": 1, "seconds": 147.1, "perplexity": 193.2}
 
-`seconds` is the time of the whole run so far, `tokens` and the seconds of the parts of a step are
-those of the interval since the last train line.
+`seconds` is the time of the whole run so far, `tokens` those of the interval since the last train
+line. The seconds of the parts of a step are those of `timed_steps`, which are fewer where a run was
+stopped in the interval.
 """
 
 import json
@@ -72,12 +73,11 @@ def interval(before: Line | None, line: Line) -> Interval:
     rate = None
     if before and before["epoch"] == line["epoch"] and line["seconds"] > before["seconds"]:
         rate = line["tokens"] / (line["seconds"] - before["seconds"])
-    timed = steps > 0 and all(f"{part}_seconds" in line for part in STEP_PARTS)
-    return Interval(
-        steps,
-        rate,
-        {part: 1000 * line[f"{part}_seconds"] / steps for part in STEP_PARTS} if timed else {},
-    )
+    timed = line.get("timed_steps", steps)
+    if not timed or any(f"{part}_seconds" not in line for part in STEP_PARTS):
+        return Interval(steps, rate, {})
+    parts = {part: 1000 * line[f"{part}_seconds"] / timed for part in STEP_PARTS}
+    return Interval(steps, rate, parts)
 
 
 def tokens_per_second(lines: Iterable[Line]) -> float:

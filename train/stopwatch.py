@@ -25,15 +25,19 @@ class Stopwatch:
         self._marks[-1].append(self._now())
 
     def take(self) -> dict[str, float]:
-        """Seconds in each part since the last call, `data_seconds` and so on."""
+        """Seconds in each part since the last call, `data_seconds` and so on, and of how many steps
+        (`timed_steps`): fewer than were done where a run went on in between.
+        """
         if self._on_gpu:
             torch.cuda.synchronize()
         totals = dict.fromkeys(PARTS, 0.0)
         for marks in self._marks:
             for part, begin, end in zip(PARTS, marks, marks[1:], strict=False):
                 totals[part] += _seconds(begin, end)
+        steps = len(self._marks)
         self._marks.clear()
-        return {f"{part}_seconds": round(seconds, 4) for part, seconds in totals.items()}
+        seconds = {f"{part}_seconds": round(total, 4) for part, total in totals.items()}
+        return {"timed_steps": steps, **seconds}
 
     def _now(self) -> "float | torch.cuda.Event":
         if not self._on_gpu:

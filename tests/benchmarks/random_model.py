@@ -39,20 +39,25 @@ def sentences(data: Path | None, seed: int = 0) -> list[str]:
 
 def write_bundles(folder: Path, lines: list[str]) -> dict[str, Path]:
     """Export the model in both precisions; return the bundles' directories."""
-    checkpoint = Checkpoint(folder / "checkpoint")
-    checkpoint.start(CONFIG)
-    filler = [f"filler{index}" for index in range(VOCABULARY)]
-    vocabulary = TokenizerConfig(kind="whitespace", vocabulary_size=VOCABULARY)
-    tokenizer = fit_tokenizer(vocabulary, [*lines, *lines, *filler])
-    torch.manual_seed(0)
-    model = TiedLSTM(CONFIG.model, VOCABULARY)
-    ids = np.random.default_rng(0).integers(0, VOCABULARY, 256, np.int32)
-    checkpoint.write_inputs(tokenizer, ids)
-    checkpoint.save("model.pt", {"weights": model.state_dict(), "step": 0})
+    checkpoint = write_checkpoint(folder / "checkpoint", CONFIG, VOCABULARY, lines)
     bundles = {}
     for precision in ("float32", "int8"):
         bundles[precision] = folder / precision
-        arguments = [str(checkpoint.folder), str(bundles[precision]), "--precision", precision]
-        if export(arguments):
+        if export([str(checkpoint), str(bundles[precision]), "--precision", precision]):
             raise SystemExit(1)
     return bundles
+
+
+def write_checkpoint(folder: Path, config: Config, size: int, lines: list[str]) -> Path:
+    """Random weights, and a vocabulary of so many entries, the words of `lines` first."""
+    checkpoint = Checkpoint(folder)
+    checkpoint.start(config)
+    filler = [f"filler{index}" for index in range(size)]
+    vocabulary = TokenizerConfig(kind="whitespace", vocabulary_size=size)
+    tokenizer = fit_tokenizer(vocabulary, [*lines, *lines, *filler])
+    torch.manual_seed(0)
+    model = TiedLSTM(config.model, size)
+    ids = np.random.default_rng(0).integers(0, size, 256, np.int32)
+    checkpoint.write_inputs(tokenizer, ids)
+    checkpoint.save("model.pt", {"weights": model.state_dict(), "step": 0})
+    return folder

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 from model_export.export import export
+from service.bundle import Bundle
 from tests.model_export.reference import Exported
 from train.checkpoint import Checkpoint
 
@@ -34,6 +35,18 @@ def test_the_card_describes_the_model(two_layers: Exported) -> None:
     assert "| precision | int8 |" in card
     assert card.startswith("# toy\n\nA toy of random weights.\n")
     assert "It means nothing." in card
+
+
+def test_the_card_says_how_far_the_scores_are_from_the_checkpoints(two_layers: Exported) -> None:
+    for precision in ("float32", "int8"):
+        bundle = two_layers.bundle(precision)
+        manifest = Bundle.load(bundle).manifest
+        said = (bundle / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+        parity = manifest.parity["max_abs_logprob_difference"]
+        assert f"differ from the checkpoint by at most {parity:.1e} nats" in said
+        assert (", int8 from them by" in said) == (manifest.fidelity is not None)
+        if manifest.fidelity is not None:
+            assert f"by {manifest.fidelity['max_abs_logprob_difference']:.2g}." in said
 
 
 def test_the_card_holds_the_configuration(two_layers: Exported) -> None:

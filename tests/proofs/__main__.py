@@ -27,6 +27,8 @@ from tests.model_export.reference import NumpyLSTM
 from train.checkpoint import Checkpoint, load_model
 from train.tokenizer import end_id
 
+NO_LIMITS = ("--max-request-tokens", "1000000000", "--max-body-bytes", "1000000000")
+
 
 def document_perplexity(server: Server, text: str) -> tuple[float, int]:
     """Perplexity and token count of a text scored whole, from `<eos>` to its last token."""
@@ -64,7 +66,7 @@ def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) ->
     text = (data / "test.txt").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         export(checkpoint, Path(folder) / "bundle", precision)
-        with service(Path(folder) / "bundle") as server:
+        with service(Path(folder) / "bundle", *NO_LIMITS) as server:
             served, tokens = document_perplexity(server, text)
             difference, compared = largest_difference(
                 server, checkpoint, text.splitlines()[:sentences]

@@ -1,4 +1,4 @@
-"""`make ablation DATA=…`: what each regulariser gives, at equal time on a short text.
+"""`make ablation DATA=…`: what each regulariser gives, on a short text.
 
     python -m tests.proofs.ablation --data DIR [--config TOML] [--tokens 150000] [--set KEY=VALUE]
 

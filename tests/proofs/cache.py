@@ -43,7 +43,8 @@ def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> 
 
 def tune(measure: Callable[[CacheSettings], float]) -> CacheSettings:
     """The best setting on the grid that one step in one value makes no better."""
-    grid, place = (WINDOWS, THETAS, SHARES), START
+    grid = (WINDOWS, THETAS, SHARES)
+    place: tuple[int, ...] = START
     found: dict[tuple[int, ...], float] = {}
 
     def setting(place: tuple[int, ...]) -> CacheSettings:
@@ -52,7 +53,7 @@ def tune(measure: Callable[[CacheSettings], float]) -> CacheSettings:
 
     with tqdm(desc="tuning", unit=" settings") as bar:
         while True:
-            near = [place]
+            near: list[tuple[int, ...]] = [place]
             for axis, step in product(range(len(grid)), (-1, 1)):
                 at = place[axis] + step
                 if 0 <= at < len(grid[axis]):

@@ -91,7 +91,9 @@ def main() -> int:
         failed |= not last < first
         rows.append(f"| {config.name} | {size:,} | {first:.0f} → {last:.0f} | {parity} |")
         print(rows[-1], file=sys.stderr)
-    print("| preset | parameters | perplexity | largest difference, float32 | int8 |\n|---|---|---|---|---|")
+    print(
+        "| preset | parameters | perplexity | difference, float32 | int8 |\n|---|---|---|---|---|"
+    )
     print("\n".join(rows))
     return int(failed)
 

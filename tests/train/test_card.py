@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.train.command import Train
 from train.card import checkpoint_card
 from train.checkpoint import load_model
@@ -28,6 +30,22 @@ def test_a_run_leaves_a_card_with_the_figures_of_its_report(train: Train) -> Non
     assert (train.out / "learning_curve.png").exists()
     assert "/" not in card.partition("## To make it again")[2].replace("</", "")
     assert str(train.data) not in card
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("words", "Words outside the vocabulary are `<unk>`: "),
+        ("char", "Characters outside the vocabulary are `<unk>`: "),
+        ("bpe", "there is no unknown word"),
+    ],
+)
+def test_the_card_says_what_becomes_of_unknown_words(train: Train, kind: str, said: str) -> None:
+    size = ["--set", "tokenizer.vocabulary_size=300"] if kind == "bpe" else []
+    assert train("--set", "train.epochs=1", "--set", f"tokenizer.kind={kind}", *size) == 0
+    card = (train.out / "README.md").read_text(encoding="utf-8")
+    assert said in card
+    assert ("<unk>" in card) == (kind != "bpe")
 
 
 def test_the_command_on_the_card_makes_the_same_model_again(train: Train) -> None:

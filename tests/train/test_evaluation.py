@@ -67,12 +67,13 @@ def test_carried_perplexity_is_a_naive_loops(model: TiedLSTM, ids: list[int], bl
 
 
 @settings(max_examples=25, deadline=None)
-@given(ids=IDS, group=st.integers(1, 5))
+@given(ids=IDS, group=st.integers(1, 5), steps=st.integers(1, 9))
 def test_perplexity_by_sentence_is_a_naive_loops(
-    model: TiedLSTM, ids: list[int], group: int
+    model: TiedLSTM, ids: list[int], group: int, steps: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "SENTENCES_AT_A_TIME", group)
+        patch.setattr(evaluation, "STEPS", steps)
         total = evaluate_by_sentence(model, array(ids), END)
     losses = [x for sentence in naive_sentences(ids) for x in naive_losses(model, sentence)]
     assert total.tokens == len(losses) == len(ids)

@@ -41,7 +41,8 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
 
 
 def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in line.items() if not k.endswith("seconds")} for line in lines]
+    timings = ("seconds", "timed_steps")
+    return [{k: v for k, v in line.items() if not k.endswith(timings)} for line in lines]
 
 
 def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:

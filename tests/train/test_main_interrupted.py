@@ -59,7 +59,8 @@ def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(
 
 
 def without_seconds(line: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in line.items() if not key.endswith("seconds")}
+    timings = ("seconds", "timed_steps")
+    return {key: value for key, value in line.items() if not key.endswith(timings)}
 
 
 def test_an_interrupt_says_how_to_go_on(
@@ -109,7 +110,7 @@ def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
     path.write_text(text.replace("the cat", "the fox", 1), encoding="utf-8")
     capsys.readouterr()
     line = fails(train, capsys)
-    assert f"{train.out} holds an unfinished run on another text" in line
+    assert f"{train.out} holds a run on another text" in line
     assert f"--data differs in {changed};" in line
     assert "another --out" in line
     assert contents(train.out) == before
@@ -120,6 +121,22 @@ def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
     moved = Train(train.config, train.data.rename(train.data.with_name("moved")), train.out)
     assert moved() == 0
     assert contents(train.out)["resume.pt"] == before["resume.pt"]
+
+
+@pytest.mark.parametrize("changed", ["train", "valid", "test"])
+def test_a_finished_run_is_no_result_of_another_text(
+    train: Train, capsys: Capture, changed: str
+) -> None:
+    assert train() == 0
+    before = contents(train.out)
+    path = train.data / f"{changed}.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("the cat", "the fox", 1), encoding="utf-8")
+    capsys.readouterr()
+    assert f"--data differs in {changed};" in fails(train, capsys)
+    assert contents(train.out) == before
+    path.write_text(text, encoding="utf-8")
+    assert train() == 0
 
 
 def test_a_corpus_mended_after_an_error_is_read_anew(train: Train, capsys: Capture) -> None:

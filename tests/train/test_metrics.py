@@ -117,3 +117,11 @@ def test_the_parts_of_a_step_are_means_over_steps_not_over_lines() -> None:
     assert step_milliseconds(lines) == pytest.approx(expected)
     assert step_milliseconds(lines[:1]) == {}
     assert interval(None, lines[1]).milliseconds["data"] == pytest.approx(100 / 40)
+
+
+def test_the_parts_of_a_step_are_of_the_steps_that_were_timed() -> None:
+    """A run that went on at step 40 wrote its next line at 50."""
+    parts = dict.fromkeys((f"{part}_seconds" for part in STEP_PARTS), 0.5)
+    lines = [train_line(0, 1, 0.0, 50), train_line(50, 1, 9.0, 50, **parts, timed_steps=10)]
+    assert interval(*lines).milliseconds == dict.fromkeys(STEP_PARTS, 50.0)
+    assert interval(lines[0], {**lines[1], "timed_steps": 0}).milliseconds == {}

@@ -16,6 +16,7 @@ def test_seconds_are_summed_by_part_and_taken_once(monkeypatch: pytest.MonkeyPat
         for _ in range(4):
             watch.lap()
     assert watch.take() == {
+        "timed_steps": 2,
         "data_seconds": 1 + 11,
         "forward_seconds": 3 + 13,
         "backward_seconds": 5 + 15,
