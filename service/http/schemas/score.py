@@ -81,7 +81,7 @@ class ScoreRequest(Request):
         0,
         ge=0,
         le=MAX_TOP,
-        description="How many alternatives to list at each token.",
+        description="How many alternatives to list at each token, of a smaller vocabulary all.",
         examples=[2],
     )
     targets: list[list[dict[Text, Annotated[float, Field(ge=0, le=1)]]]] | None = Field(
