@@ -35,6 +35,7 @@ from service.text_score import TextScore, text_score
 from service.tokenizer import Ids, Tokenizer
 
 MAX_TOP_TOKENS = 1_000_000
+MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
 
 T = TypeVar("T")
 
@@ -124,6 +125,8 @@ class LanguageModel:
         scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
         lefts = [np.concatenate([prefix, context.ids]) for context in contexts or []]
         self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
+        if cache is not None:
+            _check_positions(cache.window, scored)
         starts: Many[Floats | None] = [state] * len(passages)
         if contexts is not None:
             starts, prefix = await self.contexts.states_after(lefts), _ids()
@@ -236,6 +239,17 @@ class LanguageModel:
         for lane in LANES:
             waiting = partial(self._runner.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
+
+
+def _check_positions(window: int, texts: Many[Ids]) -> None:
+    """Raises InputTooLong for more than the caches of a request may remember."""
+    positions = sum(min(window, len(ids)) for ids in texts)
+    if positions > MAX_CACHE_POSITIONS:
+        raise InputTooLong(
+            f"min(window, tokens), summed over the texts, is {positions}; "
+            f"at most {MAX_CACHE_POSITIONS} is allowed",
+            "cache",
+        )
 
 
 def _attach(sequences: list[Sequence], targets: Many[list[SoftTarget]]) -> None:

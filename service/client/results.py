@@ -233,6 +233,8 @@ class Limits:
     max_top: int
     max_top_tokens: int
     """Tokens × (1 + `top`)."""
+    max_cache_positions: int
+    """min(window, tokens) of `cache`, summed over the texts of a request."""
     request_timeout: float
     """Seconds, as `client_timeout` and `max_queue_seconds` are."""
     client_timeout: float

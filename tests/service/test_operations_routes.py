@@ -56,6 +56,7 @@ def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
         "client_timeout": 20.0,
         "max_top": 100,
         "max_top_tokens": 1_000_000,
+        "max_cache_positions": 100_000,
     }
     assert set(info["versions"]) >= {"tiedlm", "onnxruntime", "numpy"}
 

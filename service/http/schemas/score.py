@@ -99,7 +99,8 @@ class ScoreRequest(Request):
     cache: Cache | None = Field(
         None,
         description="For long texts: a continuous cache (Grave et al. 2017) of each text's own "
-        "words. Not with details, top, top_g or targets.",
+        "words. Not with details, top, top_g or targets, and at most 100,000 positions remembered "
+        "over all texts.",
         examples=[{"window": 2000, "theta": 0.3, "lambda": 0.1}],
     )
     calibration: str | None = Field(
