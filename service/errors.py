@@ -27,6 +27,8 @@ business of `service.http.app` alone. No message holds a stack trace or the text
 only a StartError or a JobError, which no client sees, may name a path.
 """
 
+import math
+
 
 class ServiceError(Exception):
     code = "internal"
@@ -86,9 +88,10 @@ class ReloadFailed(RequestError):
 
 
 class Unavailable(ServiceError):
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+    def __init__(self, message: str, seconds: float = 1) -> None:
+        """To come again after so many seconds: whole ones, from 1 to a minute."""
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = max(1, min(60, math.ceil(seconds)))
 
 
 class Overloaded(Unavailable):

@@ -59,8 +59,10 @@ class LanguageModel:
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
-        self.long_work = LongWork()
-        self.read = Reader(self.tokenizer, self.metrics, self.long_work)
+        self.long_work = LongWork(settings.max_queue_seconds, settings.request_timeout)
+        self.read = Reader(
+            self.tokenizer, self.metrics, self.long_work, settings.max_request_tokens
+        )
         self._state_key = state_key or settings.state_key()
         self._runner = Runner(
             bundle,

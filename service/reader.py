@@ -1,21 +1,24 @@
 """Requests' texts → passages of ids: tokenizing, checking ids, single-token candidates."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
-from service.long_work import LongWork
+from service.long_work import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
 from service.metrics import Metrics, timed
-from service.tokenizer import Ids, Tokenizer
+from service.tokenizer import Ids, Tokenizer, check_count
 
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096
 INLINE_IDS = 1024
 TOTAL_TOLERANCE = 1e-6
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +44,51 @@ class Candidate:
 
 
 class Reader:
-    def __init__(self, tokenizer: Tokenizer, metrics: Metrics, long_work: LongWork) -> None:
+    """What is long waits for its turn: all that is asynchronous here raises Overloaded where that
+    would take too long, and DeadlineExceeded.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, metrics: Metrics, long_work: LongWork, max_tokens: int
+    ) -> None:
+        """`max_tokens` are those of a request."""
         self._tokenizer = tokenizer
         self._metrics = metrics
         self._long_work = long_work
+        self._max_tokens = max_tokens
 
     async def texts(self, texts: Sequence[str]) -> list[Passage]:
-        """Tokenize."""
+        """Tokenize. Raises InputTooLong as soon as there are too many tokens."""
 
         def read() -> list[Passage]:
-            return [self._read(text) for text in texts]
+            passages, tokens = [], 0
+            for text in texts:
+                passages.append(self._read(text))
+                tokens += len(passages[-1].ids)
+                check_count(tokens, self._max_tokens)
+            return passages
 
         with timed(self._metrics.tokenize_seconds):
-            if sum(map(len, texts)) <= INLINE_CHARACTERS:
-                return read()
-            return await self._long_work.run(read)
+            return await self._run(read, sum(map(len, texts)))
 
     async def ids(self, ids: Sequence[int], param: str) -> Passage:
-        """Detokenize. Raises UnknownToken for an id out of range in the field `param`."""
+        """Detokenize. Raises InputTooLong, and UnknownToken for an id out of range in the field
+        `param`.
+        """
+        check_count(len(ids), self._max_tokens)
         if len(ids) <= INLINE_IDS:
             return self._read_ids(ids, param)
-        return await self._long_work.run(lambda: self._read_ids(ids, param))
+        seconds = len(ids) * SECONDS_PER_TOKEN
+        return await self._long_work.run(
+            lambda: self._read_ids(ids, param), seconds, admitted=False
+        )
+
+    async def _run(self, work: Callable[[], T], characters: int) -> T:
+        """Here if that is short."""
+        if characters <= INLINE_CHARACTERS:
+            return work()
+        seconds = characters * SECONDS_PER_CHARACTER
+        return await self._long_work.run(work, seconds, admitted=False)
 
     def _read_ids(self, ids: Sequence[int], param: str) -> Passage:
         size = self._tokenizer.vocabulary_size
@@ -78,8 +105,7 @@ class Reader:
         def read() -> list[Candidate]:
             return [self._candidate(word, index) for index, word in enumerate(words)]
 
-        short = sum(map(len, words)) <= INLINE_CHARACTERS
-        return read() if short else await self._long_work.run(read)
+        return await self._run(read, sum(map(len, words)))
 
     def _candidate(self, word: str, index: int) -> Candidate:
         ids = self._tokenizer.word_ids(word)
@@ -115,5 +141,5 @@ class Reader:
         return None if unknown is None else self._tokenizer.entries[unknown]
 
     def _read(self, text: str) -> Passage:
-        encoding = self._tokenizer.encode(text)
+        encoding = self._tokenizer.encode(text, self._max_tokens)
         return Passage(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))

@@ -120,6 +120,11 @@ def test_wrong_values_for_next_token_are_named(
         ("/score", {"text": "a " * 9_900, "top": 100}, "top"),
         ("/next-token", {"context": "a " * 200_000}, None),
         ("/next-token", {"token_ids": [2] * 200_000}, None),
+        ("/score", {"text": "a," * 4_000_000}, None),
+        ("/score", {"texts": ["a," * 60_000] * 2}, None),
+        ("/score", {"text": "a" * 8_000_000}, None),
+        ("/tokenize", {"prompt": "a," * 4_000_000}, None),
+        ("/detokenize", {"tokens": [2] * 200_001}, None),
     ],
 )
 def test_more_than_is_allowed_is_refused(
