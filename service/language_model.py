@@ -28,7 +28,7 @@ from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
 from service.long_work import LongWork
 from service.metrics import Metrics
-from service.reader import Passage, Reader
+from service.reader import Distributions, Passage, Reader
 from service.rescoring import collect, prefix_tree
 from service.settings import Settings
 from service.text_score import TextScore, text_score
@@ -107,7 +107,7 @@ class LanguageModel:
         eos: bool = True,
         details: bool = False,
         top: int = 0,
-        targets: Many[list[SoftTarget]] | None = None,
+        targets: Many[Distributions] | None = None,
         cache: CacheSettings | None = None,
         return_state: bool = False,
     ) -> list[TextScore]:
@@ -119,9 +119,10 @@ class LanguageModel:
             scores          ·   a   b   <eos>
 
         With neither `bos` nor context nor state nothing stands before a, and it has no score.
-        `targets` gives, for each passage, a distribution for each of its scored positions. With
-        `cache`, words of the passage itself become likelier where it is like their places.
-        Raises InputTooLong, InvalidRequest, Overloaded, DeadlineExceeded.
+        `targets` gives, for each passage, a distribution over words for each of its scored
+        positions. With `cache`, words of the passage itself become likelier where it is like their
+        places.
+        Raises InputTooLong, InvalidRequest, UnknownToken, Overloaded, DeadlineExceeded.
         """
         prefix = self._end if bos and state is None else _ids()
         scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
@@ -129,6 +130,12 @@ class LanguageModel:
         self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
         if cache is not None:
             _check_positions(cache.window, scored)
+        soft: Many[list[SoftTarget] | None] = [None] * len(passages)
+        if targets is not None:
+            before = lefts or [prefix] * len(passages)
+            begun = [state is not None or len(left) > 0 for left in before]
+            _check_targets(targets, scored, begun)
+            soft = await self.read.soft_targets(targets)
         starts: Many[Floats | None] = [state] * len(passages)
         if contexts is not None:
             starts, prefix = await self.contexts.states_after(lefts), _ids()
@@ -136,10 +143,9 @@ class LanguageModel:
             self._scoring(prefix, start, ids, details, top, return_state)
             for start, ids in zip(starts, scored, strict=True)
         ]
-        if targets is not None:
-            _attach(sequences, targets)
-        if cache is not None:
-            for sequence in sequences:
+        for sequence, wanted in zip(sequences, soft, strict=True):
+            sequence.soft_targets = wanted
+            if cache is not None:
                 sequence.cache = ContinuousCache(cache, self.engine.embedding_size)
         await self._runner.run(sequences, "bulk", admitted=contexts is not None)
         unknown = self.tokenizer.unknown_id
@@ -254,18 +260,18 @@ def _check_positions(window: int, texts: Many[Ids]) -> None:
         )
 
 
-def _attach(sequences: list[Sequence], targets: Many[list[SoftTarget]]) -> None:
-    """Raises InvalidRequest unless every scored position has its distribution."""
-    if len(targets) != len(sequences):
-        raise InvalidRequest(f"targets for {len(targets)} of {len(sequences)} texts", "targets")
-    for index, (sequence, wanted) in enumerate(zip(sequences, targets, strict=True)):
-        positions = int((sequence.targets != UNSCORED).sum())
-        positions += sequence.first_target != UNSCORED
+def _check_targets(targets: Many[Distributions], texts: Many[Ids], begun: Many[bool]) -> None:
+    """Raises InvalidRequest unless every scored position has its distribution: a first one is
+    scored where the text was begun before it.
+    """
+    if len(targets) != len(texts):
+        raise InvalidRequest(f"targets for {len(targets)} of {len(texts)} texts", "targets")
+    for index, (wanted, ids) in enumerate(zip(targets, texts, strict=True)):
+        positions = len(ids) if begun[index] else max(0, len(ids) - 1)
         if len(wanted) != positions:
             raise InvalidRequest(
                 f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
             )
-        sequence.soft_targets = wanted
 
 
 def _ids(*ids: int) -> Ids:

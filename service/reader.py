@@ -16,7 +16,10 @@ from service.tokenizer import Ids, Tokenizer, check_count
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096
 INLINE_IDS = 1024
+CHARACTERS_OF_A_LOOK_UP = 16
 TOTAL_TOLERANCE = 1e-6
+
+Distributions = Sequence[Mapping[str, float]]  # words and their probabilities
 
 T = TypeVar("T")
 
@@ -72,16 +75,29 @@ class Reader:
             return await self._run(read, sum(map(len, texts)))
 
     async def ids(self, ids: Sequence[int], param: str) -> Passage:
-        """Detokenize. Raises InputTooLong, and UnknownToken for an id out of range in the field
-        `param`.
+        """Detokenize. Raises as `id_lists`, of the field `param`."""
+        (passage,) = await self._id_lists([ids], lambda _: param)
+        return passage
+
+    async def id_lists(self, lists: Sequence[Sequence[int]], param: str) -> list[Passage]:
+        """Detokenize each. Raises InputTooLong before any is looked at, and UnknownToken for an id
+        out of range in a list of the field `param`.
         """
-        check_count(len(ids), self._max_tokens)
-        if len(ids) <= INLINE_IDS:
-            return self._read_ids(ids, param)
-        seconds = len(ids) * SECONDS_PER_TOKEN
-        return await self._long_work.run(
-            lambda: self._read_ids(ids, param), seconds, admitted=False
-        )
+        return await self._id_lists(lists, lambda index: f"{param}.{index}")
+
+    async def _id_lists(
+        self, lists: Sequence[Sequence[int]], param: Callable[[int], str]
+    ) -> list[Passage]:
+        count = sum(map(len, lists))
+        check_count(count, self._max_tokens)
+
+        def read() -> list[Passage]:
+            return [self._read_ids(ids, param(index)) for index, ids in enumerate(lists)]
+
+        if count + len(lists) <= INLINE_IDS:
+            return read()
+        seconds = (count + len(lists)) * SECONDS_PER_TOKEN
+        return await self._long_work.run(read, seconds, admitted=False)
 
     async def _run(self, work: Callable[[], T], characters: int) -> T:
         """Here if that is short."""
@@ -114,7 +130,21 @@ class Reader:
             raise UnknownToken(message, f"candidates.{index}")
         return Candidate(word, ids[0], ids[0] == self._tokenizer.unknown_id)
 
-    def soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
+    async def soft_targets(self, targets: Sequence[Distributions]) -> list[list[SoftTarget]]:
+        """Of each text the distributions as ids and probabilities. Raises as `_soft_target`."""
+
+        def read() -> list[list[SoftTarget]]:
+            return [
+                [self._soft_target(p, f"targets.{text}.{at}") for at, p in enumerate(distributions)]
+                for text, distributions in enumerate(targets)
+            ]
+
+        # Looking up a word, and beginning an array, takes as long as some characters.
+        words = [word for distributions in targets for p in distributions for word in p]
+        count = len(words) + sum(map(len, targets))
+        return await self._run(read, sum(map(len, words)) + CHARACTERS_OF_A_LOOK_UP * count)
+
+    def _soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
         """Words and probabilities → ids and probabilities.
 
         Raises UnknownToken for a word that is not one token of the vocabulary, InvalidRequest for
@@ -122,7 +152,7 @@ class Reader:
         """
         ids: list[int] = []
         for word in distribution:
-            found = self._tokenizer.word_ids(word)
+            found = self._tokenizer.word_ids(word, self._max_tokens)
             known = len(found) == 1 and (
                 found[0] != self._tokenizer.unknown_id or word == self._unknown_word
             )

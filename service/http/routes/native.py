@@ -13,7 +13,6 @@ from service.http.routes.model import Model
 from service.http.schemas.next_token import NextTokenRequest, NextTokenResponse
 from service.http.schemas.rescore import RescoreRequest, RescoreResponse
 from service.http.schemas.score import ScoreRequest, ScoreResponse
-from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
 from service.token_detail import Detail
@@ -36,7 +35,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
         eos=request.eos,
         details=request.details or request.top_g is not None,
         top=request.top,
-        targets=_soft_targets(request, model),
+        targets=request.targets,
         cache=None if request.cache is None else request.cache.settings(),
         return_state=request.return_state,
     )
@@ -88,21 +87,9 @@ def _calibration(name: str | None, model: LanguageModel) -> Calibration | None:
     raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
 
 
-def _soft_targets(request: ScoreRequest, model: LanguageModel) -> list[list[SoftTarget]] | None:
-    if request.targets is None:
-        return None
-    return [
-        [model.read.soft_target(p, f"targets.{text}.{at}") for at, p in enumerate(distributions)]
-        for text, distributions in enumerate(request.targets)
-    ]
-
-
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:
     if request.token_ids is not None:
-        return [
-            await model.read.ids(ids, f"token_ids.{index}")
-            for index, ids in enumerate(request.token_ids)
-        ]
+        return await model.read.id_lists(request.token_ids, "token_ids")
     return await model.read.texts(request.texts or [request.text or ""])
 
 
