@@ -18,7 +18,7 @@ from service.bundle import Bundle
 from service.calibration import read_calibrations
 from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong, InvalidRequest
-from service.inference.contexts import Contexts
+from service.inference.contexts import Contexts, keys_of
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
@@ -126,8 +126,10 @@ class LanguageModel:
         """
         prefix = self._end if bos and state is None else _ids()
         scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
-        lefts = [np.concatenate([prefix, context.ids]) for context in contexts or []]
-        self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
+        lefts = _lefts(prefix, contexts or [])
+        read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
+        tokens = sum(map(len, scored))
+        self._check_length(tokens + sum(read.values()), tokens, top)
         if cache is not None:
             _check_positions(cache.window, scored)
         soft: Many[list[SoftTarget] | None] = [None] * len(passages)
@@ -175,7 +177,7 @@ class LanguageModel:
         that was `admitted` is never Overloaded; else raises as `score`.
         """
         left = np.concatenate([self._end if bos and state is None else _ids(), context])
-        self._check_length(len(left), 0)
+        self._check_length(len(left))
         return await self.contexts.ask(left, question, state, admitted)
 
     async def rescore(
@@ -186,7 +188,7 @@ class LanguageModel:
         """
         ids = [np.concatenate([hypothesis.ids, self._end]) for hypothesis in hypotheses]
         left = self._end if context is None else np.concatenate([self._end, context.ids])
-        self._check_length(sum(map(len, ids)) + len(left), 0)
+        self._check_length(sum(map(len, ids)) + len(left))
         (start,) = await self.contexts.states_after([left])
         assert start is not None
         roots = prefix_tree(ids)
@@ -227,13 +229,14 @@ class LanguageModel:
             top=top,
         )
 
-    def _check_length(self, tokens: int, top: int) -> None:
+    def _check_length(self, tokens: int, scored: int = 0, top: int = 0) -> None:
+        """Raises InputTooLong for too many tokens, or too much that is asked of the `scored`."""
         limit = self.settings.max_request_tokens
         if tokens > limit:
             raise InputTooLong(f"the request holds {tokens} tokens; at most {limit} are allowed")
-        if top and tokens * (1 + top) > MAX_TOP_TOKENS:
+        if top and scored * (1 + top) > MAX_TOP_TOKENS:
             raise InputTooLong(
-                f"tokens × (1 + top) is {tokens * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
+                f"tokens × (1 + top) is {scored * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
                 "top",
             )
 
@@ -247,6 +250,13 @@ class LanguageModel:
         for lane in LANES:
             waiting = partial(self._runner.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
+
+
+def _lefts(prefix: Ids, contexts: Many[Passage]) -> list[Ids]:
+    """The ids before each text; one array for a context that stands before many."""
+    distinct = {id(context): context for context in contexts}
+    made = {at: np.concatenate([prefix, context.ids]) for at, context in distinct.items()}
+    return [made[id(context)] for context in contexts]
 
 
 def _check_positions(window: int, texts: Many[Ids]) -> None:

@@ -96,7 +96,11 @@ async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage
 async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[Passage] | None:
     if request.context is not None:
         return await model.read.texts([request.context]) * request.count
-    return None if request.contexts is None else await model.read.texts(request.contexts)
+    if request.contexts is None:
+        return None
+    distinct = list(dict.fromkeys(request.contexts))
+    read = dict(zip(distinct, await model.read.texts(distinct), strict=True))
+    return [read[context] for context in request.contexts]
 
 
 def _shape(request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer) -> Shape:
