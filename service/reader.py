@@ -28,6 +28,7 @@ T = TypeVar("T")
 class Passage:
     """A text and its ids. `starts` and `ends` are offsets into `text` in code points; None where
     ids were given and the text is what they decode to. `words` stand between white space.
+    `first_end` is where the first token ends, unless the next one is of the same character.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Passage:
     starts: list[int] | None
     ends: list[int] | None
     words: int
+    first_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,9 @@ class Reader:
                 raise UnknownToken(f"ids are 0 to {size - 1}", f"{param}.{position}")
         array = np.array(ids, np.int64)
         text = self._tokenizer.decode(array)
-        return Passage(text, array, None, None, len(text.split()))
+        first = self._tokenizer.decode(array[:1])
+        first_end = len(first) if text.startswith(first) else 0
+        return Passage(text, array, None, None, len(text.split()), first_end)
 
     async def candidates(self, words: Sequence[str]) -> list[Candidate]:
         """Each word's one token. Raises UnknownToken for a word that is none or several."""
@@ -172,4 +176,6 @@ class Reader:
 
     def _read(self, text: str) -> Passage:
         encoding = self._tokenizer.encode(text, self._max_tokens)
-        return Passage(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))
+        starts, ends = encoding.starts, encoding.ends
+        first_end = min([*ends[:1], *starts[1:2]], default=0)
+        return Passage(text, encoding.ids, starts, ends, len(text.split()), first_end)

@@ -77,7 +77,8 @@ class Aggregates:
     cross_entropy_per_byte: float | None
     cross_entropy_per_character: float | None
     word_count: int
-    """Words between white space, the same for any tokenizer."""
+    """Words between white space, the same for any tokenizer. With `bos=False` those after the
+    unscored first token; its bytes and characters are not counted either."""
     cross_entropy_per_word: float | None
 
 

@@ -64,7 +64,8 @@ class ScoreRequest(Request):
     bos: bool = Field(
         True,
         description="Start from the prefix token <eos>. If false, a first token that nothing "
-        "stands before has logprob null and is not counted.",
+        "stands before has logprob null and is not counted, nor are its bytes, characters and "
+        "word.",
         examples=[True],
     )
     eos: bool = Field(True, description="Score the end of each text, <eos>, too.", examples=[True])
@@ -222,13 +223,17 @@ class Aggregates(BaseModel):
         description="Over the tokens that are not <unk>.", examples=[352.26]
     )
     cross_entropy_per_byte: float | None = Field(
-        description="Per byte of UTF-8.", examples=[1.8044]
+        description="Per byte of UTF-8, those of an unscored first token left out; null over "
+        "nothing, as the next two.",
+        examples=[1.8044],
     )
     cross_entropy_per_character: float | None = Field(
         description="Per Unicode code point.", examples=[1.8044]
     )
     word_count: int = Field(
-        description="Words between white space, the same for any tokenizer.", examples=[3]
+        description="Words between white space, the same for any tokenizer. With bos false, those "
+        "after the unscored first token, the rest of its own word included.",
+        examples=[3],
     )
     cross_entropy_per_word: float | None = Field(
         description="Total over word_count.", examples=[7.8192]
