@@ -26,7 +26,7 @@ router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=Dir
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
 async def score(request: ScoreRequest, model: Model) -> Response:
     _check_count(request.count, model)
-    calibration = _calibration(request.calibration, model)
+    calibration = _calibration(request, model)
     scores = await model.score(
         await _passages(request, model),
         await _contexts(request, model),
@@ -80,11 +80,22 @@ def _check_count(count: int, model: LanguageModel) -> None:
         raise InputTooLong(f"{count} texts; at most {limit} are allowed")
 
 
-def _calibration(name: str | None, model: LanguageModel) -> Calibration | None:
-    if name is None or name in model.calibrations:
-        return None if name is None else model.calibrations[name]
-    known = ", ".join(model.calibrations) or "none"
-    raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
+def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | None:
+    """Raises InvalidRequest for a name that is none, and for figures that no table describes."""
+    name = request.calibration
+    if name is None:
+        return None
+    if name not in model.calibrations:
+        known = ", ".join(model.calibrations) or "none"
+        raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
+    others = (request.context, request.contexts, request.state, request.cache)
+    if not (request.bos and request.eos) or any(other is not None for other in others):
+        raise InvalidRequest(
+            "a calibration is of whole texts from bos to eos: with it there is no bos or eos "
+            "false, no context, contexts, state or cache",
+            "calibration",
+        )
+    return model.calibrations[name]
 
 
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:

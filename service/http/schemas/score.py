@@ -107,7 +107,7 @@ class ScoreRequest(Request):
     calibration: str | None = Field(
         None,
         description="Add percentile to each result, by a table that the server was started with; "
-        "/info lists them.",
+        "/info lists them. Of whole texts: not with bos or eos false, a context, state or cache.",
         examples=["news"],
     )
     state: str | None = Field(
@@ -253,7 +253,7 @@ class TextResult(Aggregates):
     percentile: float | None = Field(
         None,
         description="The share of the calibration's texts, 0 to 100, whose mean cross-entropy is "
-        "lower; null over nothing.",
+        "lower.",
         examples=[71.3],
     )
     state: str | None = Field(
