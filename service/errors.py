@@ -23,8 +23,9 @@ ServiceError                  a message for people: what was wrong, where, what 
 └── JobError                  a bulk job stops: one line, exit code 1
 
 `code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
-business of `service.http.app` alone. No message holds a stack trace or the text that was sent;
-only a StartError or a JobError, which no client sees, may name a path.
+business of `service.http.errors` alone. No message holds a stack trace or the text that was sent;
+only a StartError or a JobError may name a path, and `service.http.serving` takes it out of the one
+that `/admin/reload` answers.
 """
 
 import math
