@@ -86,6 +86,19 @@ def test_a_scored_text_is_counted_once(wire: Wire, name: str, more: int) -> None
     assert metric(wire, name) == before + more
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [('tiedlm_tokens_total{route="/rescore"}', 6), ("tiedlm_oov_tokens_total", 2)],
+)
+def test_what_is_rescored_is_counted_and_its_context_is_not(
+    wire: Wire, name: str, more: int
+) -> None:
+    before = metric(wire, name)
+    hypotheses = [{"text": "The Zxqvyk"}, {"text": "The Qqxz"}]
+    wire.post("/rescore", hypotheses=hypotheses, context="A Zxqvyk")
+    assert metric(wire, name) == before + more
+
+
 def test_a_refusal_is_counted_by_its_code(wire: Wire) -> None:
     name = 'tiedlm_rejected_total{code="input_too_long"}'
     before = metric(wire, name)

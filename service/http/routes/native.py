@@ -71,6 +71,8 @@ async def rescore(request: RescoreRequest, model: Model) -> Response:
         (context,) = await model.read.texts([request.context])
     logprobs = await model.rescore(passages, context)
     count_tokens(model.metrics, "/rescore", sum(map(len, logprobs)))
+    unknown = model.tokenizer.unknown_id
+    model.metrics.oov_tokens.inc(sum(int((p.ids == unknown).sum()) for p in passages))
     return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
 
 
