@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.bundle import Bundle
 from service.calibration import read_calibrations
 from service.distribution import NextTokens, Shape, shape_distribution
-from service.errors import InputTooLong, InvalidRequest
+from service.errors import InputTooLong
 from service.inference.contexts import Contexts, keys_of
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
@@ -26,6 +26,7 @@ from service.inference.runner import Runner
 from service.inference.schedule import LANES, LaneName
 from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
+from service.limits import check_positions, check_targets, check_top
 from service.long_work import LongWork
 from service.metrics import Metrics
 from service.reader import Distributions, Passage, Reader
@@ -33,9 +34,6 @@ from service.rescoring import collect, prefix_tree
 from service.settings import Settings
 from service.text_score import TextScore, text_score
 from service.tokenizer import Ids, Tokenizer
-
-MAX_TOP_TOKENS = 1_000_000
-MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
 
 T = TypeVar("T")
 
@@ -129,14 +127,15 @@ class LanguageModel:
         lefts = _lefts(prefix, contexts or [])
         read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
         tokens = sum(map(len, scored))
-        self._check_length(tokens + sum(read.values()), tokens, top)
+        self._check_length(tokens + sum(read.values()))
+        check_top(tokens, top)
         if cache is not None:
-            _check_positions(cache.window, scored)
+            check_positions(cache.window, scored)
         soft: Many[list[SoftTarget] | None] = [None] * len(passages)
         if targets is not None:
             before = lefts or [prefix] * len(passages)
             begun = [state is not None or len(left) > 0 for left in before]
-            _check_targets(targets, scored, begun)
+            check_targets(targets, scored, begun)
             soft = await self.read.soft_targets(targets)
         starts: Many[Floats | None] = [state] * len(passages)
         if contexts is not None:
@@ -229,16 +228,10 @@ class LanguageModel:
             top=top,
         )
 
-    def _check_length(self, tokens: int, scored: int = 0, top: int = 0) -> None:
-        """Raises InputTooLong for too many tokens, or too much that is asked of the `scored`."""
+    def _check_length(self, tokens: int) -> None:
         limit = self.settings.max_request_tokens
         if tokens > limit:
             raise InputTooLong(f"the request holds {tokens} tokens; at most {limit} are allowed")
-        if top and scored * (1 + top) > MAX_TOP_TOKENS:
-            raise InputTooLong(
-                f"tokens × (1 + top) is {scored * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
-                "top",
-            )
 
     def publish(self) -> None:
         """Let the metrics tell of this model, and of no other."""
@@ -257,31 +250,6 @@ def _lefts(prefix: Ids, contexts: Many[Passage]) -> list[Ids]:
     distinct = {id(context): context for context in contexts}
     made = {at: np.concatenate([prefix, context.ids]) for at, context in distinct.items()}
     return [made[id(context)] for context in contexts]
-
-
-def _check_positions(window: int, texts: Many[Ids]) -> None:
-    """Raises InputTooLong for more than the caches of a request may remember."""
-    positions = sum(min(window, len(ids)) for ids in texts)
-    if positions > MAX_CACHE_POSITIONS:
-        raise InputTooLong(
-            f"min(window, tokens), summed over the texts, is {positions}; "
-            f"at most {MAX_CACHE_POSITIONS} is allowed",
-            "cache",
-        )
-
-
-def _check_targets(targets: Many[Distributions], texts: Many[Ids], begun: Many[bool]) -> None:
-    """Raises InvalidRequest unless every scored position has its distribution: a first one is
-    scored where the text was begun before it.
-    """
-    if len(targets) != len(texts):
-        raise InvalidRequest(f"targets for {len(targets)} of {len(texts)} texts", "targets")
-    for index, (wanted, ids) in enumerate(zip(targets, texts, strict=True)):
-        positions = len(ids) if begun[index] else max(0, len(ids) - 1)
-        if len(wanted) != positions:
-            raise InvalidRequest(
-                f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
-            )
 
 
 def _ids(*ids: int) -> Ids:

@@ -9,9 +9,10 @@ import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
+from service.limits import check_count
 from service.long_work import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
 from service.metrics import Metrics, timed
-from service.tokenizer import Ids, Tokenizer, check_count
+from service.tokenizer import Ids, Tokenizer
 
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
+from service.limits import check_count
 from service.vocabulary import Vocabulary, over_bytes
 
 Ids = NDArray[np.int64]
@@ -135,7 +136,8 @@ class Tokenizer:
                 continue
             yield left, ids[known:kept], spans[known:kept]
             begin = left + spans[kept][0]
-            left = begin if self.subword else left + _before(spans, begin - left)
+            alone = self.subword or text[begin - 1] == " "
+            left = begin if alone else left + _before(spans, begin - left)
             length = PIECE_CHARACTERS
         encoded = self._encode(text[left:end])
         known = sum(start < begin - left for start, _ in encoded.offsets)
@@ -144,7 +146,7 @@ class Tokenizer:
     def _encode(self, piece: str) -> Any:
         if len(piece) <= 2 * PIECE_CHARACTERS + MARGIN_CHARACTERS:
             return self._tokenizer.encode(piece, add_special_tokens=False)
-        # A word as long as that takes seconds; a batch of one releases the interpreter lock.
+        # A word as long as that takes a while; a batch of one releases the interpreter lock.
         return self._tokenizer.encode_batch([piece], add_special_tokens=False)[0]
 
     def word_ids(self, word: str, most: int = sys.maxsize) -> list[int]:
@@ -163,12 +165,6 @@ class Tokenizer:
         else:  # a batch of one releases the interpreter lock
             (text,) = self._tokenizer.decode_batch([ids.tolist()], skip_special_tokens=False)
         return text
-
-
-def check_count(tokens: int, most: int) -> None:
-    """Raises InputTooLong."""
-    if tokens > most:
-        raise InputTooLong(f"the request holds more tokens than fit; at most {most} are allowed")
 
 
 def _settled(spans: Spans, words: list[int], limit: int) -> int:

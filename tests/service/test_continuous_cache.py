@@ -130,7 +130,7 @@ def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -
 
 
 def test_what_all_texts_remember_has_a_limit(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.language_model.MAX_CACHE_POSITIONS", 15)
+    monkeypatch.setattr("service.limits.MAX_CACHE_POSITIONS", 15)
     texts = ["the sea is the sea"] * 3  # six tokens each, the end included
     assert wire.post("/score", texts=texts, cache={"window": 5}).status_code == 200
     refusal = error(wire.post("/score", texts=texts, cache={"window": 6}), 422, "input_too_long")

@@ -147,6 +147,13 @@ def test_what_holds_no_single_space_is_cut_too(
     assert sum(lengths) < 1.1 * len(text)
 
 
+def test_a_long_word_is_not_read_again_before_the_next(
+    starter: Tokenizer, lengths: list[int]
+) -> None:
+    starter.encode(("x" * 20_000 + " ") * 5)
+    assert sum(lengths) < 5 * (4096 + 16_384 + 65_536)
+
+
 @pytest.mark.parametrize("text", ["a," * 4_000_000, "a " * 4_000_000, "\n" * 100_000])
 def test_beyond_the_limit_nothing_is_encoded(
     starter: Tokenizer, lengths: list[int], text: str

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import MAX_TOP
-from service.language_model import MAX_CACHE_POSITIONS, MAX_TOP_TOKENS
+from service.limits import MAX_CACHE_POSITIONS, MAX_TOP_TOKENS
 
 
 class Health(BaseModel):
