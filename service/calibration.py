@@ -47,19 +47,24 @@ class Calibration(BaseModel):
         return float(np.interp(percent, np.linspace(0, 100, STEPS + 1), self.percentiles))
 
     @classmethod
-    def load(cls, path: Path, bundle: str, bundle_hash: str) -> "Calibration":
-        """Raises StartError for what is no calibration, or that of another bundle."""
+    def load(
+        cls, path: Path, bundle: str, bundle_hash: str, name: str | None = None
+    ) -> "Calibration":
+        """Raises StartError for what is no calibration, or that of another bundle. It calls the
+        file by its `name`, if it has one.
+        """
+        called = name or path
         try:
             found = cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise StartError(f"calibration {path}: {error.strerror}") from None
+            raise StartError(f"calibration {called}: {error.strerror}") from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the document"
-            raise StartError(f"calibration {path}: {where}: {first['msg']}") from None
+            raise StartError(f"calibration {called}: {where}: {first['msg']}") from None
         if found.bundle_hash != bundle_hash:
             raise StartError(
-                f"calibration {path} was made with the bundle {found.bundle} "
+                f"calibration {called} was made with the bundle {found.bundle} "
                 f"({found.bundle_hash[:16]}), not with {bundle} ({bundle_hash[:16]})"
             )
         return found
@@ -98,11 +103,13 @@ class Histogram:
 def read_calibrations(
     given: Iterable[str], bundle: str, bundle_hash: str
 ) -> dict[str, Calibration]:
-    """Tables by name, of `NAME=FILE` each. Raises StartError."""
+    """Tables by name, of `NAME=FILE` each. Raises StartError, which names no file: it is read again
+    with every bundle that takes another's place, and whoever asked for that reads the reason.
+    """
     found = {}
     for entry in given:
         name, equals, file = entry.partition("=")
         if not (name and equals and file):
             raise StartError(f"--calibration (TIEDLM_CALIBRATION): {entry}: write NAME=FILE")
-        found[name] = Calibration.load(Path(file), bundle, bundle_hash)
+        found[name] = Calibration.load(Path(file), bundle, bundle_hash, name)
     return found

@@ -23,9 +23,12 @@ ServiceError                  a message for people: what was wrong, where, what 
 └── JobError                  a bulk job stops: one line, exit code 1
 
 `code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
-business of `service.http.app` alone. No message holds a stack trace or the text that was sent;
-only a StartError or a JobError, which no client sees, may name a path.
+business of `service.http.errors` alone. No message holds a stack trace or the text that was sent;
+only a StartError or a JobError may name a path, and `service.http.serving` takes it out of the one
+that `/admin/reload` answers.
 """
+
+import math
 
 
 class ServiceError(Exception):
@@ -86,9 +89,10 @@ class ReloadFailed(RequestError):
 
 
 class Unavailable(ServiceError):
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+    def __init__(self, message: str, seconds: float = 1) -> None:
+        """To come again after so many seconds: whole ones, from 1 to a minute."""
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = max(1, min(60, math.ceil(seconds)))
 
 
 class Overloaded(Unavailable):

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from service.bundle import Bundle
 from service.calibration import read_calibrations
 from service.distribution import NextTokens, Shape, shape_distribution
-from service.errors import InputTooLong, InvalidRequest
-from service.inference.contexts import Contexts
+from service.errors import InputTooLong
+from service.inference.contexts import Contexts, keys_of
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
@@ -26,15 +26,14 @@ from service.inference.runner import Runner
 from service.inference.schedule import LANES, LaneName
 from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
+from service.limits import check_positions, check_targets, check_top
 from service.long_work import LongWork
 from service.metrics import Metrics
-from service.reader import Passage, Reader
+from service.reader import Distributions, Passage, Reader
 from service.rescoring import collect, prefix_tree
 from service.settings import Settings
 from service.text_score import TextScore, text_score
 from service.tokenizer import Ids, Tokenizer
-
-MAX_TOP_TOKENS = 1_000_000
 
 T = TypeVar("T")
 
@@ -58,8 +57,10 @@ class LanguageModel:
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
-        self.long_work = LongWork()
-        self.read = Reader(self.tokenizer, self.metrics, self.long_work)
+        self.long_work = LongWork(settings.max_queue_seconds, settings.request_timeout)
+        self.read = Reader(
+            self.tokenizer, self.metrics, self.long_work, settings.max_request_tokens
+        )
         self._state_key = state_key or settings.state_key()
         self._runner = Runner(
             bundle,
@@ -104,7 +105,7 @@ class LanguageModel:
         eos: bool = True,
         details: bool = False,
         top: int = 0,
-        targets: Many[list[SoftTarget]] | None = None,
+        targets: Many[Distributions] | None = None,
         cache: CacheSettings | None = None,
         return_state: bool = False,
     ) -> list[TextScore]:
@@ -116,14 +117,26 @@ class LanguageModel:
             scores          ·   a   b   <eos>
 
         With neither `bos` nor context nor state nothing stands before a, and it has no score.
-        `targets` gives, for each passage, a distribution for each of its scored positions. With
-        `cache`, words of the passage itself become likelier where it is like their places.
-        Raises InputTooLong, InvalidRequest, Overloaded, DeadlineExceeded.
+        `targets` gives, for each passage, a distribution over words for each of its scored
+        positions. With `cache`, words of the passage itself become likelier where it is like their
+        places.
+        Raises InputTooLong, InvalidRequest, UnknownToken, Overloaded, DeadlineExceeded.
         """
         prefix = self._end if bos and state is None else _ids()
         scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
-        lefts = [np.concatenate([prefix, context.ids]) for context in contexts or []]
-        self._check_length(sum(map(len, scored)) + sum(map(len, lefts)), top)
+        lefts = _lefts(prefix, contexts or [])
+        read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
+        tokens = sum(map(len, scored))
+        self._check_length(tokens + sum(read.values()))
+        check_top(tokens, top)
+        if cache is not None:
+            check_positions(cache.window, scored)
+        soft: Many[list[SoftTarget] | None] = [None] * len(passages)
+        if targets is not None:
+            before = lefts or [prefix] * len(passages)
+            begun = [state is not None or len(left) > 0 for left in before]
+            check_targets(targets, scored, begun)
+            soft = await self.read.soft_targets(targets)
         starts: Many[Floats | None] = [state] * len(passages)
         if contexts is not None:
             starts, prefix = await self.contexts.states_after(lefts), _ids()
@@ -131,10 +144,9 @@ class LanguageModel:
             self._scoring(prefix, start, ids, details, top, return_state)
             for start, ids in zip(starts, scored, strict=True)
         ]
-        if targets is not None:
-            _attach(sequences, targets)
-        if cache is not None:
-            for sequence in sequences:
+        for sequence, wanted in zip(sequences, soft, strict=True):
+            sequence.soft_targets = wanted
+            if cache is not None:
                 sequence.cache = ContinuousCache(cache, self.engine.embedding_size)
         await self._runner.run(sequences, "bulk", admitted=contexts is not None)
         unknown = self.tokenizer.unknown_id
@@ -164,7 +176,7 @@ class LanguageModel:
         that was `admitted` is never Overloaded; else raises as `score`.
         """
         left = np.concatenate([self._end if bos and state is None else _ids(), context])
-        self._check_length(len(left), 0)
+        self._check_length(len(left))
         return await self.contexts.ask(left, question, state, admitted)
 
     async def rescore(
@@ -175,7 +187,7 @@ class LanguageModel:
         """
         ids = [np.concatenate([hypothesis.ids, self._end]) for hypothesis in hypotheses]
         left = self._end if context is None else np.concatenate([self._end, context.ids])
-        self._check_length(sum(map(len, ids)) + len(left), 0)
+        self._check_length(sum(map(len, ids)) + len(left))
         (start,) = await self.contexts.states_after([left])
         assert start is not None
         roots = prefix_tree(ids)
@@ -216,15 +228,10 @@ class LanguageModel:
             top=top,
         )
 
-    def _check_length(self, tokens: int, top: int) -> None:
+    def _check_length(self, tokens: int) -> None:
         limit = self.settings.max_request_tokens
         if tokens > limit:
             raise InputTooLong(f"the request holds {tokens} tokens; at most {limit} are allowed")
-        if top and tokens * (1 + top) > MAX_TOP_TOKENS:
-            raise InputTooLong(
-                f"tokens × (1 + top) is {tokens * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
-                "top",
-            )
 
     def publish(self) -> None:
         """Let the metrics tell of this model, and of no other."""
@@ -238,18 +245,11 @@ class LanguageModel:
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
 
 
-def _attach(sequences: list[Sequence], targets: Many[list[SoftTarget]]) -> None:
-    """Raises InvalidRequest unless every scored position has its distribution."""
-    if len(targets) != len(sequences):
-        raise InvalidRequest(f"targets for {len(targets)} of {len(sequences)} texts", "targets")
-    for index, (sequence, wanted) in enumerate(zip(sequences, targets, strict=True)):
-        positions = int((sequence.targets != UNSCORED).sum())
-        positions += sequence.first_target != UNSCORED
-        if len(wanted) != positions:
-            raise InvalidRequest(
-                f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
-            )
-        sequence.soft_targets = wanted
+def _lefts(prefix: Ids, contexts: Many[Passage]) -> list[Ids]:
+    """The ids before each text; one array for a context that stands before many."""
+    distinct = {id(context): context for context in contexts}
+    made = {at: np.concatenate([prefix, context.ids]) for at, context in distinct.items()}
+    return [made[id(context)] for context in contexts]
 
 
 def _ids(*ids: int) -> Ids:

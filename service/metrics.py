@@ -8,6 +8,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKENS = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+TOKENS_READ = (
+    "Tokens scored by /score and /rescore, contexts apart; read by /next-token; read and generated "
+    "by /v1/completions"
+)
+UNKNOWN_TOKENS = "Tokens scored by /score and /rescore that are <unk>"
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
 
 
@@ -28,8 +33,8 @@ class Metrics:
         self.requests = counter("requests_total", "Requests answered", "route", "status")
         self.request_seconds = histogram("request_seconds", "From first byte to answer", "route")
         self.rejected = counter("rejected_total", "Requests answered with an error", "code")
-        self.tokens = counter("tokens_total", "Tokens scored or read as context", "route")
-        self.oov_tokens = counter("oov_tokens_total", "Scored tokens that are <unk>")
+        self.tokens = counter("tokens_total", TOKENS_READ, "route")
+        self.oov_tokens = counter("oov_tokens_total", UNKNOWN_TOKENS)
         self.tokenize_seconds = histogram("tokenize_seconds", "Tokenizing a request's texts")
         self.queue_seconds = histogram("queue_seconds", "Waiting for the first run", "lane")
         self.inference_seconds = histogram("inference_seconds", "In onnxruntime, a run", "stage")

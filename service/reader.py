@@ -1,27 +1,35 @@
 """Requests' texts → passages of ids: tokenizing, checking ids, single-token candidates."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
-from service.long_work import LongWork
+from service.limits import check_count
+from service.long_work import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
 from service.metrics import Metrics, timed
 from service.tokenizer import Ids, Tokenizer
 
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096
 INLINE_IDS = 1024
+CHARACTERS_OF_A_LOOK_UP = 16
 TOTAL_TOLERANCE = 1e-6
+
+Distributions = Sequence[Mapping[str, float]]  # words and their probabilities
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A text and its ids. `starts` and `ends` are offsets into `text` in code points; None where
     ids were given and the text is what they decode to. `words` stand between white space.
+    `first_end` is where the first token ends, unless the next one is of the same character.
     """
 
     text: str
@@ -29,6 +37,7 @@ class Passage:
     starts: list[int] | None
     ends: list[int] | None
     words: int
+    first_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +50,64 @@ class Candidate:
 
 
 class Reader:
-    def __init__(self, tokenizer: Tokenizer, metrics: Metrics, long_work: LongWork) -> None:
+    """What is long waits for its turn: all that is asynchronous here raises Overloaded where that
+    would take too long, and DeadlineExceeded.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, metrics: Metrics, long_work: LongWork, max_tokens: int
+    ) -> None:
+        """`max_tokens` are those of a request."""
         self._tokenizer = tokenizer
         self._metrics = metrics
         self._long_work = long_work
+        self._max_tokens = max_tokens
 
     async def texts(self, texts: Sequence[str]) -> list[Passage]:
-        """Tokenize."""
+        """Tokenize. Raises InputTooLong as soon as there are too many tokens."""
 
         def read() -> list[Passage]:
-            return [self._read(text) for text in texts]
+            passages, tokens = [], 0
+            for text in texts:
+                passages.append(self._read(text))
+                tokens += len(passages[-1].ids)
+                check_count(tokens, self._max_tokens)
+            return passages
 
         with timed(self._metrics.tokenize_seconds):
-            if sum(map(len, texts)) <= INLINE_CHARACTERS:
-                return read()
-            return await self._long_work.run(read)
+            return await self._run(read, sum(map(len, texts)))
 
     async def ids(self, ids: Sequence[int], param: str) -> Passage:
-        """Detokenize. Raises UnknownToken for an id out of range in the field `param`."""
-        if len(ids) <= INLINE_IDS:
-            return self._read_ids(ids, param)
-        return await self._long_work.run(lambda: self._read_ids(ids, param))
+        """Detokenize. Raises as `id_lists`, of the field `param`."""
+        (passage,) = await self._id_lists([ids], lambda _: param)
+        return passage
+
+    async def id_lists(self, lists: Sequence[Sequence[int]], param: str) -> list[Passage]:
+        """Detokenize each. Raises InputTooLong before any is looked at, and UnknownToken for an id
+        out of range in a list of the field `param`.
+        """
+        return await self._id_lists(lists, lambda index: f"{param}.{index}")
+
+    async def _id_lists(
+        self, lists: Sequence[Sequence[int]], param: Callable[[int], str]
+    ) -> list[Passage]:
+        count = sum(map(len, lists))
+        check_count(count, self._max_tokens)
+
+        def read() -> list[Passage]:
+            return [self._read_ids(ids, param(index)) for index, ids in enumerate(lists)]
+
+        if count + len(lists) <= INLINE_IDS:
+            return read()
+        seconds = (count + len(lists)) * SECONDS_PER_TOKEN
+        return await self._long_work.run(read, seconds, admitted=False)
+
+    async def _run(self, work: Callable[[], T], characters: int) -> T:
+        """Here if that is short."""
+        if characters <= INLINE_CHARACTERS:
+            return work()
+        seconds = characters * SECONDS_PER_CHARACTER
+        return await self._long_work.run(work, seconds, admitted=False)
 
     def _read_ids(self, ids: Sequence[int], param: str) -> Passage:
         size = self._tokenizer.vocabulary_size
@@ -70,7 +116,9 @@ class Reader:
                 raise UnknownToken(f"ids are 0 to {size - 1}", f"{param}.{position}")
         array = np.array(ids, np.int64)
         text = self._tokenizer.decode(array)
-        return Passage(text, array, None, None, len(text.split()))
+        first = self._tokenizer.decode(array[:1])
+        first_end = len(first) if text.startswith(first) else 0
+        return Passage(text, array, None, None, len(text.split()), first_end)
 
     async def candidates(self, words: Sequence[str]) -> list[Candidate]:
         """Each word's one token. Raises UnknownToken for a word that is none or several."""
@@ -78,8 +126,7 @@ class Reader:
         def read() -> list[Candidate]:
             return [self._candidate(word, index) for index, word in enumerate(words)]
 
-        short = sum(map(len, words)) <= INLINE_CHARACTERS
-        return read() if short else await self._long_work.run(read)
+        return await self._run(read, sum(map(len, words)))
 
     def _candidate(self, word: str, index: int) -> Candidate:
         ids = self._tokenizer.word_ids(word)
@@ -88,7 +135,21 @@ class Reader:
             raise UnknownToken(message, f"candidates.{index}")
         return Candidate(word, ids[0], ids[0] == self._tokenizer.unknown_id)
 
-    def soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
+    async def soft_targets(self, targets: Sequence[Distributions]) -> list[list[SoftTarget]]:
+        """Of each text the distributions as ids and probabilities. Raises as `_soft_target`."""
+
+        def read() -> list[list[SoftTarget]]:
+            return [
+                [self._soft_target(p, f"targets.{text}.{at}") for at, p in enumerate(distributions)]
+                for text, distributions in enumerate(targets)
+            ]
+
+        # Looking up a word, and beginning an array, takes as long as some characters.
+        words = [word for distributions in targets for p in distributions for word in p]
+        count = len(words) + sum(map(len, targets))
+        return await self._run(read, sum(map(len, words)) + CHARACTERS_OF_A_LOOK_UP * count)
+
+    def _soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
         """Words and probabilities → ids and probabilities.
 
         Raises UnknownToken for a word that is not one token of the vocabulary, InvalidRequest for
@@ -96,7 +157,7 @@ class Reader:
         """
         ids: list[int] = []
         for word in distribution:
-            found = self._tokenizer.word_ids(word)
+            found = self._tokenizer.word_ids(word, self._max_tokens)
             known = len(found) == 1 and (
                 found[0] != self._tokenizer.unknown_id or word == self._unknown_word
             )
@@ -115,5 +176,7 @@ class Reader:
         return None if unknown is None else self._tokenizer.entries[unknown]
 
     def _read(self, text: str) -> Passage:
-        encoding = self._tokenizer.encode(text)
-        return Passage(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))
+        encoding = self._tokenizer.encode(text, self._max_tokens)
+        starts, ends = encoding.starts, encoding.ends
+        first_end = min([*ends[:1], *starts[1:2]], default=0)
+        return Passage(text, encoding.ids, starts, ends, len(text.split()), first_end)

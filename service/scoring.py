@@ -67,8 +67,9 @@ def perplexity(total_nats: float, count: int) -> float | None:
 class Totals:
     """Sums over scored tokens. Means are total ÷ count, and totals add up: never a mean of means.
 
-    Characters are Unicode code points and bytes UTF-8 of the text; words stand between white
-    space. They are the denominators that compare across vocabularies.
+    Characters are Unicode code points and bytes UTF-8 of the text, without what an unscored first
+    token spans; words stand between white space. They are the denominators that compare across
+    vocabularies.
     """
 
     nats: float = 0.0
@@ -96,6 +97,7 @@ class Totals:
     def figures(self, unit: str) -> dict[str, float | int | None]:
         """The aggregates of a response; cross-entropies in `unit`, null over nothing."""
         total = self.nats * NATS_IN[unit]
+        some = self.tokens > 0  # a text of white space has bytes and nothing to score
         return {
             "token_count": self.tokens,
             "oov_count": self.oov_tokens,
@@ -105,10 +107,10 @@ class Totals:
             "perplexity_excluding_oov": perplexity(
                 self.nats - self.oov_nats, self.tokens - self.oov_tokens
             ),
-            "cross_entropy_per_byte": _ratio(total, self.bytes),
-            "cross_entropy_per_character": _ratio(total, self.characters),
+            "cross_entropy_per_byte": _ratio(total, self.bytes * some),
+            "cross_entropy_per_character": _ratio(total, self.characters * some),
             "word_count": self.words,
-            "cross_entropy_per_word": _ratio(total, self.words),
+            "cross_entropy_per_word": _ratio(total, self.words * some),
         }
 
 

@@ -47,12 +47,14 @@ def text_score(
     starts, ends = passage.starts, passage.ends
     if starts is not None and ends is not None and len(ids) > len(passage.ids):
         starts, ends = [*starts, len(passage.text)], [*ends, len(passage.text)]
+    # What an unscored token spans is no denominator either; `<eos>` alone spans nothing.
+    counted = passage.text[passage.first_end :] if unscored else passage.text
     totals = Totals(
         nats=float((-scored).sum()),
         tokens=len(scored),
-        bytes=len(passage.text.encode()),
-        characters=len(passage.text),
-        words=passage.words,
+        bytes=len(counted.encode()),
+        characters=len(counted),
+        words=len(counted.split()) if unscored else passage.words,
     )
     unknown = oov[unscored:]
     if unknown.any():

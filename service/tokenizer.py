@@ -11,6 +11,7 @@ always something to read; spans overlap there, and nowhere else:
     spans     0–1   1–2   1–2
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,15 +21,18 @@ import tokenizers
 from numpy.typing import NDArray
 
 from service.bundle import Manifest
-from service.errors import BundleError
+from service.errors import BundleError, InputTooLong
+from service.limits import check_count
 from service.vocabulary import Vocabulary, over_bytes
 
 Ids = NDArray[np.int64]
 
 # A text is encoded in pieces of this many characters, which take about 2 ms each.
 PIECE_CHARACTERS = 4096
-# What stands so far before the end of a piece is cut as in the whole line.
+# What stands so far before the end of a piece, or after its beginning, is cut as in the whole line.
 MARGIN_CHARACTERS = 64
+# Decoding so many ids takes less than a millisecond.
+PIECE_IDS = 1024
 
 Spans = list[tuple[int, int]]
 
@@ -74,7 +78,10 @@ class Tokenizer:
         known = [i for i in (self.unknown_id, self.end_id) if i is not None]
         return np.array(known, np.int64)
 
-    def encode(self, text: str) -> Encoding:
+    def encode(self, text: str, most: int = sys.maxsize) -> Encoding:
+        """Raises InputTooLong as soon as there are more than `most` tokens, or a word of more than
+        so many characters.
+        """
         ids: list[int] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -82,10 +89,11 @@ class Tokenizer:
         while True:
             newline = text.find("\n", begin)
             line_end = len(text) if newline < 0 else newline
-            for offset, piece_ids, spans in self._pieces(text, begin, line_end):
+            for offset, piece_ids, spans in self._pieces(text, begin, line_end, most):
                 ids += piece_ids
                 starts += [start + offset for start, _ in spans]
                 ends += [end + offset for _, end in spans]
+                check_count(len(ids), most)
             if newline < 0:
                 return Encoding(np.array(ids, np.int64), starts, ends)
             ids.append(self.end_id)
@@ -93,45 +101,69 @@ class Tokenizer:
             ends.append(newline + 1)
             begin = newline + 1
 
-    def _pieces(self, text: str, begin: int, end: int) -> Iterator[tuple[int, list[int], Spans]]:
+    def _pieces(
+        self, text: str, begin: int, end: int, longest: int
+    ) -> Iterator[tuple[int, list[int], Spans]]:
         """Offset, ids and spans of a line's parts, which together are those of the whole line;
-        so encoding never holds the interpreter lock for long.
+        so encoding never holds the interpreter lock for long. Raises InputTooLong where a run of
+        more than `longest` characters is no tokens and no white space.
+
+        A part ends at a space between words. Where there is none, or words are several tokens, it
+        ends at a token. Tokens of whole words may depend on what stands before them: there the next
+        part is read from `left`, a token further back, and what was known is dropped.
         """
-        length = PIECE_CHARACTERS
+        left, length = begin, PIECE_CHARACTERS
         while end - begin > length:
-            if not self.subword:
-                cut = _cut(text, begin + length, end)
-                encoded = self._encode(text[begin:cut])
-                yield begin, encoded.ids, encoded.offsets
-                begin = cut
-                continue
-            encoded = self._encode(text[begin : begin + length])
-            spans = encoded.offsets
-            kept = _settled(spans, encoded.word_ids, length - MARGIN_CHARACTERS)
-            if kept:
-                yield begin, encoded.ids[:kept], spans[:kept]
-                begin += spans[kept][0]
+            stop = begin + length
+            cut = None if self.subword else _cut(text, stop, min(end, stop + PIECE_CHARACTERS))
+            encoded = self._encode(text[left : cut or stop])
+            ids, spans = encoded.ids, encoded.offsets
+            known = sum(start < begin - left for start, _ in spans)
+            if cut:
+                yield left, ids[known:], spans[known:]
+                left = begin = cut
                 length = PIECE_CHARACTERS
-            else:
-                length *= 2
-        encoded = self._encode(text[begin:end])
-        yield begin, encoded.ids, encoded.offsets
+                continue
+            kept = _settled(spans, encoded.word_ids, stop - left - MARGIN_CHARACTERS)
+            if len(ids) == known and length > MARGIN_CHARACTERS:  # white space
+                left = begin = stop - MARGIN_CHARACTERS
+                continue
+            if kept <= known:
+                if length >= longest:
+                    message = f"a word is too long; at most {longest} characters are allowed"
+                    raise InputTooLong(message)
+                length = min(4 * length, longest)
+                continue
+            yield left, ids[known:kept], spans[known:kept]
+            begin = left + spans[kept][0]
+            alone = self.subword or text[begin - 1] == " "
+            left = begin if alone else left + _before(spans, begin - left)
+            length = PIECE_CHARACTERS
+        encoded = self._encode(text[left:end])
+        known = sum(start < begin - left for start, _ in encoded.offsets)
+        yield left, encoded.ids[known:], encoded.offsets[known:]
 
     def _encode(self, piece: str) -> Any:
-        return self._tokenizer.encode(piece, add_special_tokens=False)
+        if len(piece) <= 2 * PIECE_CHARACTERS + MARGIN_CHARACTERS:
+            return self._tokenizer.encode(piece, add_special_tokens=False)
+        # A word as long as that takes a while; a batch of one releases the interpreter lock.
+        return self._tokenizer.encode_batch([piece], add_special_tokens=False)[0]
 
-    def word_ids(self, word: str) -> list[int]:
+    def word_ids(self, word: str, most: int = sys.maxsize) -> list[int]:
         """Of one entry of the vocabulary its id, though it may never stand alone in a text, such
-        as `'s`; of any other word the ids of its tokens.
+        as `'s`; of any other word the ids of its tokens. Raises InputTooLong beyond `most`.
         """
         known = self.vocabulary.find(word)
-        return self.encode(word).ids.tolist() if known is None else [known]
+        return self.encode(word, most).ids.tolist() if known is None else [known]
 
     def decode(self, ids: Ids) -> str:
         """Readable text; `<eos>` becomes a newline. Encoding it again gives the same ids for ids
         that came from a text.
         """
-        text: str = self._tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+        if len(ids) <= PIECE_IDS:
+            text: str = self._tokenizer.decode(ids.tolist(), skip_special_tokens=False)
+        else:  # a batch of one releases the interpreter lock
+            (text,) = self._tokenizer.decode_batch([ids.tolist()], skip_special_tokens=False)
         return text
 
 
@@ -145,13 +177,18 @@ def _settled(spans: Spans, words: list[int], limit: int) -> int:
     return max(count, 0)
 
 
-def _cut(text: str, at: int, end: int) -> int:
+def _cut(text: str, at: int, end: int) -> int | None:
     """The first place from `at` on where a space stands between two characters that are no white
-    space, so that no word is cut. A space alone, for Python calls characters white space that
-    tokenizers do not.
+    space, so that no word is cut; None where there is none before `end`. A space alone, for Python
+    calls characters white space that tokenizers do not.
     """
     while at < end - 1:
         if text[at] == " " and not text[at - 1].isspace() and not text[at + 1].isspace():
             return at
         at += 1
-    return end
+    return None
+
+
+def _before(spans: Spans, at: int) -> int:
+    """Where the last token begins that stands far enough before `at`, or else the text."""
+    return max((start for start, _ in spans if start <= at - MARGIN_CHARACTERS), default=0)

@@ -78,7 +78,8 @@ def score(
     - `cache`, such as {"window": 2000, "theta": 0.3, "lambda": 0.1}: a continuous cache of each
       long text's own words; not with details, top, top_g or targets.
     - `calibration` names a table of the service (`info().calibrations`) and adds percentile to
-      each result: the share of the table's texts that are less surprising.
+      each result: the share of the table's texts that are less surprising. It is of whole texts:
+      not with `bos` or `eos` false, a context, state or cache.
     - `state` goes on from a handle, with no `bos` and no context; `return_state` gives one a text,
       of the state after all that was read, the scored end included.
 

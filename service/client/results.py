@@ -77,7 +77,8 @@ class Aggregates:
     cross_entropy_per_byte: float | None
     cross_entropy_per_character: float | None
     word_count: int
-    """Words between white space, the same for any tokenizer."""
+    """Words between white space, the same for any tokenizer. With `bos=False` those after the
+    unscored first token; its bytes and characters are not counted either."""
     cross_entropy_per_word: float | None
 
 
@@ -233,6 +234,8 @@ class Limits:
     max_top: int
     max_top_tokens: int
     """Tokens × (1 + `top`)."""
+    max_cache_positions: int
+    """min(window, tokens) of `cache`, summed over the texts of a request."""
     request_timeout: float
     """Seconds, as `client_timeout` and `max_queue_seconds` are."""
     client_timeout: float

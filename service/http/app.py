@@ -9,7 +9,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from service.errors import ServiceError
@@ -55,14 +54,6 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
     app.include_router(admin.router)
     app.include_router(playground.router)
     app.add_middleware(Boundary, serving=serving, gate=gate)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
-            expose_headers=["X-Request-Id", "Retry-After"],
-        )
     if settings.tracing:
         trace(app)
     app.add_exception_handler(ServiceError, _service_error)

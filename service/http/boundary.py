@@ -11,6 +11,7 @@ import logging
 import time
 
 from prometheus_client import Counter, Histogram
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import RequestError, Unavailable
@@ -33,6 +34,9 @@ LANES: dict[str, LaneName] = {
 # In the scope, by the protocol: when the request was whole but for its body. The event loop may
 # have had others to begin before it.
 SCHEDULED = "tiedlm.scheduled"
+# And from here inwards: its answer on the way out, and what it waits in seconds but in the queue.
+EXCHANGE = "tiedlm.exchange"
+DELAY = "tiedlm.delay"
 # What a request waits for the event loop to begin it, it waits about twice more: to be read before,
 # and to be answered after.
 LOOP_WAITS = 3
@@ -51,54 +55,60 @@ class Boundary:
         self._settings = serving.model.settings
         self._metrics = serving.model.metrics
         self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        # Pages that may call must be able to read refusals too.
+        self._inner = _open_to_pages(self._answer, self._settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scheduled: float = scope.get(SCHEDULED, time.perf_counter())
-        exchange = Exchange(scope, send, self._serving.draining)
+        exchange = scope[EXCHANGE] = Exchange(scope, send, self._serving.draining)
+        scope[DELAY] = LOOP_WAITS * (time.perf_counter() - scheduled)
         tokens: list[int] = []
         read_tokens.set(tokens)
         try:
             with self._serving.lease() as scope["model"]:
-                late = time.perf_counter() - scheduled
-                await self._answer(scope, receive, exchange, LOOP_WAITS * late)
+                await self._inner(scope, receive, exchange.send)
         except ClientLeft:
             log.info("the client left", extra={"request_id": exchange.request_id})
             return
+        self._record(scope, exchange, time.perf_counter() - scheduled, sum(tokens))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope[EXCHANGE]
+        try:
+            await self._admit(scope, receive, send)
+        except ClientLeft:
+            raise
         except Exception:
             log.exception("the request failed", extra={"request_id": exchange.request_id})
             if exchange.status:
                 raise  # half an answer is out: the connection must break, not end as if whole
-            await internal_error()(scope, receive, exchange.send)
-        self._record(scope, exchange, time.perf_counter() - scheduled, sum(tokens))
+            await internal_error()(scope, receive, send)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, exchange: Exchange, delay_seconds: float
-    ) -> None:
-        settings, headers = self._settings, exchange.headers
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings, headers = self._settings, scope[EXCHANGE].headers
         try:
             self._gate.check(scope["path"], headers)
             if scope["path"] in LANES:
                 crowded = scope["model"].callers >= ALWAYS_ADMITTED
-                scope["model"].check_room(LANES[scope["path"]], delay_seconds if crowded else 0.0)
+                scope["model"].check_room(LANES[scope["path"]], scope[DELAY] if crowded else 0.0)
             body = await read_body(
                 receive, headers, settings.max_body_bytes, settings.client_timeout
             )
         except (RequestError, Unavailable) as error:
-            await service_error(error)(scope, receive, exchange.send)
+            await service_error(error)(scope, receive, send)
             return
         if not is_utf_8(body):
             message = "the body is not JSON, or not UTF-8"
-            await envelope(400, "invalid_json", message)(scope, receive, exchange.send)
+            await envelope(400, "invalid_json", message)(scope, receive, send)
             return
-        await self._unless_gone(scope, body, receive, exchange)
+        await self._unless_gone(scope, body, receive, send)
 
-    async def _unless_gone(
-        self, scope: Scope, body: bytes, receive: Receive, exchange: Exchange
-    ) -> None:
+    async def _unless_gone(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Run the application, and cancel it when the client leaves before its answer is out."""
+        exchange: Exchange = scope[EXCHANGE]
         task = asyncio.current_task()
         assert task is not None
         left = False
@@ -114,7 +124,7 @@ class Boundary:
         watcher = asyncio.create_task(watch())
         scope["model"].callers += 1
         try:
-            await self._app(scope, replay(body), exchange.send)
+            await self._app(scope, replay(body), send)
         except asyncio.CancelledError:
             if not left:
                 raise
@@ -148,9 +158,23 @@ class Boundary:
             log.info(" ".join(map(str, fields.values())), extra=fields)
 
 
+def _open_to_pages(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        expose_headers=["X-Request-Id", "Retry-After"],
+    )
+
+
 def _route(scope: Scope) -> str:
     """The route's pattern: paths that match none are one name, whatever a scanner tries."""
     path: str = scope["path"]
     known = path if path in LANES else "unmatched"  # refused at the door
+    if scope["method"] == "OPTIONS":
+        known = "preflight"
     route: str = getattr(scope.get("route"), "path", known)
     return route

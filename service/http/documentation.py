@@ -41,17 +41,15 @@ INVALID: Responses = {
         "`param` names the field."
     )
 }
-TOKENIZING: Responses = {
+INFERENCE: Responses = {
     **ANY,
     **INVALID,
     400: _error("`invalid_json`: the body is not JSON, or not UTF-8."),
     415: _error("`unsupported_media_type`: the body must be `application/json`."),
-}
-INFERENCE: Responses = {
-    **TOKENIZING,
     429: _error("`overloaded`: the queue is full.", RETRY_AFTER),
     504: _error("`deadline_exceeded`: the request waited longer than `request_timeout`."),
 }
+TOKENIZING = INFERENCE  # long texts wait for their turn as well
 MODEL_NOT_FOUND: Responses = {404: _error("`model_not_found`: another model is served.")}
 EVENTS: Responses = {
     200: {

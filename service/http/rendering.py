@@ -15,6 +15,7 @@ from service.distribution import NextTokens
 from service.http.schemas.rescore import RescoreRequest
 from service.inference.engine import Floats
 from service.language_model import LanguageModel
+from service.long_work import SECONDS_PER_TOKEN
 from service.reader import Candidate, Passage
 from service.scoring import Totals
 from service.text_score import TextScore
@@ -35,8 +36,10 @@ async def render_scores(
     def render() -> bytes:
         return b"".join(_scores(model, scores, detail, calibration))
 
-    long = detail.tokens and sum(len(score.ids) for score in scores) > BLOCK_TOKENS
-    return await model.long_work.run(render) if long else render()
+    tokens = sum(len(score.ids) for score in scores) if detail.tokens else 0
+    if tokens <= BLOCK_TOKENS:
+        return render()
+    return await model.long_work.run(render, tokens * SECONDS_PER_TOKEN)
 
 
 def _scores(
@@ -91,7 +94,9 @@ async def render_next_tokens(
     def render() -> bytes:
         return _next_tokens(model, result, candidates, state)
 
-    return await model.long_work.run(render) if len(result.ids) > BLOCK_TOKENS else render()
+    if len(result.ids) <= BLOCK_TOKENS:
+        return render()
+    return await model.long_work.run(render, len(result.ids) * SECONDS_PER_TOKEN)
 
 
 def _next_tokens(

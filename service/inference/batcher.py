@@ -88,14 +88,14 @@ class Batcher(Generic[W]):
             raise Overloaded(
                 f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no room "
                 f"for {tokens} more",
-                _whole_seconds(self.expected_wait_seconds("bulk")),
+                self.expected_wait_seconds("bulk"),
             )
         seconds = self.expected_wait_seconds(lane) + delay_seconds
         if seconds > self._max_queue_seconds:
             raise Overloaded(
                 f"a request would wait {seconds:.2g} seconds; {self._max_queue_seconds:g} is the "
                 "limit",
-                _whole_seconds(seconds),
+                seconds,
             )
 
     def submit(self, works: Sequence[W], lane: LaneName, admitted: bool = False) -> Ticket:
@@ -234,8 +234,3 @@ class Batcher(Generic[W]):
                 ticket.abandoned = True
                 if ticket.future.set_running_or_notify_cancel():
                     ticket.future.set_exception(error)
-
-
-def _whole_seconds(seconds: float) -> int:
-    """For Retry-After."""
-    return max(1, min(60, math.ceil(seconds)))

@@ -15,6 +15,13 @@ from service.metrics import Metrics
 Question = Callable[[Floats], Any]
 
 
+def keys_of(contexts: list[Ids]) -> list[bytes]:
+    """The same for equal ids, and nothing for none; made once of an array that stands for many."""
+    arrays = {id(ids): ids for ids in contexts}
+    keys = {at: ids.tobytes() for at, ids in arrays.items()}
+    return [keys[id(ids)] for ids in contexts]
+
+
 class Contexts:
     def __init__(self, runner: Runner, metrics: Metrics, cache_bytes: int) -> None:
         self._runner = runner
@@ -23,10 +30,11 @@ class Contexts:
 
     async def states_after(self, contexts: list[Ids]) -> list[Floats | None]:
         """The state after each context, each distinct one read once; None after nothing."""
-        distinct = {ids.tobytes(): ids for ids in contexts if len(ids)}
+        keys = keys_of(contexts)
+        distinct = {key: ids for key, ids in zip(keys, contexts, strict=True) if key}
         readings = {key: self._reading(ids) for key, ids in distinct.items()}
         await self._read(list(distinct.values()), list(readings.values()), "bulk", False)
-        return [readings[ids.tobytes()].state if len(ids) else None for ids in contexts]
+        return [readings[key].state if key else None for key in keys]
 
     async def ask(
         self, context: Ids, question: Question, state: Floats | None, admitted: bool

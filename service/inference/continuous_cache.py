@@ -6,7 +6,7 @@
 A text has a memory of its own, which begins empty and ends with it. Hidden vectors are kept as the
 integers of −127 … 127 that int8 bundles multiply by, so that their products are exact, and every
 sum runs over a row of the same length: a score is the same bit for bit in whatever pieces a text is
-read, as without a cache.
+read, as without a cache. What is kept is what was read, in a byte each: D bytes a position.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,12 @@ class ContinuousCache:
     def __init__(self, settings: CacheSettings, width: int) -> None:
         """`width` is D, that of the hidden vectors."""
         self._settings = settings
-        self._keys = np.zeros((settings.window, width), np.float32)
-        self._words = np.full(settings.window, -1, np.int64)
+        self._keys = np.empty((0, width), np.int8)  # (P, D), of the P ≤ W positions seen
+        self._words = np.empty(0, np.int64)  # (P,)
+
+    @property
+    def bytes(self) -> int:
+        return self._keys.nbytes + self._words.nbytes
 
     def mix(self, hidden: Floats, targets: Ids, logprobs: Floats) -> Floats:
         """Hidden vectors (N, D) of the next positions, the words (N,) that came after them and the
@@ -50,11 +54,11 @@ class ContinuousCache:
     def _mix(self, hidden: Floats, targets: Ids, logprobs: Floats) -> Floats:
         window, share = self._settings.window, self._settings.interpolation
         queries = np.rint(hidden * LEVELS)  # (N, D), exact in float32
-        keys = np.concatenate([self._keys, queries])  # (W + N, D)
-        words = np.concatenate([self._words, targets])
-        if hidden.shape[1] > EXACT_WIDTH:
-            queries, keys = queries.astype(np.float64), keys.astype(np.float64)
-        products = queries @ keys.T  # (N, W + N)
+        keys = np.concatenate([self._keys, queries.astype(np.int8)])  # (P + N, D)
+        exact = np.dtype(np.float64 if hidden.shape[1] > EXACT_WIDTH else np.float32)
+        unseen = ((0, 0), (window - len(self._words), 0))
+        products = np.pad(queries.astype(exact) @ keys.astype(exact).T, unseen)  # (N, W + N)
+        words = np.pad(np.concatenate([self._words, targets]), unseen[1], constant_values=-1)
         # Row t sees the W positions before its own: a band of the same length for every t.
         band = np.arange(len(targets))[:, None] + np.arange(window)  # (N, W)
         seen = words[band]
@@ -65,7 +69,8 @@ class ContinuousCache:
         weights = np.exp(scores - np.where(np.isfinite(top), top, 0))
         total = weights.sum(1)
         same = np.where(seen == targets[:, None], weights, 0).sum(1)
-        self._keys, self._words = keys[-window:].astype(np.float32), words[-window:]
+        kept = min(window, len(keys))
+        self._keys, self._words = keys[-kept:].copy(), words[-kept:].copy()
         cached = np.divide(same, total, out=np.zeros_like(total), where=total > 0)
         model = np.exp(logprobs.astype(np.float64))
         # Before anything was seen there is no cache to take a share.

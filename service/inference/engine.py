@@ -107,10 +107,12 @@ class OnnxEngine:
         return state[:, -2 * self.embedding_size : -self.embedding_size]
 
     def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:
-        """Hidden vectors (N, D) and the ids (N,) that came next to what was asked about them.
+        """Hidden vectors (N, D) and the ids (N,) that came next to what was asked about them; of
+        `top` beyond the vocabulary all of it.
 
         The graph goes through the rows in blocks, so that memory does not grow with N · V.
         """
+        top = min(top, self.vocabulary_size)
         names = ["logprobs"]
         names += ["ranks", "entropies"] if details else []
         names += ["top_ids", "top_logprobs"] if top else []

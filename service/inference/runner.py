@@ -74,9 +74,11 @@ class Runner:
         """
         if len(sequences) == 1 and self._callers() <= 1 and self._batcher.idle:
             self._arriving += 1
-            await asyncio.sleep(0)
-            alone = self._arriving == 1
-            self._arriving -= 1
+            try:
+                await asyncio.sleep(0)
+                alone = self._arriving == 1
+            finally:  # a caller may leave just here
+                self._arriving -= 1
             if alone and self._batcher.run_here(sequences[0], lane):
                 return
         ticket = self._batcher.submit(sequences, lane, admitted)

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -13,6 +14,8 @@ from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
 from service.language_model import LanguageModel
 from service.settings import Settings
+from tests.service.served import listening
+from tests.service.wire import Wire, answer
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,29 @@ def test_an_example_is_what_score_says(trained: Path, tmp_path: Path) -> None:
     assert len(bits) == 3
     card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
     assert f"| the cat &lt;unk> \\| sat | {example.perplexity:,.1f} |" in card
+
+
+def test_of_a_small_vocabulary_top_and_logprobs_give_all(trained: Path, tmp_path: Path) -> None:
+    export(trained, tmp_path / "bundle", "int8")
+    bundle = Bundle.load(tmp_path / "bundle")
+    size = bundle.manifest.vocabulary_size
+    assert size < 100
+    model = LanguageModel(bundle, Settings(bundle=tmp_path / "bundle", threads=1))
+    prompt = {"model": "tiedlm", "prompt": "the cat", "echo": True, "seed": 1}
+    asked = {**prompt, "logprobs": 100, "max_tokens": 2, "prompt_logprobs": 20}
+    with (
+        listening(model, lifespan="on") as (host, port),
+        httpx.Client(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as http,
+    ):
+        wire = Wire(http)
+        tokens = wire.score_one(text="the cat", top=100)["tokens"]
+        (choice,) = answer(wire.post("/v1/completions", **asked))["choices"]
+    assert [len(token["top"]) for token in tokens] == [size] * 3
+    assert [len(top) for top in choice["logprobs"]["top_logprobs"]] == [size] * len(
+        choice["logprobs"]["tokens"]
+    )
+    for row in choice["prompt_logprobs"]:
+        assert min(20, size) <= len(row) <= min(21, size)
 
 
 def test_without_texts_the_card_tells_of_none(trained: Path, tmp_path: Path) -> None:

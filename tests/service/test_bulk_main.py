@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from service import language_model
+from service import limits
 from service.bulk.job import Job
 from service.bulk.model import load
 from service.bulk.options import parse
@@ -99,7 +99,7 @@ def test_strict_stops_at_the_first_and_lets_the_job_go_on(jobs: Jobs, tmp_path: 
 def test_a_jobs_model_has_none_of_the_limits_on_requests(
     bundle_path: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "MAX_TOP_TOKENS", 2)
+    monkeypatch.setattr(limits, "MAX_TOP_TOKENS", 2)
     model = load(bundle_path, 1)
     for limit in ("max_queue_tokens", "max_queue_seconds", "max_request_tokens", "request_timeout"):
         assert getattr(model.settings, limit) >= 1 << 60

@@ -105,10 +105,29 @@ def test_score_adds_percentiles(calibrated: Wire, corpus: Path) -> None:
     for result in results:
         below = 100 * (means < result["mean_cross_entropy"]).mean()
         assert result["percentile"] == pytest.approx(below, abs=1.5)
-    assert (
-        calibrated.score_one(text="a", bos=False, eos=False, calibration="news")["percentile"]
-        is None
-    )
+    by_ids = calibrated.score_one(token_ids=[[2, 3]], top=2, calibration="news")
+    assert 0 <= by_ids["percentile"] <= 100
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"eos": False},
+        {"bos": False},
+        {"context": "The city"},
+        {"contexts": ["The city"]},
+        {"cache": {}},
+        {"state": None},
+    ],
+)
+def test_figures_that_the_table_does_not_describe_get_no_percentile(
+    calibrated: Wire, fields: dict[str, object]
+) -> None:
+    if "state" in fields:
+        fields = {"state": calibrated.next_token(context="The", return_state=True)["state"]}
+    assert calibrated.post("/score", text="a river", **fields).status_code == 200
+    response = calibrated.post("/score", text="a river", calibration="news", **fields)
+    assert error(response, 422, "invalid_request")["param"] == "calibration"
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(calibrated: Wire, wire: Wire) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.language_model import LanguageModel
-from tests.service.wire import Wire
+from tests.service.wire import Wire, error
 
 SETTINGS = CacheSettings(window=7, theta=0.6, interpolation=0.2)
 TEXT = "The river runs to the sea . The old river runs slowly , and the sea is its end . " * 6
@@ -52,6 +52,37 @@ def test_pieces_give_the_same_bits_as_the_whole(cuts: list[int], seed: int) -> N
     cache, edges = ContinuousCache(SETTINGS, 12), sorted({0, *cuts, 300})
     pieces = [cache.mix(hidden[a:b], targets[a:b], logprobs[a:b]) for a, b in pairwise(edges)]
     assert np.concatenate(pieces).tobytes() == whole.tobytes()
+
+
+@given(st.integers(1, 40), st.integers(1, 300), st.integers(0, 9))
+def test_every_sum_runs_over_the_whole_window(window: int, count: int, seed: int) -> None:
+    """However little of it is filled: the bits are those of a row of W weights, unseen ones 0."""
+    settings = CacheSettings(window, SETTINGS.theta, SETTINGS.interpolation)
+    hidden, targets, logprobs = positions(count, seed)
+    keys = np.rint(hidden * 127).astype(np.float64)
+    scale, share = settings.theta / 127**2, settings.interpolation
+    expected = logprobs.copy()
+    for t in range(1, count):
+        first = max(0, t - window)
+        scores = keys[first:t] @ keys[t] * scale
+        row, same = np.zeros((1, window)), np.zeros((1, window))
+        row[0, window - (t - first) :] = np.exp(scores - scores.max())
+        same[0, window - (t - first) :] = np.where(targets[first:t] == targets[t], 1, 0)
+        cached = (row * same).sum(1)[0] / row.sum(1)[0]
+        model = np.exp(logprobs[t].astype(np.float64))
+        expected[t] = np.log((1 - share) * model + share * cached)
+    found = ContinuousCache(settings, 12).mix(hidden, targets, logprobs)
+    assert found.tobytes() == expected.tobytes()
+
+
+def test_memory_is_of_what_was_read_and_of_a_window_at_most() -> None:
+    cache = ContinuousCache(CacheSettings(10_000, 0.3, 0.1), 12)
+    assert cache.bytes == 0
+    cache.mix(*positions(3))
+    assert cache.bytes == 3 * (12 + 8)
+    full = ContinuousCache(SETTINGS, 12)
+    full.mix(*positions(300))
+    assert full.bytes == SETTINGS.window * (12 + 8)
 
 
 def test_probabilities_of_all_words_still_sum_to_one() -> None:
@@ -96,6 +127,16 @@ def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -
 
     alone, crowded = asyncio.run(both())
     assert crowded == alone
+
+
+def test_what_all_texts_remember_has_a_limit(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.limits.MAX_CACHE_POSITIONS", 15)
+    texts = ["the sea is the sea"] * 3  # six tokens each, the end included
+    assert wire.post("/score", texts=texts, cache={"window": 5}).status_code == 200
+    refusal = error(wire.post("/score", texts=texts, cache={"window": 6}), 422, "input_too_long")
+    assert refusal["param"] == "cache"
+    assert "18; at most 15" in refusal["message"]
+    assert wire.post("/score", texts=texts).status_code == 200
 
 
 @pytest.mark.parametrize("more", [{"details": True}, {"top": 2}, {"top_g": 3}])

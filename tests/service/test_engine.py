@@ -95,6 +95,16 @@ def test_details_and_top_follow_from_the_distribution(engine: OnnxEngine) -> Non
         assert found.top_logprobs[index] == pytest.approx(row[order[:7]], abs=NATS)
 
 
+def test_top_beyond_the_vocabulary_is_all_of_it(engine: OnnxEngine) -> None:
+    ids = [END, 2, 5]
+    whole = sequence(engine, ids, top=engine.vocabulary_size + 1)
+    run(engine, [whole], 100)
+    found = whole.decoded()
+    assert found.top_ids is not None
+    assert found.top_ids.shape == (2, engine.vocabulary_size)
+    assert sorted(found.top_ids[0].tolist()) == list(range(engine.vocabulary_size))
+
+
 def test_sequences_in_one_run_get_what_each_asked_for(engine: OnnxEngine) -> None:
     plain = sequence(engine, [END, 4, 8])
     top = sequence(engine, [END, 4, 8], top=3)

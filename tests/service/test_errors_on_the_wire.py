@@ -120,6 +120,11 @@ def test_wrong_values_for_next_token_are_named(
         ("/score", {"text": "a " * 9_900, "top": 100}, "top"),
         ("/next-token", {"context": "a " * 200_000}, None),
         ("/next-token", {"token_ids": [2] * 200_000}, None),
+        ("/score", {"text": "a," * 4_000_000}, None),
+        ("/score", {"texts": ["a," * 60_000] * 2}, None),
+        ("/score", {"text": "a" * 8_000_000}, None),
+        ("/tokenize", {"prompt": "a," * 4_000_000}, None),
+        ("/detokenize", {"tokens": [2] * 200_001}, None),
     ],
 )
 def test_more_than_is_allowed_is_refused(
@@ -128,6 +133,21 @@ def test_more_than_is_allowed_is_refused(
     refusal = error(wire.post(route, **fields), 422, "input_too_long")
     assert refusal["param"] == param
     assert "at most" in refusal["message"]
+
+
+def test_a_shared_context_counts_once_and_top_of_what_is_scored(wire: Wire) -> None:
+    """It is read once: 4,096 copies of it would be 409,600 tokens."""
+    context = "the river " * 50
+    shared = {"texts": ["a"] * 4096, "context": context, "tokens": False}
+    assert wire.post("/score", **shared).status_code == 200
+    contexts = [context] * 4096
+    assert (
+        wire.post("/score", texts=["a"] * 4096, contexts=contexts, tokens=False).status_code == 200
+    )
+    before = "the river " * 10_000
+    assert wire.post("/score", text="a", context=before, top=100).status_code == 200
+    different = ["the " * 100_000, "of " * 99_000]
+    error(wire.post("/score", texts=["a b " * 300] * 2, contexts=different), 422, "input_too_long")
 
 
 @pytest.mark.parametrize(

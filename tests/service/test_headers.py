@@ -1,5 +1,6 @@
 """Headers that protect whoever opens an answer in a browser, and pages of other sites."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -33,15 +34,19 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "route"), ROUTES)
-def test_every_answer_is_protected(wire: Wire, method: str, route: str) -> None:
-    headers = wire.http.request(method, route).headers
+def check_protection(headers: httpx.Headers) -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cache-Control"] == "no-store"
     if not headers["Content-Type"].startswith("text/html"):
         assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTES)
+def test_every_answer_is_protected(wire: Wire, method: str, route: str) -> None:
+    headers = wire.http.request(method, route).headers
+    check_protection(headers)
     assert not [name for name in headers if name.lower().startswith("access-control-")]
 
 
@@ -91,6 +96,35 @@ def test_a_page_that_is_named_may_call(open_to_a_page: httpx.Client) -> None:
     ):
         assert response.headers["Access-Control-Allow-Origin"] == PAGE
         assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+@pytest.mark.parametrize("origin", [PAGE, STRANGER])
+def test_a_preflight_is_an_answer_like_all_others(
+    open_to_a_page: httpx.Client, origin: str
+) -> None:
+    def counted() -> float:
+        page = open_to_a_page.get("/metrics").text
+        found = re.findall(r'^tiedlm_requests_total\{route="preflight",.*\} (\S+)$', page, re.M)
+        return sum(map(float, found))
+
+    before = counted()
+    response = preflight(open_to_a_page, origin)
+    check_protection(response.headers)
+    assert len(response.headers.get_list("X-Request-Id")) == 1
+    assert counted() == before + 1
+    asked = {"Origin": origin, "X-Request-Id": "mine"}
+    again = open_to_a_page.post("/score", json={"text": "a"}, headers=asked)
+    assert again.headers.get_list("X-Request-Id") == ["mine"]
+
+
+def test_a_page_can_read_an_internal_error(
+    open_to_a_page: httpx.Client, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LanguageModel, "score", None)
+    refused = open_to_a_page.post("/score", json={"text": "a"}, headers={"Origin": PAGE})
+    assert refused.status_code == 500
+    assert refused.headers["Access-Control-Allow-Origin"] == PAGE
+    check_protection(refused.headers)
 
 
 def test_another_page_may_not(open_to_a_page: httpx.Client) -> None:

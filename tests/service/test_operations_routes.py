@@ -56,6 +56,7 @@ def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
         "client_timeout": 20.0,
         "max_top": 100,
         "max_top_tokens": 1_000_000,
+        "max_cache_positions": 100_000,
     }
     assert set(info["versions"]) >= {"tiedlm", "onnxruntime", "numpy"}
 
@@ -82,6 +83,19 @@ def test_every_documented_metric_is_there(wire: Wire) -> None:
 def test_a_scored_text_is_counted_once(wire: Wire, name: str, more: int) -> None:
     before = metric(wire, name)
     wire.score(text="The city Zxqvyk")
+    assert metric(wire, name) == before + more
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [('tiedlm_tokens_total{route="/rescore"}', 6), ("tiedlm_oov_tokens_total", 2)],
+)
+def test_what_is_rescored_is_counted_and_its_context_is_not(
+    wire: Wire, name: str, more: int
+) -> None:
+    before = metric(wire, name)
+    hypotheses = [{"text": "The Zxqvyk"}, {"text": "The Qqxz"}]
+    wire.post("/rescore", hypotheses=hypotheses, context="A Zxqvyk")
     assert metric(wire, name) == before + more
 
 

@@ -80,3 +80,21 @@ def test_what_fails_at_once_fails_its_caller_alone(runner: Runner) -> None:
     threads: list[str] = []
     asyncio.run(runner.run([asking(runner, 1, threads)], "interactive"))
     assert len(threads) == 1
+
+
+def test_who_leaves_while_arriving_does_not_keep_the_next_one_from_running_here(
+    runner: Runner,
+) -> None:
+    threads: list[str] = []
+
+    async def leave_and_ask() -> None:
+        leaving = asyncio.create_task(runner.run([asking(runner, 1, threads)], "interactive"))
+        await asyncio.sleep(0)  # it has begun, and lets the others arrive
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert threads == []
+        await runner.run([asking(runner, 1, threads)], "interactive")
+
+    asyncio.run(leave_and_ask())
+    assert threads == [threading.current_thread().name]

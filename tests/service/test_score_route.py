@@ -146,6 +146,54 @@ def test_means_over_nothing_are_null(wire: Wire, fields: dict[str, Any]) -> None
         assert result[name] is None
 
 
+PER = ("byte", "character", "word")
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("city", ""),
+        ("  Zürich is old", " is old"),
+        ("city, and", ", and"),
+        ("\nthe city", "the city"),
+        ("“the city”", "the city”"),
+    ],
+)
+@pytest.mark.parametrize("eos", [True, False])
+def test_an_unscored_first_token_is_in_no_denominator(
+    wire: Wire, text: str, rest: str, eos: bool
+) -> None:
+    whole = wire.score_one(text=text, bos=False, eos=eos)
+    counts = (len(rest.encode()), len(rest), len(rest.split()))
+    assert whole["word_count"] == counts[2]
+    for name, count in zip(PER, counts, strict=True):
+        expected = whole["total_cross_entropy"] / count if count else None
+        assert whole[f"cross_entropy_per_{name}"] == (expected and pytest.approx(expected))
+    given = [token["id"] for token in whole["tokens"]][: -1 if eos else None]
+    if "Zürich" not in text:  # of an id alone it is not known how it was spelled
+        by_ids = wire.score_one(token_ids=[given], bos=False, eos=eos)
+        assert by_ids["word_count"] == whole["word_count"]
+        per = [by_ids[f"cross_entropy_per_{name}"] for name in PER]
+        assert per == pytest.approx([whole[f"cross_entropy_per_{name}"] for name in PER])
+
+
+def test_after_a_context_or_state_the_first_token_is_counted(wire: Wire) -> None:
+    whole = wire.score_one(text="city", eos=False)
+    state = wire.score_one(text="the", eos=False, return_state=True)["state"]
+    for more in ({"bos": False, "context": "the"}, {"state": state}):
+        after = wire.score_one(text="city", eos=False, **more)
+        assert after["word_count"] == whole["word_count"] == 1
+        assert after["cross_entropy_per_byte"] == after["total_cross_entropy"] / 4
+
+
+def test_where_nothing_is_scored_every_mean_is_null(wire: Wire) -> None:
+    for text in ("city", " \t", ""):
+        answer = wire.score(texts=[text], bos=False, eos=False)
+        for figures in (answer["results"][0], answer["summary"]):
+            assert figures["token_count"] == 0
+            assert [figures[f"cross_entropy_per_{name}"] for name in PER] == [None] * 3
+
+
 def test_an_empty_text_scores_its_end(wire: Wire) -> None:
     result = wire.score_one(text="")
     assert [(token["start"], token["end"]) for token in result["tokens"]] == [(0, 0)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.bundle import Bundle
+from service.calibration import Histogram
 from service.errors import ReloadFailed
 from service.http.serving import Serving
 from service.language_model import LanguageModel
@@ -112,6 +113,32 @@ def test_an_unforeseen_failure_is_a_refusal_too(
 
     asyncio.run(live())
     assert "MemoryError" in caplog.text
+
+
+@pytest.mark.parametrize("spoil", ["of another bundle", "gone", "no JSON"])
+def test_a_refusal_names_a_calibration_and_no_file(copy: Path, tmp_path: Path, spoil: str) -> None:
+    bundle, table = Bundle.load(copy), tmp_path / "table.json"
+    histogram = Histogram()
+    histogram.add(5.0)
+    table.write_text(histogram.calibration("starter", bundle.hash).dumps())
+    settings = Settings(bundle=copy, threads=1, calibration=(f"news={table}",))
+    first = LanguageModel(bundle, settings)
+    if spoil == "of another bundle":
+        edit_manifest(copy, lambda manifest: manifest.update(name="second"))
+    elif spoil == "gone":
+        table.unlink()
+    else:
+        table.write_text("{")
+
+    async def live() -> None:
+        serving = Serving(first)
+        with pytest.raises(ReloadFailed) as caught:
+            await serving.reload()
+        assert "calibration news" in caught.value.message
+        assert "/" not in caught.value.message
+        await serving.close()
+
+    asyncio.run(live())
 
 
 def test_reloads_wait_for_each_other(first: LanguageModel, copy: Path) -> None:

@@ -1,5 +1,7 @@
 """Models whose words are several tokens: cutting, spelling, searching, and summing per word."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 from service import tokenizer as module
 from service.bundle import Manifest
 from service.inference.engine import Decoded
-from service.reader import Passage
+from service.long_work import LongWork
+from service.metrics import Metrics
+from service.reader import Passage, Reader
 from service.text_score import TextScore, text_score
 from service.tokenizer import Tokenizer
 from service.word_score import word_scores
@@ -177,6 +181,28 @@ def test_white_space_counts_for_the_word_that_follows_and_at_the_end_for_the_las
     assert words.logprobs.tolist() == pytest.approx(
         [logprobs[:4].sum(), logprobs[4:9].sum(), logprobs[9] + logprobs[11:15].sum()]
     )
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "rest"),
+    [
+        (CHARACTERS, "the cat", "he cat"),
+        (CHARACTERS, " cat", "cat"),
+        (PIECES, "the cat", "he cat"),
+        (PIECES, "汉 cat", "汉 cat"),  # the other two bytes of its first character are scored
+    ],
+)
+def test_what_an_unscored_token_spans_is_not_counted(
+    tokenizer: Tokenizer, text: str, rest: str
+) -> None:
+    reader = Reader(tokenizer, Metrics(), LongWork(), 100)
+    (passage,) = asyncio.run(reader.texts([text]))
+    by_ids = asyncio.run(reader.ids(passage.ids.tolist(), "token_ids"))
+    for read in (passage, by_ids):
+        decoded = Decoded(np.zeros(len(read.ids) - 1, np.float32))
+        totals = text_score(read, read.ids, decoded, None, None).totals
+        assert (totals.bytes, totals.characters) == (len(rest.encode()), len(rest))
+        assert totals.words == len(rest.split())
 
 
 def test_a_word_without_a_scored_token_has_none() -> None:

@@ -8,7 +8,7 @@ from tokenizers import models, pre_tokenizers
 
 from service import tokenizer as module
 from service.bundle import Manifest
-from service.errors import BundleError
+from service.errors import BundleError, InputTooLong
 from service.language_model import LanguageModel
 from service.tokenizer import Encoding, Tokenizer
 
@@ -95,6 +95,84 @@ def test_a_long_line_cut_into_pieces_gives_the_same_tokens(tokenizer: Tokenizer,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PIECE_CHARACTERS", 5)
         assert plain(tokenizer.encode(text)) == whole
+
+
+unbroken = st.text(
+    st.sampled_from("ab'’-,1.<\u0301\t\u3000é"), min_size=100, max_size=400
+) | st.lists(
+    st.sampled_from(
+        ["the", "'s", "’ll", "<unk>", "<eos>", "<un", ",", "1905", "x" * 50, "\t\t", "  "]
+    ),
+    min_size=10,
+    max_size=80,
+).map("".join)
+
+
+@given(text=unbroken)
+@example(text="x" * 300)
+@example(text="\t" * 300)
+@example(text="a" + "'s" * 150)
+@example(text="<unk>'s" * 60)
+def test_a_line_without_single_spaces_cut_into_parts_gives_the_same_tokens(
+    tokenizer: Tokenizer, text: str
+) -> None:
+    whole = plain(tokenizer.encode(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MARGIN_CHARACTERS", 24)
+        for length in (30, 47, 64):
+            patch.setattr(module, "PIECE_CHARACTERS", length)
+            assert plain(tokenizer.encode(text)) == whole
+
+
+@pytest.fixture
+def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of the pieces that are encoded."""
+    found: list[int] = []
+    encode = Tokenizer._encode
+
+    def noted(self: Tokenizer, piece: str) -> object:
+        found.append(len(piece))
+        return encode(self, piece)
+
+    monkeypatch.setattr(Tokenizer, "_encode", noted)
+    return found
+
+
+@pytest.mark.parametrize("text", ["a," * 50_000, "the\u3000" * 25_000, "\t" * 100_000])
+def test_what_holds_no_single_space_is_cut_too(
+    starter: Tokenizer, lengths: list[int], text: str
+) -> None:
+    starter.encode(text)
+    assert max(lengths) <= module.PIECE_CHARACTERS + 2 * module.MARGIN_CHARACTERS
+    assert sum(lengths) < 1.1 * len(text)
+
+
+def test_a_long_word_is_not_read_again_before_the_next(
+    starter: Tokenizer, lengths: list[int]
+) -> None:
+    starter.encode(("x" * 20_000 + " ") * 5)
+    assert sum(lengths) < 5 * (4096 + 16_384 + 65_536)
+
+
+@pytest.mark.parametrize("text", ["a," * 4_000_000, "a " * 4_000_000, "\n" * 100_000])
+def test_beyond_the_limit_nothing_is_encoded(
+    starter: Tokenizer, lengths: list[int], text: str
+) -> None:
+    with pytest.raises(InputTooLong, match="at most 5000"):
+        starter.encode(text, 5000)
+    assert sum(lengths) < 5 * module.PIECE_CHARACTERS
+
+
+def test_a_word_has_as_many_characters_as_a_request_tokens(
+    starter: Tokenizer, lengths: list[int]
+) -> None:
+    for text in ("x" * 20_000, "the " * 2000 + "x" * 19_000):
+        assert starter.encode(text, 20_000).ids.tolist()[-1] == starter.unknown_id
+    assert max(lengths) <= 20_000
+    with pytest.raises(InputTooLong, match="at most 20000 characters"):
+        starter.encode("x" * 30_000, 20_000)
+    assert max(lengths) <= 20_000
+    assert starter.encode("x" * 30_000).ids.tolist() == [starter.unknown_id]
 
 
 @given(text=texts)

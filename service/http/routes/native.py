@@ -13,7 +13,6 @@ from service.http.routes.model import Model
 from service.http.schemas.next_token import NextTokenRequest, NextTokenResponse
 from service.http.schemas.rescore import RescoreRequest, RescoreResponse
 from service.http.schemas.score import ScoreRequest, ScoreResponse
-from service.inference.engine import SoftTarget
 from service.language_model import LanguageModel
 from service.reader import Candidate, Passage
 from service.token_detail import Detail
@@ -27,7 +26,7 @@ router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=Dir
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
 async def score(request: ScoreRequest, model: Model) -> Response:
     _check_count(request.count, model)
-    calibration = _calibration(request.calibration, model)
+    calibration = _calibration(request, model)
     scores = await model.score(
         await _passages(request, model),
         await _contexts(request, model),
@@ -36,7 +35,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
         eos=request.eos,
         details=request.details or request.top_g is not None,
         top=request.top,
-        targets=_soft_targets(request, model),
+        targets=request.targets,
         cache=None if request.cache is None else request.cache.settings(),
         return_state=request.return_state,
     )
@@ -72,6 +71,8 @@ async def rescore(request: RescoreRequest, model: Model) -> Response:
         (context,) = await model.read.texts([request.context])
     logprobs = await model.rescore(passages, context)
     count_tokens(model.metrics, "/rescore", sum(map(len, logprobs)))
+    unknown = model.tokenizer.unknown_id
+    model.metrics.oov_tokens.inc(sum(int((p.ids == unknown).sum()) for p in passages))
     return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
 
 
@@ -81,35 +82,38 @@ def _check_count(count: int, model: LanguageModel) -> None:
         raise InputTooLong(f"{count} texts; at most {limit} are allowed")
 
 
-def _calibration(name: str | None, model: LanguageModel) -> Calibration | None:
-    if name is None or name in model.calibrations:
-        return None if name is None else model.calibrations[name]
-    known = ", ".join(model.calibrations) or "none"
-    raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
-
-
-def _soft_targets(request: ScoreRequest, model: LanguageModel) -> list[list[SoftTarget]] | None:
-    if request.targets is None:
+def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | None:
+    """Raises InvalidRequest for a name that is none, and for figures that no table describes."""
+    name = request.calibration
+    if name is None:
         return None
-    return [
-        [model.read.soft_target(p, f"targets.{text}.{at}") for at, p in enumerate(distributions)]
-        for text, distributions in enumerate(request.targets)
-    ]
+    if name not in model.calibrations:
+        known = ", ".join(model.calibrations) or "none"
+        raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
+    others = (request.context, request.contexts, request.state, request.cache)
+    if not (request.bos and request.eos) or any(other is not None for other in others):
+        raise InvalidRequest(
+            "a calibration is of whole texts from bos to eos: with it there is no bos or eos "
+            "false, no context, contexts, state or cache",
+            "calibration",
+        )
+    return model.calibrations[name]
 
 
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:
     if request.token_ids is not None:
-        return [
-            await model.read.ids(ids, f"token_ids.{index}")
-            for index, ids in enumerate(request.token_ids)
-        ]
+        return await model.read.id_lists(request.token_ids, "token_ids")
     return await model.read.texts(request.texts or [request.text or ""])
 
 
 async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[Passage] | None:
     if request.context is not None:
         return await model.read.texts([request.context]) * request.count
-    return None if request.contexts is None else await model.read.texts(request.contexts)
+    if request.contexts is None:
+        return None
+    distinct = list(dict.fromkeys(request.contexts))
+    read = dict(zip(distinct, await model.read.texts(distinct), strict=True))
+    return [read[context] for context in request.contexts]
 
 
 def _shape(request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer) -> Shape:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import MAX_TOP
-from service.language_model import MAX_TOP_TOKENS
+from service.limits import MAX_CACHE_POSITIONS, MAX_TOP_TOKENS
 
 
 class Health(BaseModel):
@@ -45,6 +45,11 @@ class Limits(BaseModel):
         MAX_TOP_TOKENS,
         description="Tokens × (1 + `top`) of a request.",
         examples=[MAX_TOP_TOKENS],
+    )
+    max_cache_positions: int = Field(
+        MAX_CACHE_POSITIONS,
+        description="min(window, tokens) of `cache`, summed over the texts of a request.",
+        examples=[MAX_CACHE_POSITIONS],
     )
 
 

@@ -64,7 +64,8 @@ class ScoreRequest(Request):
     bos: bool = Field(
         True,
         description="Start from the prefix token <eos>. If false, a first token that nothing "
-        "stands before has logprob null and is not counted.",
+        "stands before has logprob null and is not counted, nor are its bytes, characters and "
+        "word.",
         examples=[True],
     )
     eos: bool = Field(True, description="Score the end of each text, <eos>, too.", examples=[True])
@@ -81,7 +82,7 @@ class ScoreRequest(Request):
         0,
         ge=0,
         le=MAX_TOP,
-        description="How many alternatives to list at each token.",
+        description="How many alternatives to list at each token, of a smaller vocabulary all.",
         examples=[2],
     )
     targets: list[list[dict[Text, Annotated[float, Field(ge=0, le=1)]]]] | None = Field(
@@ -99,13 +100,14 @@ class ScoreRequest(Request):
     cache: Cache | None = Field(
         None,
         description="For long texts: a continuous cache (Grave et al. 2017) of each text's own "
-        "words. Not with details, top, top_g or targets.",
+        "words. Not with details, top, top_g or targets, and at most 100,000 positions remembered "
+        "over all texts.",
         examples=[{"window": 2000, "theta": 0.3, "lambda": 0.1}],
     )
     calibration: str | None = Field(
         None,
         description="Add percentile to each result, by a table that the server was started with; "
-        "/info lists them.",
+        "/info lists them. Of whole texts: not with bos or eos false, a context, state or cache.",
         examples=["news"],
     )
     state: str | None = Field(
@@ -221,13 +223,17 @@ class Aggregates(BaseModel):
         description="Over the tokens that are not <unk>.", examples=[352.26]
     )
     cross_entropy_per_byte: float | None = Field(
-        description="Per byte of UTF-8.", examples=[1.8044]
+        description="Per byte of UTF-8, those of an unscored first token left out; null over "
+        "nothing, as the next two.",
+        examples=[1.8044],
     )
     cross_entropy_per_character: float | None = Field(
         description="Per Unicode code point.", examples=[1.8044]
     )
     word_count: int = Field(
-        description="Words between white space, the same for any tokenizer.", examples=[3]
+        description="Words between white space, the same for any tokenizer. With bos false, those "
+        "after the unscored first token, the rest of its own word included.",
+        examples=[3],
     )
     cross_entropy_per_word: float | None = Field(
         description="Total over word_count.", examples=[7.8192]
@@ -247,7 +253,7 @@ class TextResult(Aggregates):
     percentile: float | None = Field(
         None,
         description="The share of the calibration's texts, 0 to 100, whose mean cross-entropy is "
-        "lower; null over nothing.",
+        "lower.",
         examples=[71.3],
     )
     state: str | None = Field(

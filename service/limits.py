@@ -1,0 +1,48 @@
+"""What a request may ask at most, where it is the same for every server."""
+
+from collections.abc import Sequence, Sized
+
+from service.errors import InputTooLong, InvalidRequest
+
+MAX_TOP_TOKENS = 1_000_000
+MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
+
+
+def check_count(tokens: int, most: int) -> None:
+    """Raises InputTooLong."""
+    if tokens > most:
+        raise InputTooLong(f"the request holds more tokens than fit; at most {most} are allowed")
+
+
+def check_top(scored: int, top: int) -> None:
+    """Raises InputTooLong for more alternatives than so many scored tokens may have."""
+    if top and scored * (1 + top) > MAX_TOP_TOKENS:
+        raise InputTooLong(
+            f"tokens × (1 + top) is {scored * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
+            "top",
+        )
+
+
+def check_positions(window: int, texts: Sequence[Sized]) -> None:
+    """Raises InputTooLong for more than the caches of a request may remember."""
+    positions = sum(min(window, len(ids)) for ids in texts)
+    if positions > MAX_CACHE_POSITIONS:
+        raise InputTooLong(
+            f"min(window, tokens), summed over the texts, is {positions}; "
+            f"at most {MAX_CACHE_POSITIONS} is allowed",
+            "cache",
+        )
+
+
+def check_targets(targets: Sequence[Sized], texts: Sequence[Sized], begun: Sequence[bool]) -> None:
+    """Raises InvalidRequest unless every scored position has its distribution: a first one is
+    scored where the text was begun before it.
+    """
+    if len(targets) != len(texts):
+        raise InvalidRequest(f"targets for {len(targets)} of {len(texts)} texts", "targets")
+    for index, (wanted, ids) in enumerate(zip(targets, texts, strict=True)):
+        positions = len(ids) if begun[index] else max(0, len(ids) - 1)
+        if len(wanted) != positions:
+            raise InvalidRequest(
+                f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
+            )
