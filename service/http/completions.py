@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,24 @@ class Prompt:
 
 @dataclass(slots=True)
 class Choice:
-    """One continuation in the making. `released` counts the characters that can change no more."""
+    """One continuation in the making. `released` counts the characters that can change no more;
+    `end` is the `<eos>` that was drawn and ended it, which is not among its `steps`.
+    """
 
     continuation: Continuation
     steps: list[Step] = field(default_factory=list)
+    end: Step | None = None
     text: str = ""
     released: int = 0
     finish_reason: str | None = None
 
     @property
     def mean_logprob(self) -> float:
-        return float(np.mean([step.logprob for step in self.steps])) if self.steps else 0.0
+        """Over all tokens drawn, the `<eos>` too: without it a choice that ended at once would be
+        the best of all.
+        """
+        drawn = self.steps if self.end is None else [*self.steps, self.end]
+        return fmean(step.logprob for step in drawn) if drawn else 0.0
 
 
 async def read_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
@@ -117,7 +125,7 @@ async def complete(
     source = sampler(request, model, index)
     async for step in generate(model, ids, source, request.max_tokens, bos=prompt.bos):
         if step.id == model.tokenizer.end_id and not exact:
-            choice.finish_reason = "stop"
+            choice.end, choice.finish_reason = step, "stop"
             break
         choice.continuation.add(step.id)
         choice.steps.append(step)
