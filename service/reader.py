@@ -63,6 +63,15 @@ class Reader:
             return self._read_ids(ids, param)
         return await self._long_work.run(lambda: self._read_ids(ids, param))
 
+    async def id_lists(self, lists: Sequence[Sequence[int]], param: str) -> list[Passage]:
+        """Detokenize each. Raises UnknownToken for an id out of range in the field `param`."""
+
+        def read() -> list[Passage]:
+            return [self._read_ids(ids, f"{param}.{index}") for index, ids in enumerate(lists)]
+
+        short = sum(map(len, lists)) <= INLINE_IDS
+        return read() if short else await self._long_work.run(read)
+
     def _read_ids(self, ids: Sequence[int], param: str) -> Passage:
         size = self._tokenizer.vocabulary_size
         for position, token in enumerate(ids):

@@ -1,6 +1,6 @@
-"""A completion request's prompts and choices: scoring the prompt, drawing tokens, stopping."""
+"""A completion request's choices: drawing tokens, stopping, and what an answer says of them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
@@ -10,19 +10,11 @@ import numpy as np
 
 from service.continuation import Continuation, continuation_of
 from service.generation import Sampler, Sampling, Step, generate
+from service.http.prompts import Prompt
 from service.http.schemas.openai import CompletionRequest
 from service.language_model import LanguageModel
 from service.reader import Passage
 from service.text_score import TextScore
-
-
-@dataclass(slots=True)
-class Prompt:
-    """A passage, and whether the prefix token stands before it: before texts, never before ids."""
-
-    passage: Passage
-    bos: bool
-    score: TextScore | None = None
 
 
 @dataclass(slots=True)
@@ -45,56 +37,6 @@ class Choice:
         """
         drawn = self.steps if self.end is None else [*self.steps, self.end]
         return fmean(step.logprob for step in drawn) if drawn else 0.0
-
-
-async def read_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
-    """Raises UnknownToken for an id out of range."""
-    entries = _entries(request)
-    alone = entries == [request.prompt]
-    return [
-        await _read(model, entry, "prompt" if alone else f"prompt.{index}")
-        for index, entry in enumerate(entries)
-    ]
-
-
-def _entries(request: CompletionRequest) -> Sequence[str | list[int]]:
-    """The prompts one by one: a string or a list of ids may stand alone."""
-    prompt = request.prompt
-    if isinstance(prompt, str):
-        return [prompt]
-    ids = [token for token in prompt if isinstance(token, int)]
-    if ids or not prompt:
-        return [ids]
-    return [entry for entry in prompt if not isinstance(entry, int)]
-
-
-async def _read(model: LanguageModel, entry: str | list[int], param: str) -> Prompt:
-    if isinstance(entry, str):
-        return Prompt((await model.read.texts([entry]))[0], bos=True)
-    return Prompt(await model.read.ids(entry, param), bos=False)
-
-
-async def score_prompts(
-    request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]
-) -> None:
-    """Give the prompts their scores, where the answer shows them."""
-    shown = request.echo and request.logprobs is not None
-    if not shown and request.prompt_logprobs is None:
-        return
-    top = max(request.logprobs or 0, request.prompt_logprobs or 0)
-    for bos in (True, False):
-        alike = [prompt for prompt in prompts if prompt.bos == bos]
-        if not alike:
-            continue
-        scores = await model.score(
-            [prompt.passage for prompt in alike],
-            bos=bos,
-            eos=False,
-            details=request.prompt_logprobs is not None,
-            top=top,
-        )
-        for prompt, score in zip(alike, scores, strict=True):
-            prompt.score = score
 
 
 def sampler(request: CompletionRequest, model: LanguageModel, index: int) -> Sampler:

@@ -14,12 +14,9 @@ from service.errors import InputTooLong, InvalidRequest, ModelNotFound, ServiceE
 from service.http.accounting import count_tokens
 from service.http.completions import (
     Choice,
-    Prompt,
     complete,
     logprobs_of,
     prompt_logprobs_of,
-    read_prompts,
-    score_prompts,
 )
 from service.http.documentation import (
     ANY,
@@ -30,6 +27,7 @@ from service.http.documentation import (
     TOKENIZING,
 )
 from service.http.errors import error_content
+from service.http.prompts import Prompt, read_prompts, score_prompts
 from service.http.routes.direct import require_json
 from service.http.routes.model import Model
 from service.http.schemas.openai import (
@@ -139,9 +137,6 @@ def _check(request: CompletionRequest, model: LanguageModel) -> None:
 
 
 def _check_size(request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]) -> None:
-    if len(prompts) > model.settings.max_texts:
-        limit = model.settings.max_texts
-        raise InputTooLong(f"{len(prompts)} prompts; at most {limit} are allowed", "prompt")
     generated = len(prompts) * (request.best_of or request.n) * request.max_tokens
     if generated > model.settings.max_request_tokens:
         raise InputTooLong(
