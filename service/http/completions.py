@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.continuation import Continuation, continuation_of
+from service.continuation import Continuation, continuation_of, starts_in
 from service.generation import Sampler, Sampling, Step, generate
 from service.http.prompts import Prompt
 from service.http.schemas.openai import CompletionRequest
@@ -155,8 +155,7 @@ def prompt_offsets(model: LanguageModel, passage: Passage) -> list[int]:
     again = model.tokenizer.encode(passage.text)
     if np.array_equal(again.ids, passage.ids):
         return again.starts
-    decode = model.tokenizer.decode
-    return [len(decode(passage.ids[:at])) for at in range(len(passage.ids))]
+    return starts_in(passage.text, model.tokenizer, passage.ids)
 
 
 def _scored(score: TextScore, at: int, count: int) -> tuple[float | None, list[int], list[float]]:

@@ -3,10 +3,11 @@
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.language_model import LanguageModel
-from tests.service.test_completions import complete
+from tests.service.test_completions import complete, only_choice
 from tests.service.wire import Wire, error
 
 SENTENCE = "The old river runs through the city . "
@@ -47,3 +48,22 @@ def test_too_many_prompts_are_refused_unread(
     )
     assert refusal["param"] == "prompt"
     assert threads == []
+
+
+def test_ids_that_read_as_others_are_found_in_their_text_at_one_reading(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`'s` after a full stop is not what the tokenizer makes of the text, so that the text does
+    not tell where its ids start; reading it once more for each would take time that grows with
+    the square of their number.
+    """
+    entries = model.tokenizer.entries
+    ids = [entries.index(entry) for entry in ("The", "'s", ".", "'s")] * 50
+    assert model.tokenizer.encode(model.tokenizer.decode(np.array(ids))).ids.tolist() != ids
+    readings = threads_of(monkeypatch, model.tokenizer, "decode")
+    choice = only_choice(wire, prompt=ids, max_tokens=0, echo=True, logprobs=0)
+    assert len(readings) == 1
+    offsets = choice["logprobs"]["text_offset"]
+    assert offsets == sorted(offsets)
+    for entry, offset in zip(choice["logprobs"]["tokens"], offsets, strict=True):
+        assert choice["text"].startswith(entry, offset)
