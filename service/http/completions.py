@@ -72,13 +72,12 @@ async def complete(
         choice.continuation.add(step.id)
         choice.steps.append(step)
         choice.text = choice.continuation.text
-        found = [at for stop in stops if (at := choice.text.find(stop)) >= 0]
+        found = [at for stop in stops if (at := choice.text.find(stop, choice.released)) >= 0]
         if found:
             choice.text = choice.text[: min(found)]
             choice.finish_reason = "stop"
             break
-        settled = choice.continuation.settled
-        choice.released = max(choice.released, min(settled, len(choice.text) - held))
+        choice.released = max(choice.released, choice.continuation.settled - held)
         yield choice
     choice.finish_reason = choice.finish_reason or "length"
     choice.released = len(choice.text)

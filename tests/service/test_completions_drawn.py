@@ -84,6 +84,23 @@ def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
     assert joined(streamed(wire, **fields, stop=stops), 0) == choice
 
 
+def test_no_stop_text_begins_in_what_a_stream_has_sent(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`well` `-` `known` reads `well -` first and then `well-known`: `l-` comes with the third."""
+    ids = [model.tokenizer.entries.index(word) for word in ("well", "-", "known")]
+
+    async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
+        for token in ids:
+            yield Step(token, -1.0, [], [])
+
+    monkeypatch.setattr("service.http.completions.generate", scripted)
+    fields: Json = {"prompt": PROMPT, "stop": "l-"}
+    choice = only_choice(wire, **fields)
+    assert (choice["text"], choice["finish_reason"]) == (" wel", "stop")
+    assert joined(streamed(wire, **fields), 0) == choice
+
+
 def test_greedy_takes_the_most_probable_known_word_each_time(wire: Wire) -> None:
     text, found = PROMPT, only_choice(wire, prompt=PROMPT, max_tokens=8, temperature=0)
     words: list[str] = []
