@@ -1,32 +1,68 @@
-"""A completion request's prompts: counted, read, and scored where the answer shows it."""
+"""A completion request's prompts: within the limits, read, and scored where the answer shows it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from service.errors import InputTooLong
 from service.http.schemas.openai import CompletionRequest
-from service.language_model import LanguageModel
+from service.inference.engine import Floats
+from service.language_model import MAX_TOP_TOKENS, LanguageModel
 from service.reader import Passage
 from service.text_score import TextScore
 
 
 @dataclass(slots=True)
 class Prompt:
-    """A passage, and whether the prefix token stands before it: before texts, never before ids."""
+    """A passage; its `score` where the answer shows it, and the `state` after it, from which all
+    choices start, where tokens are drawn.
+    """
 
     passage: Passage
-    bos: bool
     score: TextScore | None = None
+    state: Floats | None = None
 
 
 async def read_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
-    """Raises InputTooLong for too many, UnknownToken for an id out of range."""
+    """Raises InputTooLong for more than a request may hold, UnknownToken for an id out of range."""
     texts, lists = _entries(request)
-    _check_count(len(texts) + len(lists), model)
+    _check_choices(request, model, len(texts) + len(lists))
     if texts:
-        return [Prompt(passage, bos=True) for passage in await model.read.texts(texts)]
-    if lists == [request.prompt]:
-        return [Prompt(await model.read.ids(lists[0], "prompt"), bos=False)]
-    return [Prompt(passage, bos=False) for passage in await model.read.id_lists(lists, "prompt")]
+        passages = await model.read.texts(texts)
+        _check_tokens(request, model, [len(passage.ids) for passage in passages])
+    else:
+        _check_tokens(request, model, list(map(len, lists)))
+        alone = lists == [request.prompt]
+        passages = (
+            [await model.read.ids(lists[0], "prompt")]
+            if alone
+            else await model.read.id_lists(lists, "prompt")
+        )
+    _check_copies(request, passages, model.settings.max_body_bytes)
+    return [Prompt(passage) for passage in passages]
+
+
+async def begin(request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]) -> None:
+    """Give the prompts their scores and states, as far as the answer needs them; each is read once,
+    however many choices follow it. Raises as LanguageModel.score.
+    """
+    passages = [prompt.passage for prompt in prompts]
+    prefixed = passages[0].starts is not None  # texts, never ids; all are of one kind
+    draws = request.max_tokens > 0
+    if request.prompt_logprobs is not None or (request.echo and request.logprobs is not None):
+        scores = await model.score(
+            passages,
+            bos=prefixed,
+            eos=False,
+            details=request.prompt_logprobs is not None,
+            top=_top(request),
+            return_state=draws,
+        )
+        for prompt, score in zip(prompts, scores, strict=True):
+            prompt.score, prompt.state = score, score.state
+    elif draws:
+        states = await model.states_after(passages, bos=prefixed)
+        for prompt, state in zip(prompts, states, strict=True):
+            prompt.state = state
 
 
 def _entries(request: CompletionRequest) -> tuple[list[str], list[list[int]]]:
@@ -41,30 +77,56 @@ def _entries(request: CompletionRequest) -> tuple[list[str], list[list[int]]]:
     return texts, [entry for entry in prompt if isinstance(entry, list)]
 
 
-def _check_count(count: int, model: LanguageModel) -> None:
+def _top(request: CompletionRequest) -> int:
+    return max(request.logprobs or 0, request.prompt_logprobs or 0)
+
+
+def _check_choices(request: CompletionRequest, model: LanguageModel, prompts: int) -> None:
     limit = model.settings.max_texts
-    if count > limit:
-        raise InputTooLong(f"{count} prompts; at most {limit} are allowed", "prompt")
-
-
-async def score_prompts(
-    request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]
-) -> None:
-    """Give the prompts their scores, where the answer shows them."""
-    shown = request.echo and request.logprobs is not None
-    if not shown and request.prompt_logprobs is None:
-        return
-    top = max(request.logprobs or 0, request.prompt_logprobs or 0)
-    for bos in (True, False):
-        alike = [prompt for prompt in prompts if prompt.bos == bos]
-        if not alike:
-            continue
-        scores = await model.score(
-            [prompt.passage for prompt in alike],
-            bos=bos,
-            eos=False,
-            details=request.prompt_logprobs is not None,
-            top=top,
+    if prompts > limit:
+        raise InputTooLong(f"{prompts} prompts; at most {limit} are allowed", "prompt")
+    choices = prompts * request.choices
+    if choices > limit:
+        raise InputTooLong(
+            f"{choices} choices over all prompts; at most {limit} are allowed",
+            "n" if request.best_of is None else "best_of",
         )
-        for prompt, score in zip(alike, scores, strict=True):
-            prompt.score = score
+    tokens, limit = choices * request.max_tokens, model.settings.max_request_tokens
+    if tokens > limit:
+        raise InputTooLong(
+            f"{tokens} tokens to generate over all choices; at most {limit} are allowed",
+            "max_tokens",
+        )
+
+
+def _check_tokens(request: CompletionRequest, model: LanguageModel, lengths: list[int]) -> None:
+    """Of the prompts, each as often as the answer tells of it, and of all that is generated."""
+    generated = len(lengths) * request.choices * request.max_tokens
+    told = request.n if request.echo or request.prompt_logprobs is not None else 1
+    tokens, limit = told * sum(lengths) + generated, model.settings.max_request_tokens
+    if tokens > limit:
+        raise InputTooLong(
+            f"the request holds {tokens} tokens, those to generate too, and prompts as often as "
+            f"choices tell of them; at most {limit} are allowed",
+            "prompt",
+        )
+    top = _top(request)
+    if top and tokens * (1 + top) > MAX_TOP_TOKENS:
+        raise InputTooLong(
+            f"tokens × (1 + alternatives) is {tokens * (1 + top)}; "
+            f"at most {MAX_TOP_TOKENS} is allowed",
+            "logprobs" if request.logprobs == top else "prompt_logprobs",
+        )
+
+
+def _check_copies(request: CompletionRequest, passages: Iterable[Passage], limit: int) -> None:
+    """Of texts a token may have any length, and white space none: what choices repeat is bounded by
+    what a body may hold.
+    """
+    if not request.echo or request.n == 1:
+        return
+    repeated = (request.n - 1) * sum(len(passage.text.encode()) for passage in passages)
+    if repeated > limit:
+        raise InputTooLong(
+            f"the choices repeat {repeated} bytes of prompts; at most {limit} are allowed", "n"
+        )

@@ -21,11 +21,13 @@ class Contexts:
         self._metrics = metrics
         self.cache = PrefixCache(cache_bytes)
 
-    async def states_after(self, contexts: list[Ids]) -> list[Floats | None]:
+    async def states_after(
+        self, contexts: list[Ids], lane: LaneName = "bulk"
+    ) -> list[Floats | None]:
         """The state after each context, each distinct one read once; None after nothing."""
         distinct = {ids.tobytes(): ids for ids in contexts if len(ids)}
         readings = {key: self._reading(ids) for key, ids in distinct.items()}
-        await self._read(list(distinct.values()), list(readings.values()), "bulk", False)
+        await self._read(list(distinct.values()), list(readings.values()), lane, False)
         return [readings[ids.tobytes()].state if len(ids) else None for ids in contexts]
 
     async def ask(

@@ -138,6 +138,17 @@ def test_seeds_tell_texts_apart_and_choices_too(wire: Wire) -> None:
     assert texts(seed=-(2**80))
 
 
+def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(wire: Wire) -> None:
+    """The prompt is read in other ways then, and to the same state."""
+    fields: Json = {"prompt": PROMPT, "max_tokens": 12, "seed": 3}
+    text = only_choice(wire, **fields)["text"]
+    assert only_choice(wire, **fields, prompt_logprobs=2)["text"] == text
+    assert only_choice(wire, **fields, echo=True, logprobs=1)["text"] == PROMPT + text
+    twice = complete(wire, **{**fields, "prompt": [PROMPT, "He", PROMPT]}, n=2)["choices"]
+    assert [twice[0]["text"], twice[4]["text"]] == [text, text]
+    assert twice[1]["text"] == twice[5]["text"]
+
+
 def test_usage_counts_what_was_read_and_generated(wire: Wire) -> None:
     answered = complete(wire, prompt=["The old", "river"], max_tokens=3)
     usage = answered["usage"]
@@ -152,19 +163,16 @@ def test_a_choice_of_full_length_says_so(wire: Wire) -> None:
     assert len(choice["logprobs"]["tokens"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("prompt", "temperature"), [(PROMPT, 1.0), ("the end .", 1.5), ("He", 2.0)]
-)
+@pytest.mark.parametrize(("prompt", "seed"), [(PROMPT, 9), ("He said so ,", 2), ("= The end =", 1)])
 def test_the_best_of_several_have_the_highest_mean_log_probability(
-    wire: Wire, model: LanguageModel, prompt: str, temperature: float
+    wire: Wire, model: LanguageModel, prompt: str, seed: int
 ) -> None:
     """Of all tokens drawn: the `<eos>` that ended a choice is one, though no array shows it."""
-    fields: Json = {"prompt": prompt, "temperature": temperature, "max_tokens": 6, "seed": 9}
-    fields["logprobs"] = 0
+    fields: Json = {"prompt": prompt, "max_tokens": 6, "seed": seed, "logprobs": 0}
     before = [model.tokenizer.end_id, *model.tokenizer.encode(prompt).ids.tolist()]
 
     def mean(choice: Json) -> float:
-        found = choice["logprobs"]["token_logprobs"]
+        found: list[float] = choice["logprobs"]["token_logprobs"]
         if choice["finish_reason"] == "stop":
             ids = [model.tokenizer.entries.index(word) for word in choice["logprobs"]["tokens"]]
             asked: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}

@@ -1,0 +1,58 @@
+"""A completion as server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+
+from service.errors import ServiceError
+from service.http.completions import Choice, complete_all
+from service.http.errors import error_content
+from service.http.prompts import Prompt
+from service.http.schemas.openai import CompletionRequest
+from service.http.telling import Echo, Telling
+from service.language_model import LanguageModel
+
+
+async def events(
+    request: CompletionRequest,
+    model: LanguageModel,
+    prompts: list[Prompt],
+    echoes: list[Echo],
+    head: bytes,
+) -> AsyncIterator[bytes]:
+    """What is new of the choices as their tokens come, then `[DONE]`. `head` is what an event says
+    before its choices.
+    """
+    told: asyncio.Queue[bytes | None] = asyncio.Queue()
+    tellings = [
+        Telling(request, model, echoes[index // request.n], index)
+        for index in range(len(prompts) * request.n)
+    ]
+
+    def tell(index: int, choice: Choice) -> None:
+        rest = tellings[index].rest(choice)
+        if rest is not None:
+            told.put_nowait(_event(head[:-1] + b',"choices":[' + rest + b"]}"))
+
+    async def grow() -> None:
+        try:
+            await complete_all(request, model, prompts, tell)
+        finally:
+            told.put_nowait(None)
+
+    growing = asyncio.create_task(grow())
+    try:
+        while (event := await told.get()) is not None:
+            yield event
+        await growing
+        yield _event(b"[DONE]")
+    except ServiceError as error:
+        yield _event(orjson.dumps(error_content(error)))
+        yield _event(b"[DONE]")
+    finally:
+        growing.cancel()
+
+
+def _event(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"
