@@ -23,6 +23,9 @@ async def events(
 ) -> AsyncIterator[bytes]:
     """What is new of the choices as their tokens come, then `[DONE]`. `head` is what an event says
     before its choices.
+
+    A failure is told by an event with its error, and no `[DONE]` comes. One that is none of ours is
+    raised after it, so that the log has it and the connection breaks.
     """
     told: asyncio.Queue[bytes | None] = asyncio.Queue()
     tellings = [
@@ -47,9 +50,10 @@ async def events(
             yield event
         await growing
         yield _event(b"[DONE]")
-    except ServiceError as error:
+    except Exception as error:
         yield _event(orjson.dumps(error_content(error)))
-        yield _event(b"[DONE]")
+        if not isinstance(error, ServiceError):
+            raise
     finally:
         growing.cancel()
 
