@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 import orjson
 
 from service.errors import ServiceError
+from service.http.accounting import count_tokens
 from service.http.completions import Choice, complete_all
 from service.http.errors import error_content
 from service.http.prompts import Prompt
 from service.http.schemas.openai import CompletionRequest
 from service.http.telling import Echo, Telling
 from service.language_model import LanguageModel
+
+ROUTE = "/v1/completions"
 
 
 async def events(
@@ -32,8 +35,10 @@ async def events(
         Telling(request, model, echoes[index // request.n], index)
         for index in range(len(prompts) * request.n)
     ]
+    drawn = [0] * len(tellings)
 
     def tell(index: int, choice: Choice) -> None:
+        drawn[index] = len(choice.steps)
         rest = tellings[index].rest(choice)
         if rest is not None:
             told.put_nowait(_event(head[:-1] + b',"choices":[' + rest + b"]}"))
@@ -56,6 +61,7 @@ async def events(
             raise
     finally:
         growing.cancel()
+        count_tokens(model.metrics, ROUTE, sum(drawn))
 
 
 def _event(data: bytes) -> bytes:

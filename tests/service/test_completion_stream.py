@@ -105,3 +105,25 @@ def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
     response = wire.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
     error(response, 429, "overloaded")
     assert response.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_was_read_and_drawn_is_counted(
+    wire: Wire, model: LanguageModel, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    def counted() -> float:
+        route = {"route": "/v1/completions"}
+        return model.metrics.registry.get_sample_value("tiedlm_tokens_total", route) or 0.0
+
+    caplog.set_level(logging.INFO, BOUNDARY)
+    before, request_id = counted(), f"counted-{stream}"
+    fields: Json = {**ASKED, "stream": stream, "n": 3, "seed": 1, "logprobs": 0}
+    headers = {**JSON_TYPE, "X-Request-Id": request_id}
+    response = wire.http.post("/v1/completions", content=json.dumps(fields), headers=headers)
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines()]
+    bodies = [json.loads(line) for line in lines if line.startswith("{")]
+    told = [choice for body in bodies for choice in body["choices"]]
+    drawn = sum(len(choice["logprobs"]["tokens"]) for choice in told)
+    assert drawn > 9
+    assert counted() - before == 2 + drawn
+    assert vars(of_request(caplog, request_id))["tokens"] == 2 + drawn
