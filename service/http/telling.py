@@ -23,6 +23,9 @@ from service.http.schemas.openai import CompletionRequest
 from service.language_model import LanguageModel
 from service.reader import INLINE_CHARACTERS
 
+# Of what choices repeat: more takes longer than a millisecond to copy as often as it is.
+INLINE_BYTES = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Echo:
@@ -32,6 +35,10 @@ class Echo:
     characters: int
     arrays: Columns
     prompt_logprobs: bytes | None
+
+    @property
+    def bytes(self) -> int:
+        return len(self.text) + sum(map(len, self.arrays)) + len(self.prompt_logprobs or b"")
 
 
 async def echoes_of(
@@ -47,21 +54,30 @@ async def echoes_of(
     return await model.long_work.run(write) if long else write()
 
 
-async def told_of(
-    request: CompletionRequest, model: LanguageModel, echoes: list[Echo], choices: list[Choice]
+async def answer_of(
+    request: CompletionRequest,
+    model: LanguageModel,
+    head: bytes,
+    echoes: list[Echo],
+    choices: list[Choice],
+    usage: dict[str, int],
 ) -> bytes:
-    """All choices of an answer, the same number of each prompt, between its brackets."""
+    """The body of an answer with the same number of choices of each prompt. `head` is the object
+    that it begins with.
+    """
+    each = len(choices) // len(echoes)
 
     def write() -> bytes:
-        each = len(choices) // len(echoes)
         pieces = (
             Telling(request, model, echoes[index // each], index).rest(choice)
             for index, choice in enumerate(choices)
         )
-        return b",".join(piece for piece in pieces if piece is not None)
+        told = b",".join(piece for piece in pieces if piece is not None)
+        return b'%b,"choices":[%b],"usage":%b}' % (head[:-1], told, orjson.dumps(usage))
 
     steps = sum(len(choice.steps) for choice in choices if request.logprobs is not None)
     long = steps * (1 + (request.logprobs or 0)) > BLOCK_TOKENS
+    long |= each * sum(echo.bytes for echo in echoes) > INLINE_BYTES
     return await model.long_work.run(write) if long else write()
 
 

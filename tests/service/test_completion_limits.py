@@ -102,6 +102,7 @@ def test_a_prompt_is_read_once_for_all_choices(
         ({"prompt": "x" * 4_000, **ECHO}, ECHOED, False),
         ({"prompt": "x" * 5_000, "stream": True, **ECHO}, ECHOED, True),
         ({"prompt": "He", "logprobs": 100, "n": 8, "max_tokens": 8}, CHOICE, True),
+        ({"prompt": "x" * 9_000, "n": 128, **ECHO}, CHOICE, True),
         ({"prompt": "He", "logprobs": 1, "n": 8, "max_tokens": 8}, CHOICE, False),
     ],
 )

@@ -35,7 +35,7 @@ from service.http.schemas.openai import (
     TokenizerInfo,
 )
 from service.http.schemas.text import Text
-from service.http.telling import echoes_of, told_of
+from service.http.telling import answer_of, echoes_of
 from service.language_model import LanguageModel
 
 ALIAS = "tiedlm"
@@ -78,8 +78,7 @@ async def completions(request: CompletionRequest, model: Model) -> Response:
         "completion_tokens": generated,
         "total_tokens": read + generated,
     }
-    answered = await told_of(request, model, echoes, _best(request, choices))
-    body = head[:-1] + b',"choices":[' + answered + b'],"usage":' + orjson.dumps(usage) + b"}"
+    body = await answer_of(request, model, head, echoes, _best(request, choices), usage)
     return Response(body, media_type="application/json")
 
 
