@@ -100,10 +100,12 @@ def _check_choices(request: CompletionRequest, model: LanguageModel, prompts: in
 
 
 def _check_tokens(request: CompletionRequest, model: LanguageModel, lengths: list[int]) -> None:
-    """Of the prompts, each as often as the answer tells of it, and of all that is generated."""
+    """Of the prompts, each as often as the answer tells of it, and of all that is generated. A
+    prompt that is only read has no alternatives.
+    """
     generated = len(lengths) * request.choices * request.max_tokens
-    told = request.n if request.echo or request.prompt_logprobs is not None else 1
-    tokens, limit = told * sum(lengths) + generated, model.settings.max_request_tokens
+    told = request.n if request.echo or request.prompt_logprobs is not None else 0
+    tokens, limit = max(1, told) * sum(lengths) + generated, model.settings.max_request_tokens
     if tokens > limit:
         raise InputTooLong(
             f"the request holds {tokens} tokens, those to generate too, and prompts as often as "
@@ -111,9 +113,10 @@ def _check_tokens(request: CompletionRequest, model: LanguageModel, lengths: lis
             "prompt",
         )
     top = _top(request)
-    if top and tokens * (1 + top) > MAX_TOP_TOKENS:
+    alternatives = (told * sum(lengths) + generated) * (1 + top)
+    if top and alternatives > MAX_TOP_TOKENS:
         raise InputTooLong(
-            f"tokens × (1 + alternatives) is {tokens * (1 + top)}; "
+            f"tokens × (1 + {top}) in the answer is {alternatives}; "
             f"at most {MAX_TOP_TOKENS} is allowed",
             "logprobs" if request.logprobs == top else "prompt_logprobs",
         )

@@ -23,13 +23,12 @@ CHOICE: Written = (telling.Telling, "rest")
     ("fields", "param"),
     [
         ({"prompt": [[2] * 70_000] * 3}, "prompt"),
-        ({"prompt": ["a " * 70_000] * 3}, "prompt"),
         ({"prompt": [2] * 190_000, "max_tokens": 100, "n": 128}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, **ECHO}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, "logprobs": 1, **ECHO}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, "max_tokens": 1, "prompt_logprobs": 1}, "prompt"),
         ({"prompt": "a", "n": 128, "max_tokens": 1_600}, "max_tokens"),
-        ({"prompt": "a", "max_tokens": 9_901, "logprobs": 100}, "logprobs"),
+        ({"prompt": [2] * 1_000, "max_tokens": 9_901, "logprobs": 100}, "logprobs"),
         ({"prompt": [2] * 9_901, "logprobs": 100, **ECHO}, "logprobs"),
         ({"prompt": [2] * 80, "n": 128, "logprobs": 100, **ECHO}, "logprobs"),
         ({"prompt": [2] * 50_000, "prompt_logprobs": 20}, "prompt_logprobs"),
@@ -73,6 +72,19 @@ def test_a_prompt_counts_as_often_as_choices_tell_of_it(
             answer(wire.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
         more = wire.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
         assert error(more, 422, "input_too_long")["param"] == "prompt"
+
+
+def test_texts_count_together(wire: Wire) -> None:
+    refused = wire.post("/v1/completions", model="tiedlm", prompt=["a " * 70_000] * 3)
+    assert "at most" in error(refused, 422, "input_too_long")["message"]
+
+
+def test_alternatives_count_where_there_are_some(wire: Wire) -> None:
+    """A prompt that is only read has none."""
+    fields: Json = {"prompt": [2] * 10_000, "max_tokens": 2, "logprobs": 100}
+    assert len(complete(wire, **fields)["choices"]) == 1
+    refused = wire.post("/v1/completions", model="tiedlm", echo=True, **fields)
+    assert error(refused, 422, "input_too_long")["param"] == "logprobs"
 
 
 @pytest.mark.parametrize(
