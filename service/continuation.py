@@ -26,15 +26,60 @@ def continuation_of(tokenizer: Tokenizer, prompt: Ids) -> Continuation:
     return SpelledOut(tokenizer) if tokenizer.subword else JoinedWords(tokenizer, prompt)
 
 
-class SpelledOut:
-    """Of characters or pieces: what they spell in a row. A character of several tokens is `\ufffd`
-    until its last byte came.
+def starts_in(text: str, tokenizer: Tokenizer, ids: Ids) -> list[int]:
+    """Where each of any ids starts in the text that they decode to, in time linear in it."""
+    if tokenizer.subword:
+        return _starts_of_pieces(tokenizer, ids)
+    end_id, entries = tokenizer.end_id, tokenizer.entries
+    lengths = [1 if token == end_id else _solid(entries[token]) for token in ids.tolist()]
+    before = np.cumsum([0, *lengths])[:-1]  # characters but spaces, which alone decoding changes
+    characters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    places = np.append(np.flatnonzero(characters != ord(" ")), len(text))
+    starts: list[int] = places[np.minimum(before, len(places) - 1)].tolist()
+    return starts
+
+
+def _starts_of_pieces(tokenizer: Tokenizer, ids: Ids) -> list[int]:
+    spell, starts, length = Speller(tokenizer), [], 0
+    for token in ids.tolist():
+        broken, own = spell(token)
+        starts.append(length + len(broken))
+        length += len(broken) + len(own)
+    return starts
+
+
+class Speller:
+    """What one token after another adds to a text: first `\ufffd` for a character that was begun
+    and that it does not go on with, and then the characters that it completes.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._spellings = tokenizer.vocabulary.spellings
         self._end_id = tokenizer.end_id
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self._decoder.getstate()[0])
+
+    def __call__(self, token: int) -> tuple[str, str]:
+        spelling = b"\n" if token == self._end_id else self._spellings[token]
+        broken = "" if _continues(spelling) else self._decoder.decode(b"", final=True)
+        return broken, self._decoder.decode(spelling)
+
+
+def _continues(spelling: bytes) -> bool:
+    """Whether it begins with a byte that is never a character's first."""
+    return 0x80 <= spelling[0] < 0xC0
+
+
+class SpelledOut:
+    """Of characters or pieces: what they spell in a row. A character of several tokens is `\ufffd`
+    until its last byte came.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._spell = Speller(tokenizer)
         self._whole = ""
         self.starts: list[int] = []
         self.text = ""
@@ -44,18 +89,10 @@ class SpelledOut:
         return len(self._whole)
 
     def add(self, token: int) -> None:
-        spelling = b"\n" if token == self._end_id else self._spellings[token]
-        if not _continues(spelling):
-            self._whole += self._decoder.decode(b"", final=True)
-        self.starts.append(len(self._whole))
-        self._whole += self._decoder.decode(spelling)
-        unfinished = bool(self._decoder.getstate()[0])
-        self.text = self._whole + ("\ufffd" if unfinished else "")
-
-
-def _continues(spelling: bytes) -> bool:
-    """Whether it begins with a byte that is never a character's first."""
-    return 0x80 <= spelling[0] < 0xC0
+        broken, own = self._spell(token)
+        self.starts.append(len(self._whole) + len(broken))
+        self._whole += broken + own
+        self.text = self._whole + ("\ufffd" if self._spell.unfinished else "")
 
 
 class JoinedWords:
@@ -86,9 +123,10 @@ class JoinedWords:
         else:
             new = after[same:]
         old, self.text = self.text, self.text[:cut] + new
-        for at, start in enumerate(self.starts):
-            if start > cut:
-                self.starts[at] = _place(self.text, cut, _solid(old[cut:start]))
+        at = len(self.starts)
+        while at and self.starts[at - 1] > cut:  # only the last ones: they rise
+            at -= 1
+            self.starts[at] = _place(self.text, cut, _solid(old[cut : self.starts[at]]))
         self.starts.append(_place(self.text, cut, _solid(old[cut:])))
 
 

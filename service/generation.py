@@ -8,7 +8,6 @@ import numpy as np
 from service.distribution import most_probable
 from service.inference.engine import Floats
 from service.language_model import LanguageModel
-from service.tokenizer import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,13 @@ class Sampler:
 
 
 async def generate(
-    model: LanguageModel, prompt: Ids, sampler: Sampler, max_tokens: int, *, bos: bool
+    model: LanguageModel, state: Floats, sampler: Sampler, max_tokens: int
 ) -> AsyncIterator[Step]:
-    """Tokens after `prompt`; past `<eos>` too, so the caller decides where to stop. The request
-    was admitted as a whole: none of its steps is refused.
+    """Tokens after a state; past `<eos>` too, so the caller decides where to stop. The request was
+    admitted when what leads to the state was read: none of its steps is refused.
     """
-    ids, state = prompt, None
+    ids = np.empty(0, np.int64)
     for _ in range(max_tokens):
-        step, state = await model.ask(ids, sampler, state, bos=bos, admitted=True)
+        step, state = await model.ask(ids, sampler, state, admitted=True)
         yield step
         ids = np.array([step.id], np.int64)

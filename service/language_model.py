@@ -179,6 +179,14 @@ class LanguageModel:
         self._check_length(len(left))
         return await self.contexts.ask(left, question, state, admitted)
 
+    async def states_after(self, contexts: Many[Passage], *, bos: bool = True) -> list[Floats]:
+        """The state after each context, equal ones read once. Raises as `score`."""
+        prefix = self._end if bos else _ids()
+        lefts = [np.concatenate([prefix, context.ids]) for context in contexts]
+        self._check_length(sum(map(len, lefts)))
+        states = await self.contexts.states_after(lefts, "interactive")
+        return [self.engine.zero_state() if state is None else state for state in states]
+
     async def rescore(
         self, hypotheses: Many[Passage], context: Passage | None = None
     ) -> list[NDArray[np.float64]]:

@@ -1,9 +1,10 @@
 """`create_app`: routes, the boundary and the errors put together around one language model."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -74,7 +75,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         position = first["loc"][-1]
         return envelope(400, "invalid_json", f"the body is not JSON, from character {position} on")
-    path = [str(part) for part in first["loc"][1:]]
+    path = _field(first, error.body)
     message = re.sub("^Value error, ", "", first["msg"])
     if first["type"] == "extra_forbidden":
         message = "no such field; the documentation at /docs lists them"
@@ -82,6 +83,28 @@ async def _validation_error(_: Request, error: Exception) -> Response:
         message = "the body is empty; a JSON object is expected"
     param = ".".join(path)[:LONGEST_PARAM] or None
     return envelope(422, "invalid_request", message, param)
+
+
+def _field(found: Mapping[str, Any], body: Any) -> list[str]:
+    """The path of what pydantic found: of its parts those that lead somewhere in what was sent, for
+    where a field may be of several types, pydantic puts names of types between. A field that is
+    missing leads nowhere; its name is the last part.
+    """
+    where, *parts = found["loc"]
+    if where != "body":
+        return [str(part) for part in parts]
+    last = [parts.pop()] if found["type"] == "missing" and parts else []
+    path = []
+    for part in parts:
+        inside = part in body if isinstance(body, dict) else _is_index(part, body)
+        if inside:
+            path.append(part)
+            body = body[part]
+    return [str(part) for part in [*path, *last]]
+
+
+def _is_index(part: int | str, body: Any) -> bool:
+    return isinstance(part, int) and isinstance(body, list) and part < len(body)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

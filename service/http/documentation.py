@@ -54,7 +54,7 @@ MODEL_NOT_FOUND: Responses = {404: _error("`model_not_found`: another model is s
 EVENTS: Responses = {
     200: {
         "description": "The choices; with `stream: true` as server-sent events, one for each piece "
-        "of text, the last of them `[DONE]`.",
+        "of text, the last of them `[DONE]`, or an error if it failed on the way.",
         "content": {
             "text/event-stream": {
                 "itemSchema": {

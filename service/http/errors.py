@@ -95,10 +95,10 @@ def service_error(error: ServiceError) -> Response:
     return envelope(status, error.code, error.message, error.param, headers)
 
 
-def error_content(error: ServiceError) -> dict[str, Any]:
+def error_content(error: Exception) -> dict[str, Any]:
     """The envelope alone, for an answer whose status is out already."""
     status = _status(error)
-    if status == 500:
+    if status == 500 or not isinstance(error, ServiceError):
         return _content(500, "internal", INTERNAL, None)
     return _content(status, error.code, error.message, error.param)
 
@@ -107,5 +107,5 @@ def internal_error() -> Response:
     return envelope(500, "internal", INTERNAL)
 
 
-def _status(error: ServiceError) -> int:
+def _status(error: Exception) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)

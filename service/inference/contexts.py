@@ -28,12 +28,14 @@ class Contexts:
         self._metrics = metrics
         self.cache = PrefixCache(cache_bytes)
 
-    async def states_after(self, contexts: list[Ids]) -> list[Floats | None]:
+    async def states_after(
+        self, contexts: list[Ids], lane: LaneName = "bulk"
+    ) -> list[Floats | None]:
         """The state after each context, each distinct one read once; None after nothing."""
         keys = keys_of(contexts)
         distinct = {key: ids for key, ids in zip(keys, contexts, strict=True) if key}
         readings = {key: self._reading(ids) for key, ids in distinct.items()}
-        await self._read(list(distinct.values()), list(readings.values()), "bulk", False)
+        await self._read(list(distinct.values()), list(readings.values()), lane, False)
         return [readings[key].state if key else None for key in keys]
 
     async def ask(

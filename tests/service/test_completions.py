@@ -196,12 +196,26 @@ def test_fields_that_other_servers_know_are_ignored(wire: Wire) -> None:
         ({"top_p": 0}, "top_p"),
         ({"suffix": "x"}, "suffix"),
         ({"logprobs": 101}, "logprobs"),
+        ({"prompt": 5}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"prompt": {"text": "a"}}, "prompt"),
+        ({"prompt": "a \ud800"}, "prompt"),
+        ({"prompt": ["a", 1.5]}, "prompt"),
+        ({"stop": 5}, "stop"),
+        ({"stop": [1]}, "stop"),
+        ({"stop": ["a"] * 17}, "stop"),
+        ({"seed": "x"}, "seed"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(wire: Wire, fields: Json, param: str) -> None:
     response = wire.post("/v1/completions", **{"model": "tiedlm", "prompt": "a", **fields})
     assert response.status_code == 422
     assert response.json()["error"]["param"] == param
+
+
+def test_a_field_that_is_missing_is_named(wire: Wire) -> None:
+    refusal = error(wire.post("/v1/completions", prompt="a"), 422, "invalid_request")
+    assert refusal["param"] == "model"
 
 
 def test_an_id_out_of_range_is_named_where_it_stood(wire: Wire) -> None:

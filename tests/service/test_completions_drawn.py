@@ -1,12 +1,14 @@
 """`POST /v1/completions`: what is generated, how it ends, and that a stream says the same."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.generation import Step
 from service.language_model import LanguageModel
 from tests.service.test_completions import complete, only_choice
 from tests.service.wire import Json, Wire, answer
@@ -82,6 +84,23 @@ def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
     assert joined(streamed(wire, **fields, stop=stops), 0) == choice
 
 
+def test_no_stop_text_begins_in_what_a_stream_has_sent(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`well` `-` `known` reads `well -` first and then `well-known`: `l-` comes with the third."""
+    ids = [model.tokenizer.entries.index(word) for word in ("well", "-", "known")]
+
+    async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
+        for token in ids:
+            yield Step(token, -1.0, [], [])
+
+    monkeypatch.setattr("service.http.completions.generate", scripted)
+    fields: Json = {"prompt": PROMPT, "stop": "l-"}
+    choice = only_choice(wire, **fields)
+    assert (choice["text"], choice["finish_reason"]) == (" wel", "stop")
+    assert joined(streamed(wire, **fields), 0) == choice
+
+
 def test_greedy_takes_the_most_probable_known_word_each_time(wire: Wire) -> None:
     text, found = PROMPT, only_choice(wire, prompt=PROMPT, max_tokens=8, temperature=0)
     words: list[str] = []
@@ -119,6 +138,17 @@ def test_seeds_tell_texts_apart_and_choices_too(wire: Wire) -> None:
     assert texts(seed=-(2**80))
 
 
+def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(wire: Wire) -> None:
+    """The prompt is read in other ways then, and to the same state."""
+    fields: Json = {"prompt": PROMPT, "max_tokens": 12, "seed": 3}
+    text = only_choice(wire, **fields)["text"]
+    assert only_choice(wire, **fields, prompt_logprobs=2)["text"] == text
+    assert only_choice(wire, **fields, echo=True, logprobs=1)["text"] == PROMPT + text
+    twice = complete(wire, **{**fields, "prompt": [PROMPT, "He", PROMPT]}, n=2)["choices"]
+    assert [twice[0]["text"], twice[4]["text"]] == [text, text]
+    assert twice[1]["text"] == twice[5]["text"]
+
+
 def test_usage_counts_what_was_read_and_generated(wire: Wire) -> None:
     answered = complete(wire, prompt=["The old", "river"], max_tokens=3)
     usage = answered["usage"]
@@ -133,19 +163,44 @@ def test_a_choice_of_full_length_says_so(wire: Wire) -> None:
     assert len(choice["logprobs"]["tokens"]) == 1
 
 
-def test_the_best_of_several_have_the_highest_mean_log_probability(wire: Wire) -> None:
-    fields: Json = {"prompt": PROMPT, "max_tokens": 6, "seed": 9, "logprobs": 0}
+@pytest.mark.parametrize(("prompt", "seed"), [(PROMPT, 9), ("He said so ,", 2), ("= The end =", 1)])
+def test_the_best_of_several_have_the_highest_mean_log_probability(
+    wire: Wire, model: LanguageModel, prompt: str, seed: int
+) -> None:
+    """Of all tokens drawn: the `<eos>` that ended a choice is one, though no array shows it."""
+    fields: Json = {"prompt": prompt, "max_tokens": 6, "seed": seed, "logprobs": 0}
+    before = [model.tokenizer.end_id, *model.tokenizer.encode(prompt).ids.tolist()]
 
     def mean(choice: Json) -> float:
-        found = choice["logprobs"]["token_logprobs"]
-        return sum(found) / len(found) if found else 0.0
+        found: list[float] = choice["logprobs"]["token_logprobs"]
+        if choice["finish_reason"] == "stop":
+            ids = [model.tokenizer.entries.index(word) for word in choice["logprobs"]["tokens"]]
+            asked: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}
+            found = [*found, wire.next_token(**asked)["candidates"][0]["logprob"]]
+        return sum(found) / len(found)
 
-    several = complete(wire, n=6, **fields)["choices"]
-    best = complete(wire, n=2, best_of=6, **fields)
+    several = complete(wire, n=12, **fields)["choices"]
+    best = complete(wire, n=2, best_of=12, **fields)
     expected = sorted(several, key=mean, reverse=True)[:2]
     assert [choice["text"] for choice in best["choices"]] == [c["text"] for c in expected]
     generated = sum(len(choice["logprobs"]["tokens"]) for choice in several)
     assert best["usage"]["completion_tokens"] == generated
+
+
+def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an end alone at -9, a word at -1 and an end at -9, and a word at -2, the last is best."""
+    end = model.tokenizer.end_id
+    drawn = iter([[(end, -9.0)], [(12, -1.0), (end, -9.0)], [(13, -2.0)]])
+
+    async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
+        for token, logprob in next(drawn):
+            yield Step(token, logprob, [], [])
+
+    monkeypatch.setattr("service.http.completions.generate", scripted)
+    best = only_choice(wire, prompt=PROMPT, best_of=3)
+    assert best["text"].strip() == model.tokenizer.entries[13]
 
 
 def test_choices_come_prompt_by_prompt(wire: Wire) -> None:

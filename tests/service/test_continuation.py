@@ -1,12 +1,14 @@
 """The text that drawn tokens make, token by token."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.continuation import JoinedWords, SpelledOut, continuation_of
+from service.continuation import JoinedWords, SpelledOut, continuation_of, starts_in
 from service.language_model import LanguageModel
-from tests.service.pieces import PIECES
+from service.tokenizer import Tokenizer
+from tests.service.pieces import PIECES, SUBWORD
 
 # Half of all tokens are marks, which join to words in their own ways.
 tokens = st.lists(st.integers(2, 120) | st.integers(2, 13_999), min_size=1, max_size=50)
@@ -84,6 +86,35 @@ def test_any_pieces_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
     assert continuation.text == PIECES.decode(np.array(ids, np.int64))
     assert continuation.starts == sorted(continuation.starts)
     assert all(start <= len(continuation.text) for start in continuation.starts)
+
+
+@given(st.data())
+def test_words_start_in_the_text_they_decode_to_where_they_do_one_by_one(
+    model: LanguageModel, data: st.DataObject
+) -> None:
+    tokenizer = model.tokenizer
+    added = data.draw(st.lists(st.integers(0, 120) | st.integers(0, 13_999), max_size=50))
+    continuation, ids = JoinedWords(tokenizer, np.empty(0, np.int64)), np.array(added, np.int64)
+    for token in added:
+        continuation.add(token)
+    text = tokenizer.decode(ids)
+    assert text == continuation.text
+    assert starts_in(text, tokenizer, ids) == continuation.starts
+    for token, start in zip(added, continuation.starts, strict=True):
+        entry = "\n" if token == tokenizer.end_id else tokenizer.entries[token]
+        assert text.startswith(entry, start)
+
+
+@pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
+@given(st.data())
+def test_pieces_start_in_the_text_they_decode_to_where_they_do_one_by_one(
+    tokenizer: Tokenizer, data: st.DataObject
+) -> None:
+    added = data.draw(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
+    continuation, ids = SpelledOut(tokenizer), np.array(added, np.int64)
+    for token in added:
+        continuation.add(token)
+    assert starts_in(tokenizer.decode(ids), tokenizer, ids) == continuation.starts
 
 
 def test_half_a_character_is_not_settled() -> None:

@@ -51,11 +51,14 @@ def _parse(content: bytes, body_type: type[BaseModel]) -> BaseModel:
     """Raises RequestValidationError as FastAPI would, with the same locations."""
     if not content:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "empty"}])
+    body = None
     try:
-        return body_type.model_validate(json.loads(content))
+        body = json.loads(content)
+        return body_type.model_validate(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in found]) from None
+        located = [{**e, "loc": ("body", *e["loc"])} for e in found]
+        raise RequestValidationError(located, body=body) from None
     except json.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}
         raise RequestValidationError([problem]) from None

@@ -70,6 +70,11 @@ class CompletionRequest(Request):
         examples=[1],
     )
 
+    @property
+    def choices(self) -> int:
+        """Generated for each prompt."""
+        return self.best_of or self.n
+
 
 class CompletionLogprobs(BaseModel):
     """Parallel arrays over the tokens of an echoed prompt and of the completion."""
