@@ -34,6 +34,7 @@ class Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
         self.buffer = b""
         self.missing = -1  # bytes of the answer that have not come; −1 before its head is whole
+        self.waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
@@ -42,7 +43,7 @@ class Connection(asyncio.Protocol):
     def send(self) -> None:
         self.tokens, request = self.requests[self.next % len(self.requests)]
         self.next += 1
-        self.begun = time.perf_counter()
+        self.begun, self.waiting = time.perf_counter(), True
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
             self.answered()
 
     def answered(self) -> None:
-        self.missing = -1
+        self.missing, self.waiting = -1, False
         now = time.perf_counter()
         if self.ok:
             self.tally.latencies.append(now - self.begun)
@@ -74,6 +75,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, _: Exception | None) -> None:
+        self.tally.errors += self.waiting  # its answer will never come
         if not self.done.done():
             self.done.set_result(None)
 
