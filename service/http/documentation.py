@@ -49,7 +49,6 @@ INFERENCE: Responses = {
     429: _error("`overloaded`: the queue is full.", RETRY_AFTER),
     504: _error("`deadline_exceeded`: the request waited longer than `request_timeout`."),
 }
-TOKENIZING = INFERENCE  # long texts wait for their turn as well
 MODEL_NOT_FOUND: Responses = {404: _error("`model_not_found`: another model is served.")}
 EVENTS: Responses = {
     200: {

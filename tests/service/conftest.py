@@ -14,6 +14,7 @@ from service.bundle import Bundle
 from service.inference.batcher import Batcher
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
+from service.tokenizer import Tokenizer
 from tests.service.bulk import Jobs
 from tests.service.gate import (
     MAX_BATCH_TOKENS,
@@ -89,3 +90,17 @@ def jobs(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     monkeypatch.setattr(model, "close", lambda: None)
     monkeypatch.setattr(command, "take_over_the_process", lambda: None)
     return Jobs(model)
+
+
+@pytest.fixture
+def piece_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many characters each piece has that is encoded."""
+    found: list[int] = []
+    encode = Tokenizer._encode
+
+    def noted(self: Tokenizer, piece: str) -> object:
+        found.append(len(piece))
+        return encode(self, piece)
+
+    monkeypatch.setattr(Tokenizer, "_encode", noted)
+    return found

@@ -18,7 +18,6 @@ from service.http.documentation import (
     INFERENCE,
     INVALID,
     MODEL_NOT_FOUND,
-    TOKENIZING,
 )
 from service.http.prompts import begin, read_prompts
 from service.http.routes.direct import require_json
@@ -99,7 +98,7 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
 
 
 @router.post(
-    "/tokenize", response_model=TokenizeResponse, responses=TOKENIZING, summary="Text to ids"
+    "/tokenize", response_model=TokenizeResponse, responses=INFERENCE, summary="Text to ids"
 )
 async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
     (passage,) = await model.read.texts([request.prompt])
@@ -110,7 +109,7 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
 
 
 @router.post(
-    "/detokenize", response_model=DetokenizeResponse, responses=TOKENIZING, summary="Ids to text"
+    "/detokenize", response_model=DetokenizeResponse, responses=INFERENCE, summary="Ids to text"
 )
 async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
     return DetokenizeResponse(prompt=(await model.read.ids(request.tokens, "tokens")).text)
