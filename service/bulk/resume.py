@@ -123,8 +123,10 @@ def locked(path: Path) -> Iterator[None]:
     try:
         with path.open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-            path.unlink()
+            try:
+                yield
+            finally:
+                path.unlink()
     except BlockingIOError:
         raise JobError(f"{path}: another job writes there") from None
     except FileNotFoundError:
