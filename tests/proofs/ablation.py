@@ -1,25 +1,41 @@
-"""`make ablation DATA=…`: what each regulariser gives, on a short text.
+"""`make ablation DATA=…`: what each regulariser gives at equal time, on a short text.
 
-    python -m tests.proofs.ablation --data DIR [--config TOML] [--tokens 150000] [--set KEY=VALUE]
+    python -m tests.proofs.ablation --data DIR [--config TOML] [--tokens 100000] [--set KEY=VALUE]
 
 Trains the preset on the first words of the training split, then once more for every regulariser:
-without one that it has, or with one that it has not. All runs see as many words; the time of each
-is in the table. Finished runs in `--out` are not made again.
+without one that it has, or with one that it has not. A regulariser costs time; so its steps are
+timed first, turn by turn with the preset's, and a slower variant gets fewer epochs. Every run has
+one thread, `--jobs` of them side by side. Finished runs in `--out` are not made again.
 """
 
 import argparse
+import json
+import os
+import statistics
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import torch
 from tqdm import tqdm
 
+from train.config import Config
 from train.config_file import load_config
-from train.job import train
+from train.corpus import tokenize
+from train.learner import Learner
 from train.processes import Processes
 from train.source import find_splits
+from train.streams import Streams
+from train.tokenizer import end_id, fit_tokenizer
 
+PRESET = "the preset"
 VARIANTS: dict[str, list[str]] = {
-    "the preset": [],
+    PRESET: [],
+    "the preset, another seed": ["train.seed=2"],
     "without dropout of words": ["model.dropout_embedding=0.0"],
     "without dropout of inputs": ["model.dropout_input=0.0"],
     "without dropout between layers": ["model.dropout_hidden=0.0"],
@@ -37,6 +53,9 @@ VARIANTS: dict[str, list[str]] = {
     "with label smoothing 0.05": ["loss.label_smoothing=0.05"],
     "with random BPTT lengths": ["train.random_bptt=true"],
 }
+# What counts in steps is made for long runs; these have about a tenth of them.
+SHORT_RUN = ["average.decay=0.99", "train.warmup_steps=50"]
+ROUNDS, STEPS = 5, 8  # of timing, and in each
 
 
 def shorten(data: Path, folder: Path, tokens: int) -> None:
@@ -53,31 +72,88 @@ def shorten(data: Path, folder: Path, tokens: int) -> None:
         (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
+def timed_steps(config: Config, data: Path, cache: Path) -> Iterator[float]:
+    """Seconds a token, over some steps at a time."""
+    source = find_splits(data)[0]["train"]
+    tokenizer = fit_tokenizer(config.tokenizer, source.lines())
+    ids = tokenize(source, tokenizer, cache, "train").ids
+    streams = Streams(ids, end_id(tokenizer), config.train)
+    streams.start_epoch(0)
+    learner = Learner(config, tokenizer, Processes())
+    step = 0
+    while step + STEPS <= streams.steps:
+        begun, tokens = time.perf_counter(), 0
+        for number in range(step, step + STEPS):
+            learner.stopwatch.start()
+            batch = streams.batch(number)
+            learner.step(batch, config.train.learning_rate, number)
+            tokens += batch.inputs.numel()
+        yield (time.perf_counter() - begun) / tokens
+        step += STEPS
+
+
+def slowness(preset: Config, variant: Config, data: Path, cache: Path) -> float:
+    """How often the time of the preset's step a variant's takes; after one round to warm up."""
+    both = zip(timed_steps(preset, data, cache), timed_steps(variant, data, cache), strict=False)
+    rounds = [theirs / ours for _, (ours, theirs) in zip(range(ROUNDS + 1), both, strict=False)]
+    return statistics.median(rounds[1:])
+
+
+def train(command: list[str], out: Path) -> dict[str, Any]:
+    """The report of a run, new or finished; what it says stands in OUT.log."""
+    with out.with_name(out.name + ".log").open("a") as log:
+        subprocess.run(
+            [sys.executable, "-m", "train", *command, "--out", str(out)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return report
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.ablation", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("train/configs/ptb-small.toml"))
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--tokens", type=int, default=150_000, help="of the training split")
+    parser.add_argument("--tokens", type=int, default=100_000, help="of the training split")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="in all")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    data = options.out / "data"
+    torch.set_num_threads(1)
+    data, cache = options.out / "data", options.out / "cache"
     shorten(options.data, data, options.tokens)
-    rows: list[str] = []
-    first = None
-    for name, changes in tqdm(VARIANTS.items(), desc="ablation", unit=" runs"):
-        config = load_config(options.config, [*options.set, *changes])
-        out = options.out / name.replace(" ", "-").replace(",", "")
-        report = train(config, data, out, options.out / "cache", Processes())
+    common = [*SHORT_RUN, *options.set]
+    preset = load_config(options.config, common)
+
+    pace = options.out / "pace.json"
+    slower: dict[str, float] = json.loads(pace.read_text()) if pace.exists() else {PRESET: 1.0}
+    for name, changes in tqdm(VARIANTS.items(), desc="timing steps", unit=" variants"):
+        if name not in slower:
+            variant = load_config(options.config, [*common, *changes])
+            slower[name] = slowness(preset, variant, data, cache)
+            pace.write_text(json.dumps(slower))
+
+    def run(name: str) -> dict[str, Any]:
+        epochs = max(1, round(preset.train.epochs / slower[name]))
+        changes = [*common, *VARIANTS[name], f"train.epochs={epochs}"]
+        settings = [part for change in changes for part in ("--set", change)]
+        inputs = [str(options.config), "--data", str(data), "--cache", str(cache)]
+        return train([*inputs, *settings], options.out / name.replace(" ", "-").replace(",", ""))
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        reports = dict(zip(VARIANTS, tqdm(pool.map(run, VARIANTS), "training", len(VARIANTS))))
+    first = reports[PRESET]["perplexity"]["test"]
+    print("| run | time of a step | epochs | valid | test | against the preset |")
+    print("|---|---|---|---|---|---|")
+    for name, report in reports.items():
         valid, test = (report["perplexity"][split] for split in ("valid", "test"))
-        first = first or test
-        rows.append(
-            f"| {name} | {report['minutes']:.1f} | {valid:.1f} | {test:.1f} "
+        print(
+            f"| {name} | {slower[name]:.2f} | {report['epochs']} | {valid:.1f} | {test:.1f} "
             f"| {test / first - 1:+.1%} |"
         )
-        tqdm.write(rows[-1])
-    print("| run | minutes | valid | test | against the preset |\n|---|---|---|---|---|")
-    print("\n".join(rows))
     return 0
 
 
