@@ -144,7 +144,8 @@ def main() -> int:
         return train([*inputs, *settings], options.out / name.replace(" ", "-").replace(",", ""))
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        reports = dict(zip(VARIANTS, tqdm(pool.map(run, VARIANTS), "training", len(VARIANTS))))
+        runs = tqdm(pool.map(run, VARIANTS), "training", len(VARIANTS), unit=" runs")
+        reports = dict(zip(VARIANTS, runs, strict=True))
     first = reports[PRESET]["perplexity"]["test"]
     print("| run | time of a step | epochs | valid | test | against the preset |")
     print("|---|---|---|---|---|---|")
