@@ -66,5 +66,19 @@ class Contexts:
         await self._runner.run(sequences, lane, admitted=admitted)
         for ids, sequence in zip(contexts, sequences, strict=True):
             begun = len(ids) - len(sequence.inputs)
-            for position, state in sequence.states:
+            for position, state in thinned(sequence.states):
                 self.cache.add(ids[: begun + position], state)
+
+
+def thinned(states: list[tuple[int, Floats]]) -> list[tuple[int, Floats]]:
+    """Of the states where runs ended the last, and before it each about twice as far from the end.
+
+    An entry holds all ids before it, so that all states of a long context would take the square of
+    its length, and the places of every other one. What comes next mostly differs near the end.
+    """
+    kept: list[tuple[int, Floats]] = []
+    for position, state in reversed(states):
+        end = kept[0][0] if kept else position
+        if len(kept) < 2 or end - position >= 2 * (end - kept[-1][0]):
+            kept.append((position, state))
+    return kept[::-1]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.bundle import Bundle
 from service.distribution import Shape
+from service.inference.contexts import thinned
 from service.inference.prefix_cache import PrefixCache
 from service.language_model import LanguageModel
 from service.settings import Settings
@@ -55,6 +56,20 @@ def test_the_least_recently_used_goes_first() -> None:
     cache.add(array([3]), state)
     assert cache.find(array([2])) is None
     assert cache.find(array([1])) is not None
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=300))
+def test_a_long_context_keeps_few_states_and_most_of_them_near_its_end(steps: list[int]) -> None:
+    positions = np.cumsum(steps).tolist()
+    state = np.zeros(1, np.float32)
+    kept = [position for position, _ in thinned([(position, state) for position in positions])]
+    end = positions[-1]
+    assert kept == sorted(set(kept) & set(positions))
+    assert kept[-1] == end
+    assert len(kept) <= 2 + np.log2(end)
+    for wanted in positions:  # from where it went on, no more than about twice as much is read
+        before = max((position for position in kept if position <= wanted), default=0)
+        assert end - before <= 2 * (end - wanted) + max(steps)
 
 
 def test_no_bytes_means_no_cache() -> None:
