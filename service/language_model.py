@@ -24,15 +24,14 @@ from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
 from service.inference.runner import Runner
 from service.inference.schedule import LANES, LaneName
-from service.inference.sequence import UNSCORED, Sequence
 from service.inference.state import StateCodec
 from service.limits import check_positions, check_targets, check_top
 from service.long_work import LongWork
 from service.metrics import Metrics
 from service.reader import Distributions, Passage, Reader
-from service.rescoring import collect, prefix_tree
+from service.rescoring import read_together
 from service.settings import Settings
-from service.text_score import TextScore, text_score
+from service.text_score import TextScore, reading, text_score
 from service.tokenizer import Ids, Tokenizer
 
 T = TypeVar("T")
@@ -140,12 +139,13 @@ class LanguageModel:
         starts: Many[Floats | None] = [state] * len(passages)
         if contexts is not None:
             starts, prefix = await self.contexts.states_after(lefts), _ids()
+        zero_state = self.engine.zero_state()
         sequences = [
-            self._scoring(prefix, start, ids, details, top, return_state)
+            reading(prefix, start, ids, zero_state, to_its_end=return_state)
             for start, ids in zip(starts, scored, strict=True)
         ]
         for sequence, wanted in zip(sequences, soft, strict=True):
-            sequence.soft_targets = wanted
+            sequence.details, sequence.top, sequence.soft_targets = details, top, wanted
             if cache is not None:
                 sequence.cache = ContinuousCache(cache, self.engine.embedding_size)
         await self._runner.run(sequences, "bulk", admitted=contexts is not None)
@@ -198,43 +198,8 @@ class LanguageModel:
         self._check_length(sum(map(len, ids)) + len(left))
         (start,) = await self.contexts.states_after([left])
         assert start is not None
-        roots = prefix_tree(ids)
-        level = [(edge, start) for edge in roots]
-        while level:
-            readings = [edge.read_from(state) for edge, state in level]
-            await self._runner.run(readings, "bulk", admitted=True)
-            level = [
-                (child, reading.state)
-                for (edge, _), reading in zip(level, readings, strict=True)
-                for child in edge.children
-            ]
-        return [row.astype(np.float64) for row in collect(roots, len(ids))]
-
-    def _scoring(
-        self,
-        lead: Ids,
-        state: Floats | None,
-        scored: Ids,
-        details: bool,
-        top: int,
-        return_state: bool,
-    ) -> Sequence:
-        """What reads `lead` and all but the last of `scored`; the last too for its state."""
-        if state is not None:
-            lead = _ids()
-        whole = np.concatenate([lead, scored])
-        targets = whole[1:]
-        if return_state:
-            targets = np.append(targets, UNSCORED)[: len(whole)]
-        follows_state = state is not None and len(scored) > 0
-        return Sequence(
-            inputs=whole[: len(targets)],
-            targets=targets,
-            state=self.engine.zero_state() if state is None else state,
-            first_target=int(scored[0]) if follows_state else UNSCORED,
-            details=details,
-            top=top,
-        )
+        rows = await read_together(ids, start, self._runner)
+        return [row.astype(np.float64) for row in rows]
 
     def _check_length(self, tokens: int) -> None:
         limit = self.settings.max_request_tokens

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.engine import Floats
+from service.inference.runner import Runner
 from service.inference.sequence import UNSCORED, Sequence
 from service.tokenizer import Ids
 
@@ -65,6 +66,25 @@ def _common(left: Ids, right: Ids) -> int:
     length = min(len(left), len(right))
     different = np.flatnonzero(left[:length] != right[:length])
     return int(different[0]) if len(different) else length
+
+
+async def read_together(
+    hypotheses: Many[Ids], start: Floats, runner: Runner
+) -> list[NDArray[np.float32]]:
+    """Log-probabilities of each hypothesis' ids after the state `start`. Raises as `Runner.run`,
+    but for Overloaded.
+    """
+    roots = prefix_tree(hypotheses)
+    level = [(edge, start) for edge in roots]
+    while level:
+        readings = [edge.read_from(state) for edge, state in level]
+        await runner.run(readings, "bulk", admitted=True)
+        level = [
+            (child, reading.state)
+            for (edge, _), reading in zip(level, readings, strict=True)
+            for child in edge.children
+        ]
+    return collect(roots, len(hypotheses))
 
 
 def collect(roots: list[Edge], count: int) -> list[NDArray[np.float32]]:

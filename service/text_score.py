@@ -1,4 +1,4 @@
-"""What the model says of one text: its tokens' log-probabilities and their totals."""
+"""One text: what has to be read to score it, its tokens' log-probabilities, and their totals."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.engine import Decoded, Floats
+from service.inference.sequence import UNSCORED, Sequence
 from service.reader import Passage
 from service.scoring import Totals
 from service.tokenizer import Ids
@@ -34,6 +35,25 @@ class TextScore:
     def unscored(self) -> int:
         """How many tokens at the beginning have no score: 0 or 1."""
         return len(self.ids) - len(self.decoded.logprobs)
+
+
+def reading(
+    lead: Ids, state: Floats | None, scored: Ids, zero_state: Floats, *, to_its_end: bool
+) -> Sequence:
+    """Reads `lead` and all but the last of `scored` from a state, which stands for a lead, or from
+    the beginning; the last too where the state after it is wanted.
+    """
+    whole = np.concatenate([lead, scored])
+    targets = whole[1:]
+    if to_its_end:
+        targets = np.append(targets, UNSCORED)[: len(whole)]
+    follows_state = state is not None and len(scored) > 0
+    return Sequence(
+        inputs=whole[: len(targets)],
+        targets=targets,
+        state=zero_state if state is None else state,
+        first_target=int(scored[0]) if follows_state else UNSCORED,
+    )
 
 
 def text_score(
