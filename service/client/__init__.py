@@ -1,5 +1,13 @@
 """The Python client of a running service. It needs httpx and knows no other module of tiedlm."""
 
+from service.client.answers import (
+    CandidateToken,
+    NextTokenResult,
+    RankedToken,
+    RescoredHypothesis,
+    RescoreResult,
+    Tokenization,
+)
 from service.client.calls import Hypothesis
 from service.client.clients import AsyncClient, Client
 from service.client.errors import (
@@ -13,20 +21,12 @@ from service.client.errors import (
     Unavailable,
 )
 from service.client.exchange import Retries
-from service.client.results import (
+from service.client.info import CalibrationEntry, Info, Limits
+from service.client.scores import (
     Aggregates,
     Alternative,
-    CalibrationEntry,
-    CandidateToken,
-    Info,
-    Limits,
-    NextTokenResult,
-    RankedToken,
-    RescoredHypothesis,
-    RescoreResult,
     ScoreResult,
     TextResult,
-    Tokenization,
     TokenScore,
     WordScore,
 )

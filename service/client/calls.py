@@ -9,14 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from service.client.results import (
-    Info,
-    NextTokenResult,
-    RescoreResult,
-    ScoreResult,
-    Tokenization,
-    read,
-)
+from service.client.answers import NextTokenResult, RescoreResult, Tokenization
+from service.client.info import Info
+from service.client.reading import read
+from service.client.scores import ScoreResult
 
 T = TypeVar("T")
 

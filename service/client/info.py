@@ -1,0 +1,45 @@
+"""What the service tells of itself. Names are those of the wire."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_queue_seconds: float
+    max_body_bytes: int
+    max_texts: int
+    max_request_tokens: int
+    max_top: int
+    max_top_tokens: int
+    """Tokens × (1 + `top`)."""
+    max_cache_positions: int
+    """min(window, tokens) of `cache`, summed over the texts of a request."""
+    request_timeout: float
+    """Seconds, as `client_timeout` and `max_queue_seconds` are."""
+    client_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationEntry:
+    name: str
+    texts: int
+    """How many reference texts it was made from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    model: str
+    bundle_hash: str
+    precision: str
+    vocabulary_size: int
+    parameters: int
+    threads: int
+    limits: Limits
+    versions: dict[str, str]
+    parity: dict[str, float]
+    training: dict[str, Any]
+    calibrations: tuple[CalibrationEntry, ...] = ()
+    """Tables that `score` gives percentiles by."""
