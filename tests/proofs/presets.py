@@ -11,11 +11,11 @@ checks in both precisions.
 import argparse
 import sys
 import tempfile
-from itertools import islice
 from pathlib import Path
 
 from model_export.errors import ExportError
 from model_export.export import export
+from tests.proofs.short_text import shorten
 from train.checkpoint import Checkpoint
 from train.config import Config
 from train.config_file import load_config
@@ -26,21 +26,6 @@ from train.source import find_splits
 from train.tokenizer import fit_tokenizer
 
 PRESETS = Path("train/configs")
-
-
-def shorten(data: Path, folder: Path, tokens: int) -> Path:
-    """The first lines of every split: so many words for training, and a tenth for the others."""
-    sources, _ = find_splits(data)
-    folder.mkdir()
-    for name, source in sources.items():
-        wanted, lines = tokens if name == "train" else tokens // 10, []
-        for line in islice(source.lines(), tokens):
-            lines.append(line)
-            wanted -= len(line.split()) + 1
-            if wanted < 0:
-                break
-        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return folder
 
 
 def trial(config: Config, data: Path, folder: Path) -> tuple[int, list[float]]:
@@ -74,7 +59,7 @@ def main() -> int:
         tokens = options.steps * options.batch_size * config.train.bptt_length
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            data = shorten(options.data, folder / "data", tokens)
+            data = shorten(options.data, folder / "data", tokens, tokens // 10)
             size, perplexities = trial(config, data, folder)
             try:
                 manifests = [

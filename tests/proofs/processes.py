@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.proofs.presets import shorten
+from tests.proofs.short_text import shorten
 from train.config_file import load_config
 from train.metrics import read_metrics
 
@@ -54,7 +54,7 @@ def main() -> int:
     several = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port, "-m"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = shorten(options.data, folder / "data", tokens)
+        data = shorten(options.data, folder / "data", tokens, tokens // 10)
         one = losses([sys.executable, "-m"], options.config, data, folder / "one")
         two = losses([sys.executable, *several], options.config, data, folder / "two")
     pairs = list(zip(one, two, strict=True))[: options.steps]
