@@ -56,7 +56,9 @@ async def events(
         await growing
         yield _event(b"[DONE]")
     except Exception as error:
-        yield _event(orjson.dumps(error_content(error)))
+        content = error_content(error)
+        model.metrics.rejected.labels(content["error"]["code"]).inc()
+        yield _event(orjson.dumps(content))
         if not isinstance(error, ServiceError):
             raise
     finally:

@@ -72,15 +72,21 @@ def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
     assert SECRET in str(logged.exc_info[1])
 
 
-def test_a_stream_that_waited_too_long_says_so_and_is_not_done(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def rejected() -> float:
+        code = {"code": "deadline_exceeded"}
+        return model.metrics.registry.get_sample_value("tiedlm_rejected_total", code) or 0.0
+
+    before = rejected()
     failure: ServiceError = DeadlineExceeded("no worker was free")
     failing(monkeypatch, failure)
     said, broke = read(wire, "late", n=2)
     assert not broke
     assert json.loads(said[-1])["error"]["code"] == "deadline_exceeded"
     assert "[DONE]" not in said
+    assert rejected() == before + 1
 
 
 def test_an_answer_that_fails_inside_is_an_internal_error(
