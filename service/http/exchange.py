@@ -3,17 +3,20 @@
 import re
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import Message, Scope, Send
 
+RawHeaders = list[tuple[bytes, bytes]]
+
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-NO_PAGE = "default-src 'none'; frame-ancestors 'none'"  # pages bring their own
+SECURITY: RawHeaders = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+# Pages bring their own.
+NO_PAGE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 class Exchange:
@@ -29,25 +32,26 @@ class Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self._add_headers(MutableHeaders(scope=message))
+            message["headers"] = self._completed(list(message.get("headers", ())))
         elif not message.get("more_body", False):
             self.answered = True
         await self._send(message)
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
-        headers["X-Request-Id"] = self.request_id
-        for name, value in SECURITY.items():
-            headers.setdefault(name, value)
-        if not headers.get("content-type", "").startswith("text/html"):
-            headers.setdefault("Content-Security-Policy", NO_PAGE)
+    def _completed(self, headers: RawHeaders) -> RawHeaders:
+        """Names are in small letters, as ASGI has them."""
+        given = dict(headers)
+        headers.append((b"x-request-id", self.request_id.encode()))
+        headers += [header for header in SECURITY if header[0] not in given]
+        if not given.get(b"content-type", b"").startswith(b"text/html") and NO_PAGE[0] not in given:
+            headers.append(NO_PAGE)
         if self._closing:
-            headers["Connection"] = "close"
+            headers.append((b"connection", b"close"))
+        return headers
 
 
-def refusal_headers() -> list[tuple[bytes, bytes]]:
+def refusal_headers() -> RawHeaders:
     """Of an answer to what is no request: a new id, and the same protection."""
-    headers = {"X-Request-Id": uuid.uuid4().hex, **SECURITY, "Content-Security-Policy": NO_PAGE}
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return [(b"x-request-id", uuid.uuid4().hex.encode()), *SECURITY, NO_PAGE]
 
 
 def _request_id(headers: Headers) -> str:
