@@ -1,13 +1,14 @@
 """The decoder graph: hidden (N, D), targets (N) → what is asked about each target.
 
-    always               logprobs (N)
+    logprobs (N)
     with `details`       ranks (N), entropies (N)
     with `top` > 0       top_ids and top_logprobs (N, top)
-    with `distribution`  log_distribution (N, V)
+    with `distribution`  log_distribution (N, V), and nothing else
 
 What is not asked for is not computed: it stands in branches. The rows are gone through in blocks of
 at most `block_rows`, so that a block's logits stay in a cache; the loop is a part of the graph,
-because a caller that loops in Python waits for the interpreter lock after every block.
+because a caller that loops in Python waits for the interpreter lock after every block. A whole
+distribution leaves the cache anyway, and is mostly asked for a single row: it takes no loop.
 """
 
 import numpy as np
@@ -23,8 +24,28 @@ TOP: list[Output] = [("top_ids", np.int64, ["R", "K"]), ("top_logprobs", np.floa
 
 def build_decoder(layers: Layers, width: int, vocabulary: int, weights: WeightsFile) -> bytes:
     graph = Graph(weights)
-    distribution: list[Output] = [("log_distribution", np.float32, ["R", vocabulary])]
-    outputs: list[Output] = [("logprobs", np.float32, ["R"]), *DETAILS, *TOP, *distribution]
+    distribution: list[Output] = [("log_distribution", np.float32, ["N", vocabulary])]
+    branch = graph.if_asked("distribution", "distribution", distribution)
+    branch.node("LogSoftmax", [layers.logits(branch, "hidden")], "log_distribution.asked", axis=-1)
+    graph.close_if(branch)
+    of_rows: list[Output] = [("logprobs", np.float32, ["R"]), *DETAILS, *TOP]
+    _in_blocks(graph, layers, vocabulary, of_rows)
+    of_targets: list[Output] = [(name, dtype, ["N", *shape[1:]]) for name, dtype, shape in of_rows]
+    return graph.model(
+        "decoder",
+        [
+            tensor_info("hidden", np.float32, ["N", width]),
+            tensor_info("targets", np.int64, ["N"]),
+            tensor_info("details", np.bool_, []),
+            tensor_info("top", np.int64, [1]),
+            tensor_info("distribution", np.bool_, []),
+            tensor_info("block_rows", np.int64, []),
+        ],
+        [tensor_info(*output) for output in [*of_targets, *distribution]],
+    )
+
+
+def _in_blocks(graph: Graph, layers: Layers, vocabulary: int, outputs: list[Output]) -> None:
     rows, count, each = _blocks(graph)
     blocks = [(f"{name}.blocks", dtype, shape) for name, dtype, shape in outputs]
     body = graph.loop(count, "block", blocks)
@@ -37,37 +58,24 @@ def build_decoder(layers: Layers, width: int, vocabulary: int, weights: WeightsF
     body.node("Squeeze", ["logprob_column", second], "logprobs.blocks.each")
     _details(body, vocabulary)
     _top(body)
-    branch = body.if_asked("distribution", "distribution", distribution)
-    branch.node("Identity", ["log_softmax"], "log_distribution.asked")
-    body.close_if(branch)
-    for name, _, _ in [*DETAILS, *TOP, *distribution]:
+    for name, _, _ in [*DETAILS, *TOP]:
         body.node("Identity", [name], f"{name}.blocks.each")
     graph.close_loop(body)
     for name, _, shape in outputs:
         _join(graph, f"{name}.blocks", rows, name, len(shape))
-    return graph.model(
-        "decoder",
-        [
-            tensor_info("hidden", np.float32, ["N", width]),
-            tensor_info("targets", np.int64, ["N"]),
-            tensor_info("details", np.bool_, []),
-            tensor_info("top", np.int64, [1]),
-            tensor_info("distribution", np.bool_, []),
-            tensor_info("block_rows", np.int64, []),
-        ],
-        [tensor_info(name, dtype, ["N", *shape[1:]]) for name, dtype, shape in outputs],
-    )
 
 
 def _blocks(graph: Graph) -> tuple[str, str, str]:
     """How many rows there are (1,), in how many blocks, and how many rows in each: as few blocks
-    as may be, all alike, so that less than a row for each of them is in vain.
+    as may be, all alike, so that less than a row for each of them is in vain. None for a
+    distribution.
     """
     one = graph.constant(1, np.int64)
     rows = graph.node("Shape", ["hidden"], start=0, end=1)
     scalar = graph.node("Squeeze", [rows])
     count = graph.node("Max", [_quotient(graph, scalar, "block_rows", one), one])
-    return rows, count, _quotient(graph, scalar, count, one)
+    each = _quotient(graph, scalar, count, one)
+    return rows, graph.node("Where", ["distribution", graph.constant(0, np.int64), count]), each
 
 
 def _quotient(graph: Graph, a: str, b: str, one: str) -> str:
@@ -87,11 +95,10 @@ def _take(body: Graph, rows: str, each: str) -> None:
 
 def _join(graph: Graph, blocks: str, rows: str, output: str, axes: int) -> None:
     """(blocks, R, …) → (N, …), without the rows that were in vain."""
-    first = graph.node("Shape", [blocks], start=0, end=2)
-    total = graph.node("ReduceProd", [first], keepdims=1)
     if axes > 1:
-        total = graph.node("Concat", [total, graph.node("Shape", [blocks], start=2)], axis=0)
-    flat = graph.node("Reshape", [blocks, total], allowzero=1)
+        flat = graph.node("Flatten", [blocks], axis=2)
+    else:
+        flat = graph.node("Reshape", [blocks, graph.constant([-1], np.int64)])
     zero = graph.constant([0], np.int64)
     graph.node("Slice", [flat, zero, rows, zero], output)
 

@@ -9,6 +9,7 @@ from service.bundle import Bundle
 from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
+from service.inference.huge_pages import use_huge_pages
 from service.inference.schedule import LANES, LaneName
 from service.inference.sequence import Sequence, run
 from service.metrics import Metrics
@@ -56,6 +57,7 @@ class Runner:
             if isinstance(error, BundleError):
                 raise
             raise BundleError(f"the graphs do not run: {first_line(error)}") from None
+        use_huge_pages()  # after the graphs have laid their weights out as they run them
 
     def check_room(self, lane: LaneName, delay_seconds: float) -> None:
         """Raises Overloaded where the queue is full, or a request would wait too long."""
