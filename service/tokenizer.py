@@ -1,7 +1,7 @@
 """Text → ids and character offsets; ids → text.
 
-A newline in a text is the token `<eos>`: lines are encoded one by one with the prefix token's id
-between them. How a line is cut into tokens stands in the bundle's `tokenizer.json` alone.
+A newline in a text, with or without a carriage return before it, is the token `<eos>`: lines are
+encoded one by one with the prefix token's id between them. How a line is cut into tokens stands in the bundle's `tokenizer.json` alone.
 
 Where a character is several tokens, each of them spans all of it, so that `text[start:end]` is
 always something to read; spans overlap there, and nowhere else:
@@ -88,7 +88,7 @@ class Tokenizer:
         begin = 0
         while True:
             newline = text.find("\n", begin)
-            line_end = len(text) if newline < 0 else newline
+            line_end = len(text) if newline < 0 else newline - text.endswith("\r", begin, newline)
             for offset, piece_ids, spans in self._pieces(text, begin, line_end, most):
                 ids += piece_ids
                 starts += [start + offset for start, _ in spans]
@@ -97,7 +97,7 @@ class Tokenizer:
             if newline < 0:
                 return Encoding(np.array(ids, np.int64), starts, ends)
             ids.append(self.end_id)
-            starts.append(newline)
+            starts.append(line_end)
             ends.append(newline + 1)
             begin = newline + 1
 

@@ -2,9 +2,12 @@
 
 A corpus folder holds `train`, `valid` and `test`, each a `.txt`, a `.txt.gz` or a folder of them.
 Where there is text without a split, the last 5 % of the lines are the test split and the 5 %
-before them the validation split. What a token is, is not known here.
+before them the validation split. A carriage return before a line's end belongs to the end, and the
+mark that some editors put before UTF-8 is none of the text, as where the model is served. What a
+token is, is not known here.
 """
 
+import codecs
 import gzip
 import hashlib
 import math
@@ -168,12 +171,17 @@ def _decode(file: Path, before: int, chunk: bytes) -> list[str]:
 
 
 def _read(file: Path) -> Iterator[bytes]:
-    """Whole lines, about CHUNK_BYTES at a time; a last line without its end is given one."""
+    """Whole lines, about CHUNK_BYTES at a time, that end in a newline alone; a last line without its
+    end is given one.
+    """
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            while chunk := stream.read(CHUNK_BYTES):
+            mark = codecs.BOM_UTF8
+            while chunk := stream.read(CHUNK_BYTES).removeprefix(mark):
                 chunk += stream.readline()
-                yield chunk if chunk.endswith(b"\n") else chunk + b"\n"
+                chunk = chunk if chunk.endswith(b"\n") else chunk + b"\n"
+                yield chunk.replace(b"\r\n", b"\n")
+                mark = b""
     except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"cannot read {file}: {error}") from None
 

@@ -50,7 +50,7 @@ class Scored:
 def score_file(path: Path, bundle: Path, unit: str) -> Scored:
     """Raises StartError for a file or bundle that cannot be read, InputTooLong for a long text."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise StartError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

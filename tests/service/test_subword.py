@@ -34,6 +34,15 @@ def test_a_manifest_that_does_not_say_is_of_whole_words() -> None:
 
 
 @kinds
+def test_a_carriage_return_before_a_newline_is_a_part_of_the_end(tokenizer: Tokenizer) -> None:
+    windows, unix = (plain(tokenizer.encode(f"the cat{end}河{end}")) for end in ("\r\n", "\n"))
+    assert [token for token, *_ in windows] == [token for token, *_ in unix]
+    assert [span for token, *span in windows if token == tokenizer.end_id] == [[7, 9], [10, 12]]
+    alone = tokenizer.encode("the cat\r").ids
+    assert len(alone) == len(tokenizer.encode("the cat").ids) + 1
+
+
+@kinds
 @given(text=texts)
 def test_spans_cover_every_line(tokenizer: Tokenizer, text: str) -> None:
     at = 0

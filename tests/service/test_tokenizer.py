@@ -73,7 +73,7 @@ def test_spans_cut_the_text_into_its_tokens(tokenizer: Tokenizer, text: str) -> 
         assert text[at:start] == "" or text[at:start].isspace()
         assert start < end
         if token == tokenizer.end_id:
-            assert text[start:end] in ("\n", "<eos>")
+            assert text[start:end] in ("\n", "\r\n", "<eos>")
         elif token != tokenizer.unknown_id:
             assert text[start:end] == tokenizer.entries[token]
         at = end
@@ -83,7 +83,7 @@ def test_spans_cut_the_text_into_its_tokens(tokenizer: Tokenizer, text: str) -> 
 @given(text=texts)
 def test_a_newline_is_the_end_of_a_sentence(tokenizer: Tokenizer, text: str) -> None:
     expected: list[int] = []
-    for index, line in enumerate(text.split("\n")):
+    for index, line in enumerate(text.replace("\r\n", "\n").split("\n")):
         expected += [tokenizer.end_id] if index else []
         expected += tokenizer.encode(line).ids.tolist()
     assert tokenizer.encode(text).ids.tolist() == expected

@@ -135,6 +135,8 @@ def test_the_same_text_has_the_same_hash_however_it_is_packed(tmp_path: Path) ->
     (tmp_path / "1.txt").write_bytes(b"a b\n")  # an end of its own, or none
     (tmp_path / "2.txt").write_bytes(b"\nc d\ne")
     alone = {Source((tmp_path / name,)).content for name in ("a.txt", "a.txt.gz", "no_end.txt")}
+    (tmp_path / "windows.txt").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    alone.add(Source((tmp_path / "windows.txt",)).content)
     parts = {Source((tmp_path / "1.txt", tmp_path / "2.txt")).content}
     ranges = {Source((tmp_path / "2.txt", tmp_path / "a.txt"), 3).content}
     assert len(alone | parts | ranges) == 1
