@@ -1,7 +1,8 @@
 """Text → ids and character offsets; ids → text.
 
 A newline in a text, with or without a carriage return before it, is the token `<eos>`: lines are
-encoded one by one with the prefix token's id between them. How a line is cut into tokens stands in the bundle's `tokenizer.json` alone.
+encoded one by one with the prefix token's id between them. How a line is cut into tokens stands in
+the bundle's `tokenizer.json` alone.
 
 Where a character is several tokens, each of them spans all of it, so that `text[start:end]` is
 always something to read; spans overlap there, and nowhere else:

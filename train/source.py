@@ -171,9 +171,7 @@ def _decode(file: Path, before: int, chunk: bytes) -> list[str]:
 
 
 def _read(file: Path) -> Iterator[bytes]:
-    """Whole lines, about CHUNK_BYTES at a time, that end in a newline alone; a last line without its
-    end is given one.
-    """
+    """Whole lines, about CHUNK_BYTES at a time, each with a newline alone at its end."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             mark = codecs.BOM_UTF8

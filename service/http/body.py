@@ -14,8 +14,8 @@ class ClientLeft(Exception):
 
 async def read_body(receive: Receive, headers: Headers, limit: int, seconds: float) -> bytes:
     """Raises BodyTooLarge as soon as that is known, BodyTooSlow, and ClientLeft."""
-    announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    announced = headers.get("content-length", "").lstrip("0")
+    if announced.isdecimal() and int(announced[:20]) > limit:
         raise BodyTooLarge(f"the body has {announced} bytes; at most {limit} are allowed")
     try:
         async with asyncio.timeout(seconds):
