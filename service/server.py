@@ -4,6 +4,7 @@ reloads on SIGHUP.
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import sys
@@ -35,6 +36,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_graceful_shutdown=math.ceil(settings.request_timeout),
             )
         )
         self._settings = settings

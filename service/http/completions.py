@@ -11,6 +11,9 @@ from service.http.prompts import Prompt
 from service.http.schemas.openai import CompletionRequest
 from service.language_model import LanguageModel
 
+# Each queues for its next token by itself: all of a large request would keep others out.
+MOST_GROWING = 64
+
 
 @dataclass(slots=True)
 class Choice:
@@ -40,14 +43,17 @@ async def complete_all(
     prompts: list[Prompt],
     grown: Callable[[int, Choice], None] = lambda index, choice: None,
 ) -> list[Choice]:
-    """The choices of the first prompt, of the second …, all growing at once; `grown` is told of
-    each after every token and at its end. The first that fails ends the others and is raised.
+    """The choices of the first prompt, of the second …, MOST_GROWING of them at once; `grown` is
+    told of each after every token and at its end. The first that fails ends the others and is
+    raised.
     """
+    room = asyncio.Semaphore(MOST_GROWING)
 
     async def grow(index: int) -> Choice:
         prompt = prompts[index // request.choices]
-        async for choice in complete(request, model, prompt, index % request.choices):
-            grown(index, choice)
+        async with room:
+            async for choice in complete(request, model, prompt, index % request.choices):
+                grown(index, choice)
         return choice
 
     try:

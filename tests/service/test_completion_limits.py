@@ -1,11 +1,12 @@
 """`POST /v1/completions`: prompts × choices are bounded, read once, and written apart."""
 
 import random
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from service.http import telling
+from service.http import completions, telling
 from service.language_model import LanguageModel
 from tests.service.served import client_of
 from tests.service.test_completion_prompts import threads_of
@@ -102,6 +103,29 @@ def test_a_prompt_is_read_once_for_all_choices(
     body: Json = {"prompt": [ids, ids], "n": 8, "max_tokens": 1, **fields}
     assert wire.post("/v1/completions", model="tiedlm", **body).status_code == 200
     assert read() - before < 2_200  # each of the two once, if they are scored
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_many_choices_some_grow_at_a_time(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """What queues for its next token goes before what others ask."""
+    growing = most = 0
+
+    complete_one = completions.complete
+
+    async def counted(*given: Any) -> AsyncIterator[completions.Choice]:
+        nonlocal growing, most
+        growing += 1
+        most = max(most, growing)
+        async for choice in complete_one(*given):
+            yield choice
+        growing -= 1
+
+    monkeypatch.setattr(completions, "complete", counted)
+    body: Json = {"prompt": ["He", "She"], "n": 128, "max_tokens": 2, "seed": 1, "stream": stream}
+    assert wire.post("/v1/completions", model="tiedlm", **body).status_code == 200
+    assert 1 < most <= completions.MOST_GROWING
 
 
 @pytest.mark.parametrize(

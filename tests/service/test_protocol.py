@@ -40,7 +40,8 @@ def post(path: str, *lines: str, length: str = "") -> bytes:
 
 def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes, bytes]]:
     """Status, head and body of the next answers."""
-    found, received = [], b""
+    found: list[tuple[int, bytes, bytes]] = []
+    received = b""
     while len(found) < count:
         while b"\r\n\r\n" not in received:
             received += _more(connection)

@@ -5,8 +5,11 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, model_validator
 
 from service.http.schemas.examples import example_of
-from service.http.schemas.request import HANDLE, Request, whole
+from service.http.schemas.request import HANDLE, LARGEST_INTEGER, Request, whole
+from service.http.schemas.several import Several
 from service.http.schemas.text import Text
+
+Word = Annotated[Text, Field(max_length=1000)]
 
 
 class NextTokenRequest(Request):
@@ -16,20 +19,24 @@ class NextTokenRequest(Request):
     )
 
     context: Text | None = Field(None, description="The text so far.", examples=["The capital of"])
-    token_ids: list[int] | None = Field(
+    token_ids: Several[int] | None = Field(
         None, description="The text so far as vocabulary ids.", examples=[[12, 392]]
     )
     bos: bool = Field(True, description="Start from the prefix token <eos>.", examples=[True])
     top_k: int = Field(
-        10, ge=0, description="How many words to list, up to the vocabulary.", examples=[10]
+        10,
+        ge=0,
+        le=LARGEST_INTEGER,
+        description="How many words to list, up to the vocabulary.",
+        examples=[10],
     )
-    candidates: Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=1000)] = (
-        Field(
-            [],
-            description="Words to answer about, whatever their rank. Where tokens are pieces of "
-            "words, with the space that stands before one.",
-            examples=[["river"]],
-        )
+    candidates: Annotated[
+        Several[Annotated[Text, Field(max_length=1000)]], Field(max_length=1000)
+    ] = Field(
+        [],
+        description="Words to answer about, whatever their rank. Where tokens are pieces of "
+        "words, with the space that stands before one.",
+        examples=[["river"]],
     )
     prefix: Text | None = Field(
         None,

@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.http.schemas.examples import example_of
+from service.http.schemas.request import LARGEST_INTEGER
+from service.http.schemas.several import Several
 from service.http.schemas.text import Text
 
-TokenIds = list[int]
+TokenIds = Several[int]
 
 
 class Request(BaseModel):
@@ -31,12 +33,16 @@ class CompletionRequest(Request):
     )
 
     model: str = Field(description="The bundle's name, or tiedlm.", examples=["tiedlm"])
-    prompt: Text | list[Text] | TokenIds | list[TokenIds] = Field(
+    prompt: Text | Several[Text] | TokenIds | Several[TokenIds] = Field(
         description="One or several texts, or their ids. Ids get no token added.",
         examples=["The old river"],
     )
     max_tokens: int = Field(
-        16, ge=0, description="Tokens to generate; 0 only with echo.", examples=[16]
+        16,
+        ge=0,
+        le=LARGEST_INTEGER,
+        description="Tokens to generate; 0 only with echo.",
+        examples=[16],
     )
     temperature: float = Field(
         1.0, ge=0, le=100, description="0 takes the most probable token.", examples=[0.8]
@@ -56,10 +62,16 @@ class CompletionRequest(Request):
         description="Answer the prompt too, with its log-probabilities.",
         examples=[True],
     )
-    stop: Text | Annotated[list[Text], Field(max_length=16)] | None = Field(
+    stop: Text | Annotated[Several[Text], Field(max_length=16)] | None = Field(
         None, description="Texts before which a choice ends.", examples=[["."]]
     )
-    seed: int | None = Field(None, description="The same seed gives the same text.", examples=[1])
+    seed: int | None = Field(
+        None,
+        ge=-(2**63),
+        lt=2**63,
+        description="The same seed gives the same text.",
+        examples=[1],
+    )
     stream: bool = Field(False, description="Answer in server-sent events.", examples=[False])
     suffix: None = Field(None, description="Not supported.", examples=[None])
     prompt_logprobs: int | None = Field(
@@ -172,7 +184,7 @@ class TokenizeResponse(BaseModel):
 
 
 class DetokenizeRequest(Request):
-    tokens: list[int] = Field(description="Vocabulary ids.", examples=[[12, 392, 714]])
+    tokens: TokenIds = Field(description="Vocabulary ids.", examples=[[12, 392, 714]])
 
 
 class DetokenizeResponse(BaseModel):

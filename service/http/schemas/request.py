@@ -2,15 +2,25 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 MAX_TOP = 100
+LARGEST_INTEGER = 2**31 - 1  # of what no vocabulary, text or answer comes near
+MOST_FIELDS = 100
 # How a state handle looks, for the examples.
 HANDLE = "AQ0TrNb1NMgPuweIku5Mta1zQ6IBeCAh1bpICrHiPNLwFfaZ"
 
 
 class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: Any) -> Any:
+        """Each that is unknown would be an error of its own."""
+        if isinstance(given, dict) and len(given) > MOST_FIELDS:
+            raise ValueError(f"{len(given)} fields; there are not so many")
+        return given
 
 
 def whole(*examples: dict[str, Any]) -> ConfigDict:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import Request, whole
+from service.http.schemas.several import Several
 from service.http.schemas.text import Text
 
 # Wide enough for any recogniser, and no sum of them is infinite.
@@ -33,7 +34,7 @@ class RescoreRequest(Request):
         }
     )
 
-    hypotheses: Annotated[list[Hypothesis], Field(min_length=1)] = Field(
+    hypotheses: Annotated[Several[Hypothesis], Field(min_length=1)] = Field(
         description="An n-best list; what its texts begin with alike is read once.",
         examples=[[example_of(Hypothesis)]],
     )

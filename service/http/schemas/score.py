@@ -1,15 +1,29 @@
 """The bodies of `/score`."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from service.http.schemas.examples import example_of
-from service.http.schemas.request import HANDLE, MAX_TOP, Request, whole
+from service.http.schemas.request import HANDLE, LARGEST_INTEGER, MAX_TOP, Request, whole
+from service.http.schemas.several import Several
 from service.http.schemas.text import Text
 from service.inference.continuous_cache import CacheSettings
 
 Unit = Literal["nats", "bits", "bans"]
+
+
+def _first_wrong(given: Any) -> Any:
+    """A mapping cannot stop at its first wrong entry as a list does."""
+    for word, share in given.items() if isinstance(given, dict) else ():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise ValueError(f"the probability of {word[:100]!r} is no number of 0 to 1")
+    return given
+
+
+Distribution = Annotated[
+    dict[Text, Annotated[float, Field(ge=0, le=1)]], BeforeValidator(_first_wrong)
+]
 
 
 class Cache(Request):
@@ -43,12 +57,12 @@ class ScoreRequest(Request):
     )
 
     text: Text | None = Field(None, description="One text to score.", examples=["The old river"])
-    texts: Annotated[list[Text], Field(min_length=1)] | None = Field(
+    texts: Annotated[Several[Text], Field(min_length=1)] | None = Field(
         None,
         description="Several texts to score.",
         examples=[["The old river", "The young river"]],
     )
-    token_ids: Annotated[list[list[int]], Field(min_length=1)] | None = Field(
+    token_ids: Annotated[Several[Several[int]], Field(min_length=1)] | None = Field(
         None,
         description="Texts as vocabulary ids; nothing is added to them but by bos and eos.",
         examples=[[[12, 392, 714]]],
@@ -58,7 +72,7 @@ class ScoreRequest(Request):
         description="What stands before every text: it conditions and is not scored.",
         examples=["They went on."],
     )
-    contexts: list[Text] | None = Field(
+    contexts: Several[Text] | None = Field(
         None, description="A context for each text.", examples=[["They went on.", "It rained."]]
     )
     bos: bool = Field(
@@ -85,7 +99,7 @@ class ScoreRequest(Request):
         description="How many alternatives to list at each token, of a smaller vocabulary all.",
         examples=[2],
     )
-    targets: list[list[dict[Text, Annotated[float, Field(ge=0, le=1)]]]] | None = Field(
+    targets: Several[Several[Distribution]] | None = Field(
         None,
         description="Soft targets: for each text, and for each of its scored positions, a "
         "distribution over words that sums to 1. Adds soft_cross_entropy, the dense form.",
@@ -94,6 +108,7 @@ class ScoreRequest(Request):
     top_g: int | None = Field(
         None,
         ge=1,
+        le=LARGEST_INTEGER,
         description="Add anomalous to each token: it is not among the g most probable (DeepLog).",
         examples=[9],
     )
