@@ -147,7 +147,8 @@ class LanguageModel:
         for sequence, wanted in zip(sequences, soft, strict=True):
             sequence.details, sequence.top, sequence.soft_targets = details, top, wanted
             if cache is not None:
-                sequence.cache = ContinuousCache(cache, self.engine.embedding_size)
+                own = cache.within(len(sequence.inputs))
+                sequence.cache = ContinuousCache(own, self.engine.embedding_size)
         await self._runner.run(sequences, "bulk", admitted=contexts is not None)
         unknown = self.tokenizer.unknown_id
         return [

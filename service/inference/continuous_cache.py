@@ -9,7 +9,7 @@ sum runs over a row of the same length: a score is the same bit for bit in whate
 read, as without a cache. What is kept is what was read, in a byte each: D bytes a position.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from service.inference.engine import Floats, Ids
 LEVELS = 127
 EXACT_WIDTH = 1040  # D · 127² < 2²⁴: float32 holds the products whole; beyond it doubles do
 ROWS_AT_A_TIME = 256
+PAIRS_A_RUN = 1 << 18  # of positions and those before them: about 20 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class CacheSettings:
     window: int
     theta: float
     interpolation: float
+
+    def within(self, positions: int) -> "CacheSettings":
+        """For a text of so many positions: no window is wider than it."""
+        return replace(self, window=max(1, min(self.window, positions)))
 
 
 class ContinuousCache:
@@ -42,6 +47,10 @@ class ContinuousCache:
     @property
     def bytes(self) -> int:
         return self._keys.nbytes + self._words.nbytes
+
+    def rows_a_run(self, caches: int) -> int:
+        """How many positions to read at a time, with so many caches in the same run."""
+        return max(1, PAIRS_A_RUN // (self._settings.window * caches))
 
     def mix(self, hidden: Floats, targets: Ids, logprobs: Floats) -> Floats:
         """Hidden vectors (N, D) of the next positions, the words (N,) that came after them and the

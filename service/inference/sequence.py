@@ -97,7 +97,13 @@ def _encode(
     engine: OnnxEngine, sequences: list[Sequence], limit: int
 ) -> list[tuple[Sequence, Floats, Ids]]:
     """Advance every sequence; return the hidden vectors and ids of its scored targets."""
-    spans = [(s.position, s.position + min(limit, s.remaining)) for s in sequences]
+    caches = sum(s.cache is not None for s in sequences)
+    spans = [
+        (s.position, s.position + min(limit, s.remaining, s.cache.rows_a_run(caches)))
+        if s.cache is not None
+        else (s.position, s.position + min(limit, s.remaining))
+        for s in sequences
+    ]
     lengths = np.array([end - begin for begin, end in spans], np.int32)
     ids = np.zeros((len(sequences), lengths.max()), np.int64)  # (B, T)
     for row, sequence, (begin, end) in zip(ids, sequences, spans, strict=True):
