@@ -6,13 +6,15 @@ scored `<eos>`. A table belongs to the bundle that made it: figures of two model
 
 import json
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import StartError
@@ -21,6 +23,8 @@ FORMAT_VERSION: Final = 1
 STEPS = 1000  # percentiles stand a tenth apart
 # Figures are counted in bins of this width, so that memory does not grow with the corpus.
 BIN_NATS = 0.001
+
+Number = TypeVar("Number", float, NDArray[np.floating[Any]])
 
 
 class Calibration(BaseModel):
@@ -37,14 +41,17 @@ class Calibration(BaseModel):
     percentiles: Annotated[list[float], Field(min_length=STEPS + 1, max_length=STEPS + 1)]
 
     def percentile(self, mean_nats: float | None) -> float | None:
-        """The share of the reference texts that are less surprising, 0 to 100, interpolated."""
+        """The share of the reference texts that are less surprising, 0 to 100, interpolated. Where
+        many are equally surprising, as lines of a log are, none of them is below another.
+        """
         if mean_nats is None:
             return None
-        return float(np.interp(mean_nats, self.percentiles, np.linspace(0, 100, STEPS + 1)))
-
-    def cutoff(self, percent: float) -> float:
-        """The mean cross-entropy, in nats, that `percent` of the reference texts are below."""
-        return float(np.interp(percent, np.linspace(0, 100, STEPS + 1), self.percentiles))
+        figure, known = _middle(_bin(mean_nats)), self.percentiles
+        above = bisect_left(known, figure)  # all before it are smaller
+        if above == 0 or above > STEPS or known[above] == figure:
+            return 100 * min(above, STEPS) / STEPS
+        step = (figure - known[above - 1]) / (known[above] - known[above - 1])
+        return 100 * (above - 1 + step) / STEPS
 
     @classmethod
     def load(
@@ -81,7 +88,7 @@ class Histogram:
 
     def add(self, mean_nats: float | None) -> None:
         if mean_nats is not None:
-            self.bins[math.floor(mean_nats / BIN_NATS)] += 1
+            self.bins[_bin(mean_nats)] += 1
 
     def calibration(self, bundle: str, bundle_hash: str) -> Calibration:
         """To half a thousandth of a nat. Raises StartError where there are no texts."""
@@ -94,10 +101,19 @@ class Histogram:
         ranks = np.linspace(0, texts - 1, STEPS + 1)
         low = at[np.searchsorted(below, np.floor(ranks), side="right")]
         high = at[np.searchsorted(below, np.ceil(ranks), side="right")]
-        values = (low + (high - low) * (ranks - np.floor(ranks)) + 0.5) * BIN_NATS
+        values = _middle(low + (high - low) * (ranks - np.floor(ranks)))
         return Calibration(
             bundle=bundle, bundle_hash=bundle_hash, texts=texts, percentiles=values.tolist()
         )
+
+
+def _bin(mean_nats: float) -> int:
+    return math.floor(mean_nats / BIN_NATS)
+
+
+def _middle(bins: Number) -> Number:
+    """The figure that stands for all of a bin."""
+    return (bins + 0.5) * BIN_NATS
 
 
 def read_calibrations(

@@ -5,7 +5,6 @@ their mean cross-entropy, and the second stage of a job that has to know all of 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import orjson
 
@@ -18,29 +17,27 @@ from service.scoring import NATS_IN
 
 
 @dataclass(frozen=True, slots=True)
-class Cutoffs:
-    """Mean cross-entropies per token, in the unit of the rows."""
+class Buckets:
+    """By two percentiles of `table`; rows have their figures in `unit`."""
 
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, table: Calibration, percentiles: tuple[float, float], unit: str) -> Self:
-        low, high = (table.cutoff(percent) * NATS_IN[unit] for percent in percentiles)
-        return cls(low, high)
+    table: Calibration
+    percentiles: tuple[float, float]
+    unit: str
 
     def add(self, row: Row) -> Row:
         """The row with its `bucket`: head is the least surprising."""
-        figure = row["mean_cross_entropy"]
-        row["bucket"] = "head" if figure < self.low else "middle" if figure < self.high else "tail"
+        low, high = self.percentiles
+        percentile = self.table.percentile(row["mean_cross_entropy"] / NATS_IN[self.unit])
+        assert percentile is not None
+        row["bucket"] = "head" if percentile < low else "middle" if percentile < high else "tail"
         return row
 
 
-def second_stage(scored: Path, sink: Sink, cutoffs: Cutoffs, state: State, save_to: Path) -> None:
+def second_stage(scored: Path, sink: Sink, buckets: Buckets, state: State, save_to: Path) -> None:
     """Rows that wait in `scored` go to `sink` with their bucket, from `state.position` on."""
     position = state.position
     for rows, position in _blocks(scored, state.position):
-        sink.write([cutoffs.add(row) for row in rows])
+        sink.write([buckets.add(row) for row in rows])
         committed = sink.commit(False)
         if committed is not None:
             state.output, state.position = committed, position

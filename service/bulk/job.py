@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from service.bulk import formats
-from service.bulk.buckets import Cutoffs, second_stage
+from service.bulk.buckets import Buckets, second_stage
 from service.bulk.formats import ROW_FORMATS
 from service.bulk.options import Options
 from service.bulk.progress import Progress
@@ -129,11 +129,10 @@ class Job:
 
     def _bucket(self) -> None:
         assert self.options.buckets is not None
-        table = self._table()
-        cutoffs = Cutoffs.of(table, self.options.buckets, self.options.columns.unit)
+        buckets = Buckets(self._table(), self.options.buckets, self.options.columns.unit)
         with closing(self._rows_sink(self.out, self.state.output)) as sink:
             scored = self._scored.with_name(self._scored.name + PARTIAL)
-            second_stage(scored, sink, cutoffs, self.state, self._state_path)
+            second_stage(scored, sink, buckets, self.state, self._state_path)
             sink.finish()
 
     def _table(self) -> Calibration:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from service.bulk import formats
-from service.bulk.buckets import Cutoffs
+from service.bulk.buckets import Buckets
 from service.bulk.formats import Columns, Row, Scored
 from service.bulk.options import Options
 from service.calibration import Calibration
@@ -25,16 +25,16 @@ def renderer(model: LanguageModel, options: Options) -> Callable[[Scored], Any]:
         return partial(formats.rows, model, columns, None)
     name, file = model.bundle.manifest.name, options.calibration
     table = Calibration.load(file, name, model.bundle.hash)
-    cutoffs = options.buckets and Cutoffs.of(table, options.buckets, columns.unit)
-    return partial(_calibrated, model, columns, table, cutoffs)
+    buckets = options.buckets and Buckets(table, options.buckets, columns.unit)
+    return partial(_calibrated, model, columns, table, buckets)
 
 
 def _calibrated(
     model: LanguageModel,
     columns: Columns,
     table: Calibration,
-    cutoffs: Cutoffs | None,
+    buckets: Buckets | None,
     scored: Scored,
 ) -> list[Row]:
     rows = formats.rows(model, columns, table, scored)
-    return rows if cutoffs is None else [cutoffs.add(row) for row in rows]
+    return rows if buckets is None else [buckets.add(row) for row in rows]

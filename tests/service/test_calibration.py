@@ -52,25 +52,52 @@ def calibrated(bundle_path: Path, table: Path) -> Iterator[Wire]:
             yield Wire(http)
 
 
-@given(figures=FIGURES, percent=st.floats(0, 100))
-def test_percentiles_are_numpys_to_a_bin(figures: list[float], percent: float) -> None:
-    histogram = Histogram()
-    for figure in figures:
-        histogram.add(figure)
-    found = histogram.calibration("tiny", "0" * 64)
+@given(figures=FIGURES)
+def test_percentiles_are_numpys_to_a_bin(figures: list[float]) -> None:
+    found = table_of(figures)
     assert found.texts == len(figures)
     tenths = np.percentile(figures, np.linspace(0, 100, 1001))
     assert np.abs(np.array(found.percentiles) - tenths).max() <= BIN_NATS
-    low, high = np.floor(percent * 10), np.ceil(percent * 10)
-    assert tenths[int(low)] - BIN_NATS <= found.cutoff(percent) <= tenths[int(high)] + BIN_NATS
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ([3.1007], {3.1007: 0, 3.1: 0, 2: 0, 4: 100}),
+        ([3.1007] * 1000, {3.1007: 0, 2: 0, 4: 100}),
+        ([3.1007] * 1000 + [9.9] * 1000, {3.1007: 0, 9.9: 50, 5: 50, 10: 100}),
+        ([1.0] * 250 + [2.0] * 500 + [3.0] * 250, {1: 0, 2: 25, 2.5: 75, 3: 75}),
+    ],
+)
+def test_of_equal_texts_none_is_below_another(
+    figures: list[float], expected: dict[float, float]
+) -> None:
+    found = table_of(figures)
+    assert {figure: found.percentile(figure) for figure in expected} == pytest.approx(
+        expected, abs=0.11
+    )
+
+
+@given(figures=FIGURES, asked=st.lists(st.floats(0, 20), min_size=2))
+def test_what_is_more_surprising_has_no_lower_percentile(
+    figures: list[float], asked: list[float]
+) -> None:
+    found = table_of(figures)
+    percentiles = [found.percentile(figure) for figure in sorted(asked)]
+    assert percentiles == sorted(percentiles, key=lambda percentile: percentile or 0)
+    assert all(0 <= (percentile or 0) <= 100 for percentile in percentiles)
+
+
+def table_of(figures: list[float]) -> Calibration:
+    histogram = Histogram()
+    for figure in figures:
+        histogram.add(figure)
+    return Calibration.model_validate_json(histogram.calibration("tiny", "0" * 64).dumps())
 
 
 def test_a_percentile_is_the_share_of_texts_below() -> None:
     figures = np.random.default_rng(0).normal(5, 1, 20_000)
-    histogram = Histogram()
-    for figure in figures.tolist():
-        histogram.add(figure)
-    found = histogram.calibration("tiny", "0" * 64)
+    found = table_of(figures.tolist())
     for figure in (0.5, 3, 4.5, 5, 7.25, 20):
         percentile = found.percentile(figure)
         assert percentile == pytest.approx(100 * (figures < figure).mean(), abs=0.06)
