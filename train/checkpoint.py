@@ -17,6 +17,7 @@ a checkpoint that loads. The text's ids are not here but in a cache that runs sh
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +48,24 @@ class Checkpoint:
         except ValueError:
             raise CheckpointError(f"{path} is not JSON") from None
 
-    def start(self, config: Config) -> None:
-        """Claim the folder for a configuration.
-
-        Raises CheckpointError when it holds a run of another configuration.
-        """
-        path = self.folder / "config.json"
-        if path.exists():
-            if self.config() != config:
-                raise CheckpointError(
-                    f"{self.folder} holds a run of another configuration; give another --out, "
-                    "or the same configuration to go on"
-                )
+    def check(self, config: Config) -> None:
+        """Raises CheckpointError when the folder holds a run of another configuration."""
+        if not self.has("config.json"):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_file(path, (config.model_dump_json(indent=2) + "\n").encode())
+        differing = sorted(_differing(self.config().model_dump(), config.model_dump()))
+        if differing:
+            raise CheckpointError(
+                f"{self.folder} holds a run of another configuration ({', '.join(differing)}); "
+                "give another --out, or the same configuration to go on"
+            )
+
+    def start(self, config: Config) -> None:
+        """Claim the folder for a configuration, if it is not claimed. Raises as `check`."""
+        self.check(config)
+        if not self.has("config.json"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            content = config.model_dump_json(indent=2) + "\n"
+            write_file(self.folder / "config.json", content.encode())
 
     def config(self) -> Config:
         try:
@@ -130,6 +134,16 @@ class Checkpoint:
 
     def has(self, name: str) -> bool:
         return (self.folder / name).exists()
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any], parents: str = "") -> Iterator[str]:
+    """The keys, as `--set` takes them, whose values are not the same."""
+    for key in one.keys() | other.keys():
+        left, right = one.get(key), other.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            yield from _differing(left, right, f"{parents}{key}.")
+        elif left != right:
+            yield parents + key
 
 
 def load_model(folder: Path) -> tuple[TiedLSTM, Config, Tokenizer]:

@@ -38,7 +38,7 @@ def train(
     """
     group.share(config.train.batch_size)  # before anything is written
     checkpoint = Checkpoint(out)
-    group.in_turn(lambda: checkpoint.start(config))
+    group.in_turn(lambda: checkpoint.check(config))
     if checkpoint.report:
         group.in_turn(lambda: _check_text(data, checkpoint))
         if log:
@@ -78,6 +78,7 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> 
         tokenizer = fit_tokenizer(config.tokenizer, _texts(sources["train"]))
     splits = {name: tokenize(s, tokenizer, cache, name) for name, s in sources.items()}
     if not fitted:
+        checkpoint.start(config)  # not before the text was read: a mistake in it leaves nothing
         checkpoint.write_corpus(splits)  # first: tokenizer.json says that all of it is there
         checkpoint.write_inputs(tokenizer, splits["valid"].ids)
     return splits

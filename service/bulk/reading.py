@@ -148,6 +148,9 @@ class Reader:
     def _text(self, content: bytes, given_id: Any = None, stripped: bool = True) -> "_Found":
         if stripped:
             content = content.removesuffix(b"\n").removesuffix(b"\r")
+            if b"\0" in content:  # in a file of text; as a field it may be meant
+                message = "a NUL byte: no text, or UTF-16, which must be made UTF-8 first"
+                return _Found("", given_id, Problem("not_text", message))
         try:
             return self._checked(content.decode(), given_id)
         except UnicodeDecodeError as error:

@@ -109,8 +109,11 @@ def test_bad_input_is_one_line_and_exit_code_1(
     train: Train, capsys: Capture, change: Change, reason: str
 ) -> None:
     change(train)
+    taken = train.out.exists()
     assert reason in fails(train, capsys)
     assert not partial_files(train.data.parent)
+    if "train.batch_size" not in reason:  # which is known when the text was read
+        assert train.out.exists() == taken
 
 
 def test_a_wrong_override_is_one_line_and_exit_code_1(train: Train, capsys: Capture) -> None:

@@ -80,7 +80,8 @@ def test_another_configuration_for_the_same_folder_is_refused(
     assert train("--set", "train.epochs=1") == 0
     before = contents(train.out)
     capsys.readouterr()
-    assert "another configuration" in fails(train, capsys, "--set", "train.epochs=2")
+    line = fails(train, capsys, "--set", "train.epochs=2", "--set", "loss.activation=0.5")
+    assert "another configuration (loss.activation, train.epochs)" in line
     assert contents(train.out) == before
 
 
