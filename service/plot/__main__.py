@@ -6,6 +6,7 @@ that needs nothing else. The file is scored in this process; no server is needed
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,13 +27,22 @@ def main(arguments: list[str] | None = None) -> int:
             raise StartError(f"--out {options.out}: its name ends in one of {', '.join(KINDS)}")
         draw = _drawing(options.out.suffix)
         scored = score_file(options.file, options.bundle, options.unit)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            content = draw(scored)
         try:
-            options.out.write_bytes(draw(scored))
+            options.out.write_bytes(content)
         except OSError as error:
             raise StartError(f"--out {options.out}: {error.strerror}") from None
     except ServiceError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
+    if any("Glyph" in str(warning.message) for warning in warned):
+        print(
+            "note: no font here has all of these characters, some are boxes; "
+            "install one, such as Noto Sans CJK, or write an .html file",
+            file=sys.stderr,
+        )
     print(f"{options.out}: {scored.summary}")
     return 0
 

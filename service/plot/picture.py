@@ -2,6 +2,7 @@
 
 import io
 
+from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
 
 from service.plot.scored import Scored
@@ -9,12 +10,22 @@ from service.plot.scored import Scored
 LABELS_UP_TO = 60  # tokens whose words can still be read under the axis
 MEAN_FROM = 200  # tokens from which a running mean says more than the line
 WINDOW = 25
+LABEL_CHARACTERS = 24
+# Matplotlib's own has no Chinese, Japanese or Korean; of these what the machine has.
+FONTS = ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC"]
+FONTS += ["Microsoft YaHei", "Arial Unicode MS"]
 LINE, MEAN = "#0072B2", "#D55E00"  # Okabe & Ito 2008: the colour-blind tell them apart
 DOTS_PER_INCH = 150
 
 
 def picture(scored: Scored, kind: str) -> bytes:
     """A file of the `kind` that matplotlib knows: png, svg."""
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    with rc_context({"font.family": [name for name in FONTS if name in known]}):
+        return _drawn(scored, kind)
+
+
+def _drawn(scored: Scored, kind: str) -> bytes:
     surprisals = [token.surprisal for token in scored.tokens]
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
@@ -57,7 +68,9 @@ def running_mean(values: list[float]) -> list[float]:
 
 
 def _labels(scored: Scored) -> list[str]:
-    return [_plain(scored.text[t.start : t.end].strip() or "↵") for t in scored.tokens]
+    words = [scored.text[t.start : t.end].strip() or "↵" for t in scored.tokens]
+    cut = [w if len(w) <= LABEL_CHARACTERS else f"{w[: LABEL_CHARACTERS - 1]}…" for w in words]
+    return [_plain(word) for word in cut]
 
 
 def _plain(text: str) -> str:

@@ -39,6 +39,17 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def test_long_words_and_foreign_ones_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("\ufeff北京 is " + "x" * 300, encoding="utf-8")
+    assert main([str(path), "--out", str(tmp_path / "a.png")]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("\n") <= 1  # where the machine has no font for it
+    assert "4 tokens" in said.out
+
+
 class Page(HTMLParser):
     """The coloured text of a page: all of it, and each token with its step and title."""
 
