@@ -159,11 +159,13 @@ def _common(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def files(inputs: list[Path]) -> list[Path]:
-    """Of a folder its files in the order of their names. Raises JobError where there are none."""
+    """Of a folder, and those in it, the files in the order of their names, but for hidden ones.
+    Raises JobError where there are none.
+    """
     found: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if p.name[0] not in "._" and p.is_file()]
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
             if not inside:
                 raise JobError(f"{path}: an empty folder")
             found += inside
@@ -172,6 +174,10 @@ def files(inputs: list[Path]) -> list[Path]:
         else:
             raise JobError(f"{path}: no such file")
     return found
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part[0] in "._" for part in path.relative_to(folder).parts)
 
 
 def _format_of(out: Path) -> Name:

@@ -190,14 +190,15 @@ def test_what_does_not_go_together_is_one_line(
 
 def test_folders_are_read_in_the_order_of_names(jobs: Jobs, tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
-    folder.mkdir()
-    for name in ("b.txt", "a.txt", ".hidden", "_SUCCESS"):
+    for name in ("c.txt", "b/d.txt", "a.txt", ".hidden", "_SUCCESS", ".git/e.txt", "_temporary/f"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("The river\n")
     jobs.summary(folder, "--out", tmp_path / "out.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
-    assert table["input"].to_pylist() == [str(folder / "a.txt"), str(folder / "b.txt")]
+    expected = [str(folder / name) for name in ("a.txt", "b/d.txt", "c.txt")]
+    assert table["input"].to_pylist() == expected
     jobs.summary(tmp_path / "out.parquet", "--column", "input", "--out", tmp_path / "out.jsonl")
-    assert [row["line"] for row in rows(tmp_path / "out.jsonl")] == [1, 2]
+    assert [row["line"] for row in rows(tmp_path / "out.jsonl")] == [1, 2, 3]
 
 
 def test_buckets_are_by_percentiles_of_the_input(jobs: Jobs, tmp_path: Path) -> None:
