@@ -135,7 +135,7 @@ def draw(reports: dict[str, Any], path: Path) -> None:
     bars = axes.barh(names, [gains[name] for name in names], color=colours)
     axes.bar_label(bars, fmt="%+.1f %%", padding=3)
     axes.axvspan(-seed, seed, color="0.5", alpha=0.25)
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
     axes.set_xlabel("test perplexity against the preset's, % (grey: another seed)")
     figure.savefig(path, dpi=120)
 
