@@ -23,6 +23,7 @@ from service.token_detail import Detail, token_rows, word_rows
 
 # Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
 BLOCK_TOKENS = 2000
+STATE_TOKENS = 10  # a handle takes as long to write as so many
 
 
 async def render_scores(
@@ -36,7 +37,8 @@ async def render_scores(
     def render() -> bytes:
         return b"".join(_scores(model, scores, detail, calibration))
 
-    tokens = sum(len(score.ids) for score in scores) if detail.tokens else 0
+    tokens = sum(len(score.ids) for score in scores) if detail.tokens else len(scores)
+    tokens += STATE_TOKENS * sum(score.state is not None for score in scores)
     if tokens <= BLOCK_TOKENS:
         return render()
     return await model.long_work.run(render, tokens * SECONDS_PER_TOKEN)

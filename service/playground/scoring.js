@@ -5,6 +5,7 @@
 
 import { post } from "./api.js";
 import { UNITS } from "./figures.js";
+import { Splitter } from "./splitter.js";
 
 const CHUNK_CHARACTERS = 3000;
 const ALTERNATIVES = 5;
@@ -38,6 +39,7 @@ function cut(text, begin) {
 
 export class Scorer {
   #unit = null;
+  #splitter = null;
   #known = []; // {text, last, answer} of the text scored last
 
   /**
@@ -56,7 +58,9 @@ export class Scorer {
       same &&= before !== undefined && before.text === part && before.last === last;
       if (!same) {
         this.#known.length = index;
-        this.#known.push({ text: part, last, result: await ask(part, unit, state, last, signal) });
+        const result = await ask(part, unit, state, last, signal);
+        if (result.words) spell(result, (this.#splitter ??= await Splitter.learn()));
+        this.#known.push({ text: part, last, result });
       }
       const { result } = this.#known[index];
       state = result.state;
@@ -72,6 +76,13 @@ async function ask(text, unit, state, last, signal) {
   if (!last) request.return_state = true;
   const answer = await post("/score", request, signal);
   return { ...answer.results[0], vocabularySize: answer.vocabulary_size };
+}
+
+/** Makes alternatives, which stand nowhere in the text, as they would stand there. */
+export function spell(result, splitter) {
+  for (const token of result.tokens) {
+    for (const one of token.top ?? []) one.text = splitter.spelling(one.text);
+  }
 }
 
 /** Aggregates over all chunks: totals divided by counts, as the API makes them. */

@@ -28,6 +28,12 @@ ITEMS = """async (result) => {
     const { items } = await import("/playground/scoring.js");
     return items(result).map((item) => [item.text, item.oov, item.parts.map((part) => part.text)]);
 }"""
+RESPELL = """async ([kind, result]) => {
+    const { spell } = await import("/playground/scoring.js");
+    const { Splitter } = await import("/playground/splitter.js");
+    spell(result, new Splitter(kind));
+    return result.tokens.map((token) => (token.top ?? []).map((one) => one.text));
+}"""
 CHUNKS = """async (text) => {
     const { chunks } = await import("/playground/scoring.js");
     return chunks(text);
@@ -89,6 +95,18 @@ def test_pieces_are_shown_as_they_are_spelled(playground: Playground) -> None:
     spelled = playground.page.evaluate(SPELL, PIECES.entries)
     expected = [spelling.decode(errors="replace") for spelling in PIECES.vocabulary.spellings]
     assert spelled == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelled"), [("pieces", [" the", "河"]), ("characters", ["Ġthe", "æ²³"])]
+)
+def test_alternatives_are_spelled_too(
+    playground: Playground, kind: str, spelled: list[str]
+) -> None:
+    alternatives = [{"text": "Ġthe"}, {"text": "æ²³"}]
+    result = {"tokens": [{"text": "Ġthe", "top": alternatives}, {"text": "<eos>"}]}
+    playground.open(text="The")
+    assert playground.page.evaluate(RESPELL, [kind, result]) == [spelled, []]
 
 
 def test_pieces_are_coloured_as_the_words_they_make(playground: Playground) -> None:
