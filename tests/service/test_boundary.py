@@ -132,14 +132,17 @@ def test_a_client_that_leaves_half_way_through_its_body_harms_nothing(
 
 
 class Noticed(logging.Handler):
-    """Set as soon as the service has written down that a client left."""
+    """Set as soon as the service has written down that the client of request `leaver` left: others
+    of earlier tests may be missed only now.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.client_left = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "the client left" in record.getMessage():
+        left = "the client left" in record.getMessage()
+        if left and getattr(record, "request_id", None) == "leaver":
             self.client_left.set()
 
 
@@ -180,7 +183,8 @@ def test_the_work_of_a_client_that_left_is_dropped(
             for _ in range(model.threads):
                 pool.submit(wire.score, texts=["The city", "A town"])
                 assert running.acquire(timeout=SECONDS)
-            connection.sendall(head(*JSON_HEADER, f"Content-Length: {len(body)}") + body)
+            lines = ("X-Request-Id: leaver", f"Content-Length: {len(body)}")
+            connection.sendall(head(*JSON_HEADER, *lines) + body)
             assert any(waits(wire) for _ in range(10_000))
             connection.close()
             assert noticed.client_left.wait(SECONDS)
