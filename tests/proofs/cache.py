@@ -25,7 +25,7 @@ from service.settings import Settings
 from train.source import find_splits
 
 WINDOWS = (50, 100, 200, 500, 1000, 2000, 4000)
-THETAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
+THETAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.1, 1.5, 2.0)
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 START = (3, 4, 2)  # the papers' neighbourhood
 LEAST_GAIN = 0.03
