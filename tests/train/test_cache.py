@@ -21,6 +21,7 @@ from train.source import Source
 from train.tokenizer import fit_tokenizer
 
 WHITESPACE = TokenizerConfig(kind="whitespace")
+ATTEMPTS = 5
 
 
 class Counting:
@@ -153,16 +154,20 @@ def test_a_kill_leaves_no_entry_and_what_it_left_goes_after_a_day(text: Text) ->
 
 
 def test_two_that_make_the_same_entry_at_once_both_have_it(text: Text) -> None:
-    processes = [start("tests.train.tokenize_slowly", text.path, text.cache) for _ in range(2)]
     at_once = 0
-    while any(process.poll() is None for process in processes):
-        if text.cache.exists():
-            at_once = max(at_once, len(list(text.cache.glob(".partial-*"))))
-        time.sleep(0.005)
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(text.cache, ignore_errors=True)
+        processes = [start("tests.train.tokenize_slowly", text.path, text.cache) for _ in range(2)]
+        while any(process.poll() is None for process in processes):
+            if text.cache.exists():
+                at_once = max(at_once, len(list(text.cache.glob(".partial-*"))))
+            time.sleep(0.005)
+        for process in processes:
+            assert process.communicate()[0] == f"{len(text.expected())}\n"
+            assert process.returncode == 0
+        if at_once == 2:  # on a busy machine one may be done before the other begins
+            break
     assert at_once == 2
-    for process in processes:
-        assert process.communicate()[0] == f"{len(text.expected())}\n"
-        assert process.returncode == 0
     assert len(text.entries()) == 1
     assert text.tokenize().ids.tolist() == text.expected()
     assert text.counting.texts == 0
