@@ -136,7 +136,7 @@ class PatientProtocol(HttpToolsProtocol):
         """To what is no HTTP, in the one envelope; no application ever sees it. What was asked
         before on the connection is answered first, and then there is no answer to this.
         """
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._owes_an_answer:
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
@@ -145,6 +145,13 @@ class PatientProtocol(HttpToolsProtocol):
         head = [b"HTTP/1.1 400 Bad Request", *lines, b"connection: close", b"", answer.body]
         self.transport.write(b"\r\n".join(head))
         self.transport.close()
+
+    @property
+    def _owes_an_answer(self) -> bool:
+        """To another request than the one whose body is on its way."""
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        return bool(self.pipeline) or self.cycle.response_started or not self.cycle.more_body
 
     def _expect_head(self) -> None:
         self._stop(self._head_timer)

@@ -51,6 +51,11 @@ class Sequence:
         unread = len(self.inputs) - self.position
         return unread if self.begun else max(1, unread)
 
+    def piece(self, limit: int, caches: int) -> int:
+        """How many inputs to read in a run of up to `limit`, where so many sequences have a cache."""
+        most = limit if self.cache is None else min(limit, self.cache.rows_a_run(caches))
+        return min(most, self.remaining)
+
     def decoded(self) -> Decoded:
         """The figures of all scored targets, in order."""
         return Decoded.concatenate(self.pieces)
@@ -98,12 +103,7 @@ def _encode(
 ) -> list[tuple[Sequence, Floats, Ids]]:
     """Advance every sequence; return the hidden vectors and ids of its scored targets."""
     caches = sum(s.cache is not None for s in sequences)
-    spans = [
-        (s.position, s.position + min(limit, s.remaining, s.cache.rows_a_run(caches)))
-        if s.cache is not None
-        else (s.position, s.position + min(limit, s.remaining))
-        for s in sequences
-    ]
+    spans = [(s.position, s.position + s.piece(limit, caches)) for s in sequences]
     lengths = np.array([end - begin for begin, end in spans], np.int32)
     ids = np.zeros((len(sequences), lengths.max()), np.int64)  # (B, T)
     for row, sequence, (begin, end) in zip(ids, sequences, spans, strict=True):

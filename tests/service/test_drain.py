@@ -3,7 +3,8 @@
 import signal
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -82,24 +83,27 @@ def test_an_interrupt_does_not_drain(bundle_path: Path) -> None:
         assert process.wait(SECONDS) == 0
 
 
-def test_a_reader_that_stands_still_does_not_hold_up_the_end(bundle_path: Path) -> None:
-    flags = ("--drain-seconds", "0", "--client-timeout", "1")
-    with running(bundle_path, *flags) as (process, port), socket.socket() as reader:
+@contextmanager
+def reader_of_much(port: int) -> Iterator[socket.socket]:
+    """It has taken the first byte of some megabytes."""
+    with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect(("127.0.0.1", port))
         reader.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: tests\r\n\r\n" * 200)
         assert reader.recv(1)
+        yield reader
+
+
+def test_a_reader_that_stands_still_does_not_hold_up_the_end(bundle_path: Path) -> None:
+    flags = ("--drain-seconds", "0", "--client-timeout", "1")
+    with running(bundle_path, *flags) as (process, port), reader_of_much(port):
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
 
 
 def test_a_reader_that_takes_a_little_now_and_then_does_not_either(bundle_path: Path) -> None:
     flags = ("--drain-seconds", "0", "--client-timeout", "2", "--request-timeout", "1")
-    with running(bundle_path, *flags) as (process, port), socket.socket() as reader:
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        reader.connect(("127.0.0.1", port))
-        reader.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: tests\r\n\r\n" * 200)
-        assert reader.recv(1)
+    with running(bundle_path, *flags) as (process, port), reader_of_much(port) as reader:
         process.send_signal(signal.SIGTERM)
         end = time.monotonic() + SECONDS
         while process.poll() is None:

@@ -140,3 +140,12 @@ def test_garbage_after_a_request_leaves_its_answer_whole(connection: socket.sock
     connection.sendall(post("/score") + b"\0\0garbage\r\n\r\n")
     assert answers(connection, 1)[0][0] == 200
     assert connection.recv(1 << 16) == b""
+
+
+@pytest.mark.parametrize("body", [b"zz\r\n", b"2\r\n{}x\r\n", b"-1\r\n"])
+def test_a_body_that_breaks_is_told_at_once(connection: socket.socket, body: bytes) -> None:
+    chunked = post("/score", "Transfer-Encoding: chunked").partition(b"\r\n\r\n")[0]
+    connection.settimeout(SECONDS / 6)  # the service itself would wait for the rest for longer
+    connection.sendall(chunked + b"\r\n\r\n" + body)
+    assert answers(connection, 1)[0][0] == 400
+    assert connection.recv(1 << 16) == b""
