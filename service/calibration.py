@@ -48,7 +48,7 @@ class Calibration(BaseModel):
             return None
         figure, known = _middle(_bin(mean_nats)), self.percentiles
         above = bisect_left(known, figure)  # all before it are smaller
-        if above == 0 or above > STEPS or known[above] == figure:
+        if above == 0 or above > STEPS:
             return 100 * min(above, STEPS) / STEPS
         step = (figure - known[above - 1]) / (known[above] - known[above - 1])
         return 100 * (above - 1 + step) / STEPS

@@ -52,7 +52,7 @@ class Sequence:
         return unread if self.begun else max(1, unread)
 
     def piece(self, limit: int, caches: int) -> int:
-        """How many inputs to read in a run of up to `limit`, where so many sequences have a cache."""
+        """How many inputs to read in a run of up to `limit` with so many caches."""
         most = limit if self.cache is None else min(limit, self.cache.rows_a_run(caches))
         return min(most, self.remaining)
 

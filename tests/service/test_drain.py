@@ -1,5 +1,6 @@
 """The end of a process: it says no to a balancer first, and ends when nobody is left to answer."""
 
+import json
 import signal
 import socket
 import time
@@ -85,11 +86,13 @@ def test_an_interrupt_does_not_drain(bundle_path: Path) -> None:
 
 @contextmanager
 def reader_of_much(port: int) -> Iterator[socket.socket]:
-    """It has taken the first byte of some megabytes."""
+    """It has taken the first byte of an answer of some twenty megabytes."""
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect(("127.0.0.1", port))
-        reader.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: tests\r\n\r\n" * 200)
+        body = json.dumps({"token_ids": [[2, 3, 4] * 1000], "top": 100})
+        lines = ("Host: tests", "Content-Type: application/json", f"Content-Length: {len(body)}")
+        reader.sendall("\r\n".join(["POST /score HTTP/1.1", *lines, "", body]).encode())
         assert reader.recv(1)
         yield reader
 
@@ -102,12 +105,12 @@ def test_a_reader_that_stands_still_does_not_hold_up_the_end(bundle_path: Path) 
 
 
 def test_a_reader_that_takes_a_little_now_and_then_does_not_either(bundle_path: Path) -> None:
-    flags = ("--drain-seconds", "0", "--client-timeout", "2", "--request-timeout", "1")
+    flags = ("--drain-seconds", "0", "--client-timeout", "10", "--request-timeout", "1")
     with running(bundle_path, *flags) as (process, port), reader_of_much(port) as reader:
         process.send_signal(signal.SIGTERM)
         end = time.monotonic() + SECONDS
         while process.poll() is None:
             assert time.monotonic() < end
             with suppress(OSError):
-                reader.recv(1 << 13)
-            time.sleep(0.5)
+                reader.recv(1 << 14)
+            time.sleep(0.2)

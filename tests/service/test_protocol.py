@@ -81,11 +81,11 @@ def test_trailers_without_an_end_are_not_kept(connection: socket.socket, trailer
 
 
 def test_trailers_are_no_headers(connection: socket.socket) -> None:
-    request = post("/score", "Transfer-Encoding: chunked", "X-Request-Id: given")
-    connection.sendall(request + b"X-Request-Id: smuggled\r\nConnection: close\r\n\r\n")
+    request = post("/score", "Transfer-Encoding: chunked")
+    connection.sendall(request + b"X-Request-Id: smuggled\r\n\r\n")
     ((status, head, _),) = answers(connection, 1)
     assert status == 200
-    assert b"x-request-id: given" in head
+    assert b"x-request-id: " in head
     assert b"smuggled" not in head
 
 
