@@ -18,12 +18,13 @@ from service.bundle import Bundle
 from service.calibration import read_calibrations
 from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong
+from service.inference.admission import Admission
 from service.inference.contexts import Contexts, keys_of
 from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
 from service.inference.runner import Runner
-from service.inference.schedule import LANES, LaneName
+from service.inference.schedule import LANES
 from service.inference.state import StateCodec
 from service.limits import check_positions, check_targets, check_top
 from service.long_work import LongWork
@@ -51,12 +52,11 @@ class LanguageModel:
         self.calibrations = read_calibrations(
             settings.calibration, bundle.manifest.name, bundle.hash
         )
-        self.callers = 0  # requests being answered
         self.started = int(time.time())  # seconds since 1970
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
-        self.long_work = LongWork(settings.max_queue_seconds, settings.request_timeout)
+        self.long_work = LongWork(settings.wait_limits, settings.request_timeout)
         self.read = Reader(
             self.tokenizer, self.metrics, self.long_work, settings.max_request_tokens
         )
@@ -67,9 +67,17 @@ class LanguageModel:
             threads=self.threads,
             max_batch_tokens=settings.max_batch_tokens,
             max_queue_tokens=settings.max_queue_tokens,
-            max_queue_seconds=settings.max_queue_seconds,
+            wait_limits=settings.wait_limits,
             request_timeout_seconds=settings.request_timeout,
-            callers=lambda: self.callers,
+            callers=lambda: self.admission.requests,
+        )
+        self.admission = Admission(
+            self._runner,
+            threads=self.threads,
+            max_queue_tokens=settings.max_queue_tokens,
+            max_body_bytes=settings.max_body_bytes,
+            request_timeout_seconds=settings.request_timeout,
+            wait_seconds=self.metrics.admission_seconds,
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
@@ -82,12 +90,6 @@ class LanguageModel:
         Raises StartError, and leaves this one as it is.
         """
         return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
-
-    def check_room(self, lane: LaneName, delay_seconds: float = 0.0) -> None:
-        """Raises Overloaded where the queue is full, or a request would wait too long, with what
-        it is delayed elsewhere: asked before it is read, refusing it costs next to nothing.
-        """
-        self._runner.check_room(lane, delay_seconds)
 
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
@@ -149,7 +151,7 @@ class LanguageModel:
             if cache is not None:
                 own = cache.within(len(sequence.inputs))
                 sequence.cache = ContinuousCache(own, self.engine.embedding_size)
-        await self._runner.run(sequences, "bulk", admitted=contexts is not None)
+        await self._runner.run(sequences, "bulk", admitted=True)  # by `Admission`, if by HTTP
         unknown = self.tokenizer.unknown_id
         return [
             text_score(passage, ids, s.decoded(), unknown, s.state if return_state else None)
@@ -215,7 +217,7 @@ class LanguageModel:
             manifest.name, self.bundle.hash, manifest.precision, str(manifest.vocabulary_size)
         ).set(1)
         for lane in LANES:
-            waiting = partial(self._runner.waiting_tokens, lane)
+            waiting = partial(self.admission.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
 
 

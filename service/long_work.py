@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from service.errors import DeadlineExceeded, Overloaded
+from service.inference.schedule import LaneName, WaitLimits
 
 T = TypeVar("T")
 
@@ -24,9 +25,9 @@ SECONDS_PER_TOKEN = 2e-6
 
 class LongWork:
     def __init__(
-        self, max_wait_seconds: float = math.inf, request_timeout_seconds: float = math.inf
+        self, wait_limits: WaitLimits | None = None, request_timeout_seconds: float = math.inf
     ) -> None:
-        self._max_wait_seconds = max_wait_seconds
+        self._wait_limits = wait_limits or WaitLimits()
         self._request_timeout_seconds = request_timeout_seconds
         self._executor = ThreadPoolExecutor(1, "long-work")
         self._lock = threading.Lock()
@@ -38,20 +39,22 @@ class LongWork:
         """What is begun or waits will take, as far as that is known."""
         return self._waiting_seconds
 
-    async def run(self, work: Callable[[], T], seconds: float = 0.0, *, admitted: bool = True) -> T:
-        """What `work` gives, which takes about so many seconds; it is dropped if its caller leaves
-        before it has begun.
+    async def run(
+        self, work: Callable[[], T], seconds: float = 0.0, *, lane: LaneName | None = None
+    ) -> T:
+        """Return what `work` returns, which takes about `seconds`. It is dropped if its caller
+        leaves before it has begun.
 
-        Unless `admitted`, raises Overloaded where what comes before it takes too long, and
-        DeadlineExceeded where it took so all the same.
+        With a `lane`, raise Overloaded if the expected wait exceeds the lane's limit, and
+        DeadlineExceeded if it waited longer than a request may. Without one it never fails so.
         """
-        if not admitted:
-            self._check_room()
+        if lane is not None:
+            self._check_room(self._wait_limits.of(lane))
         come = time.monotonic()
 
         def begun() -> T:
             limit = self._request_timeout_seconds
-            if not admitted and time.monotonic() - come > limit:
+            if lane is not None and time.monotonic() - come > limit:
                 raise DeadlineExceeded(f"the text was not read within {limit:g} seconds")
             return work()
 
@@ -63,13 +66,11 @@ class LongWork:
     def close(self) -> None:
         self._executor.shutdown()
 
-    def _check_room(self) -> None:
-        seconds, limit = self._waiting_seconds, self._max_wait_seconds
+    def _check_room(self, limit: float) -> None:
+        seconds = self._waiting_seconds
         if seconds > limit:
             raise Overloaded(
-                f"a text as long would wait {seconds:.2g} seconds to be read; {limit:g} is the "
-                "limit",
-                seconds,
+                f"tokenizing is busy: expected wait {seconds:.2g} s (at most {limit:g} s)", seconds
             )
 
     def _add(self, count: int, seconds: float) -> None:

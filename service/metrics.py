@@ -37,6 +37,9 @@ class Metrics:
         self.oov_tokens = counter("oov_tokens_total", UNKNOWN_TOKENS)
         self.tokenize_seconds = histogram("tokenize_seconds", "Tokenizing a request's texts")
         self.queue_seconds = histogram("queue_seconds", "Waiting for the first run", "lane")
+        self.admission_seconds = histogram(
+            "admission_seconds", "Waiting of a bulk request in line, before it is tokenized"
+        )
         self.inference_seconds = histogram("inference_seconds", "In onnxruntime, a run", "stage")
         self.batch_tokens = histogram("batch_tokens", "Padded tokens of a run", buckets=TOKENS)
         self.batch_fill_ratio = histogram(

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
+from service.inference.schedule import LaneName
 from service.limits import check_count
 from service.long_work import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
 from service.metrics import Metrics, timed
@@ -63,7 +64,7 @@ class Reader:
         self._long_work = long_work
         self._max_tokens = max_tokens
 
-    async def texts(self, texts: Sequence[str]) -> list[Passage]:
+    async def texts(self, texts: Sequence[str], lane: LaneName = "bulk") -> list[Passage]:
         """Tokenize. Raises InputTooLong as soon as there are too many tokens."""
 
         def read() -> list[Passage]:
@@ -75,21 +76,23 @@ class Reader:
             return passages
 
         with timed(self._metrics.tokenize_seconds):
-            return await self._run(read, sum(map(len, texts)))
+            return await self._run(read, sum(map(len, texts)), lane)
 
-    async def ids(self, ids: Sequence[int], param: str) -> Passage:
+    async def ids(self, ids: Sequence[int], param: str, lane: LaneName = "bulk") -> Passage:
         """Detokenize. Raises as `id_lists`, of the field `param`."""
-        (passage,) = await self._id_lists([ids], lambda _: param)
+        (passage,) = await self._id_lists([ids], lambda _: param, lane)
         return passage
 
-    async def id_lists(self, lists: Sequence[Sequence[int]], param: str) -> list[Passage]:
+    async def id_lists(
+        self, lists: Sequence[Sequence[int]], param: str, lane: LaneName = "bulk"
+    ) -> list[Passage]:
         """Detokenize each. Raises InputTooLong before any is looked at, and UnknownToken for an id
         out of range in a list of the field `param`.
         """
-        return await self._id_lists(lists, lambda index: f"{param}.{index}")
+        return await self._id_lists(lists, lambda index: f"{param}.{index}", lane)
 
     async def _id_lists(
-        self, lists: Sequence[Sequence[int]], param: Callable[[int], str]
+        self, lists: Sequence[Sequence[int]], param: Callable[[int], str], lane: LaneName
     ) -> list[Passage]:
         count = sum(map(len, lists))
         check_count(count, self._max_tokens)
@@ -100,14 +103,14 @@ class Reader:
         if count + len(lists) <= INLINE_IDS:
             return read()
         seconds = (count + len(lists)) * SECONDS_PER_TOKEN
-        return await self._long_work.run(read, seconds, admitted=False)
+        return await self._long_work.run(read, seconds, lane=lane)
 
-    async def _run(self, work: Callable[[], T], characters: int) -> T:
-        """Here if that is short."""
+    async def _run(self, work: Callable[[], T], characters: int, lane: LaneName) -> T:
+        """Run inline if the text is short, otherwise in the background thread."""
         if characters <= INLINE_CHARACTERS:
             return work()
         seconds = characters * SECONDS_PER_CHARACTER
-        return await self._long_work.run(work, seconds, admitted=False)
+        return await self._long_work.run(work, seconds, lane=lane)
 
     def _read_ids(self, ids: Sequence[int], param: str) -> Passage:
         size = self._tokenizer.vocabulary_size
@@ -126,7 +129,7 @@ class Reader:
         def read() -> list[Candidate]:
             return [self._candidate(word, index) for index, word in enumerate(words)]
 
-        return await self._run(read, sum(map(len, words)))
+        return await self._run(read, sum(map(len, words)), "interactive")
 
     def _candidate(self, word: str, index: int) -> Candidate:
         ids = self._tokenizer.word_ids(word)
@@ -147,7 +150,7 @@ class Reader:
         # Looking up a word, and beginning an array, takes as long as some characters.
         words = [word for distributions in targets for p in distributions for word in p]
         count = len(words) + sum(map(len, targets))
-        return await self._run(read, sum(map(len, words)) + CHARACTERS_OF_A_LOOK_UP * count)
+        return await self._run(read, sum(map(len, words)) + CHARACTERS_OF_A_LOOK_UP * count, "bulk")
 
     def _soft_target(self, distribution: Mapping[str, float], param: str) -> SoftTarget:
         """Words and probabilities → ids and probabilities.

@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     CLI_SUPPRESS,
     BaseSettings,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError
+from service.inference.schedule import WaitLimits
 
 KEY_BYTES = 32
 STARTER_BUNDLE = Path(__file__).parent / "starter"
@@ -57,8 +58,15 @@ class Settings(BaseSettings):
     max_queue_tokens: Positive = Field(
         262_144, description="waiting tokens beyond which 429 answers"
     )
-    max_queue_seconds: Annotated[float, Field(gt=0)] = Field(
-        0.12, description="expected waiting beyond which 429 answers"
+    max_queue_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="sets both --max-bulk-wait and --max-interactive-wait"
+    )
+    max_bulk_wait: Annotated[float, Field(gt=0)] = Field(
+        10.0,
+        description="seconds of expected waiting beyond which /score and /rescore answer 429",
+    )
+    max_interactive_wait: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="the same for /next-token and /v1/completions"
     )
     max_body_bytes: Positive = Field(8 << 20, description="size of a request's body")
     max_texts: Positive = Field(4096, description="texts of a request")
@@ -106,6 +114,17 @@ class Settings(BaseSettings):
         if not isinstance(given, str):
             return given
         return json.loads(given) if given.startswith("[") else tuple(filter(None, given.split(",")))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_both_waits(cls, given: dict[str, Any]) -> dict[str, Any]:
+        both = given.get("max_queue_seconds")
+        waits = {} if both is None else {"max_bulk_wait": both, "max_interactive_wait": both}
+        return {**waits, **given}
+
+    @property
+    def wait_limits(self) -> WaitLimits:
+        return WaitLimits(interactive=self.max_interactive_wait, bulk=self.max_bulk_wait)
 
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""

@@ -14,14 +14,20 @@ class ClientLeft(Exception):
 
 async def read_body(receive: Receive, headers: Headers, limit: int, seconds: float) -> bytes:
     """Raises BodyTooLarge as soon as that is known, BodyTooSlow, and ClientLeft."""
-    announced = headers.get("content-length", "").lstrip("0")
-    if announced.isdecimal() and int(announced[:20]) > limit:
+    announced = announced_bytes(headers)
+    if announced > limit:
         raise BodyTooLarge(f"the body has {announced} bytes; at most {limit} are allowed")
     try:
         async with asyncio.timeout(seconds):
             return await _read(receive, limit)
     except TimeoutError:
         raise BodyTooSlow(f"the body was not here after {seconds:g} seconds") from None
+
+
+def announced_bytes(headers: Headers) -> int:
+    """The Content-Length; 0 if there is none. Of an absurd one only the first digits."""
+    announced = headers.get("content-length", "").lstrip("0")[:20]
+    return int(announced) if announced.isdecimal() else 0
 
 
 def replay(body: bytes) -> Receive:

@@ -14,10 +14,10 @@ from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import RequestError, Unavailable
+from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
 from service.http.accounting import read_tokens
 from service.http.auth import Gate
-from service.http.body import ClientLeft, is_utf_8, read_body, replay
+from service.http.body import ClientLeft, announced_bytes, is_utf_8, read_body, replay
 from service.http.errors import envelope, internal_error, service_error
 from service.http.exchange import Exchange
 from service.http.serving import Serving
@@ -37,12 +37,9 @@ SCHEDULED = "tiedlm.scheduled"
 # And from here inwards: its answer on the way out, and what it waits in seconds but in the queue.
 EXCHANGE = "tiedlm.exchange"
 DELAY = "tiedlm.delay"
-# What a request waits for the event loop to begin it, it waits about twice more: to be read before,
-# and to be answered after.
+# A request waits for the event loop three times: to be read, started and answered. One of the three
+# is measured.
 LOOP_WAITS = 3
-# So many are never refused for the event loop's sake: that a machine stood still for a moment is no
-# load, and who comes next to an idle service is to be answered.
-ALWAYS_ADMITTED = 8
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +89,8 @@ class Boundary:
         try:
             self._gate.check(scope["path"], headers)
             if scope["path"] in LANES:
-                crowded = scope["model"].callers >= ALWAYS_ADMITTED
-                scope["model"].check_room(LANES[scope["path"]], scope[DELAY] if crowded else 0.0)
+                size = announced_bytes(headers)
+                scope["model"].admission.check(LANES[scope["path"]], size, scope[DELAY])
             body = await read_body(
                 receive, headers, settings.max_body_bytes, settings.client_timeout
             )
@@ -122,16 +119,18 @@ class Boundary:
                 task.cancel()
 
         watcher = asyncio.create_task(watch())
-        scope["model"].callers += 1
+        lane = LANES.get(scope["path"])
         try:
-            await self._app(scope, replay(body), send)
+            async with scope["model"].admission.turn(lane, len(body)):
+                await self._app(scope, replay(body), send)
+        except (Overloaded, DeadlineExceeded) as error:  # while it waited for its turn
+            await service_error(error)(scope, receive, send)
         except asyncio.CancelledError:
             if not left:
                 raise
             task.uncancel()
             raise ClientLeft from None
         finally:
-            scope["model"].callers -= 1
             watcher.cancel()
 
     def _record(self, scope: Scope, exchange: Exchange, seconds: float, tokens: int) -> None:

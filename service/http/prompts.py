@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from service.errors import InputTooLong
 from service.http.schemas.openai import CompletionRequest
+from service.inference.admission import BYTES_PER_TOKEN
 from service.inference.engine import Floats
+from service.inference.schedule import LaneName
 from service.language_model import LanguageModel
 from service.limits import MAX_TOP_TOKENS
 from service.reader import Passage
@@ -23,29 +25,57 @@ class Prompt:
     state: Floats | None = None
 
 
-async def read_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
-    """Raises InputTooLong for more than a request may hold, UnknownToken for an id out of range."""
+async def begin(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
+    """Tokenize the prompts; give them their scores and states, as far as the answer needs them.
+
+    A request that scores its prompts waits for its turn as one of `/score` does.
+    Raises InputTooLong, UnknownToken for an id out of range, and as LanguageModel.score.
+    """
     texts, lists = _entries(request)
     _check_choices(request, model, len(texts) + len(lists))
+    lane: LaneName = "bulk" if _only_scores(request) else "interactive"
+    characters = sum(map(len, texts)) or BYTES_PER_TOKEN * sum(map(len, lists))
+    model.admission.check(lane, characters)
+    if lane == "interactive":  # it has its place already
+        prompts = await _read_prompts(request, model, texts, lists, lane)
+        await _prefill(request, model, prompts)
+        return prompts
+    async with model.admission.turn(lane, characters):
+        prompts = await _read_prompts(request, model, texts, lists, lane)
+        await _prefill(request, model, prompts)
+        return prompts
+
+
+def _only_scores(request: CompletionRequest) -> bool:
+    """True for the requests of evaluation tools, which ask for the prompt's log-probabilities."""
+    scores = request.prompt_logprobs is not None or (request.echo and request.logprobs is not None)
+    return scores and request.max_tokens <= 1
+
+
+async def _read_prompts(
+    request: CompletionRequest,
+    model: LanguageModel,
+    texts: list[str],
+    lists: list[list[int]],
+    lane: LaneName,
+) -> list[Prompt]:
     if texts:
-        passages = await model.read.texts(texts)
+        passages = await model.read.texts(texts, lane)
         _check_tokens(request, model, [len(passage.ids) for passage in passages])
     else:
         _check_tokens(request, model, list(map(len, lists)))
         alone = lists == [request.prompt]
         passages = (
-            [await model.read.ids(lists[0], "prompt")]
+            [await model.read.ids(lists[0], "prompt", lane)]
             if alone
-            else await model.read.id_lists(lists, "prompt")
+            else await model.read.id_lists(lists, "prompt", lane)
         )
     _check_copies(request, passages, model.settings.max_body_bytes)
     return [Prompt(passage) for passage in passages]
 
 
-async def begin(request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]) -> None:
-    """Give the prompts their scores and states, as far as the answer needs them; each is read once,
-    however many choices follow it. Raises as LanguageModel.score.
-    """
+async def _prefill(request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]) -> None:
+    """Encode each prompt once, however many choices follow it."""
     passages = [prompt.passage for prompt in prompts]
     prefixed = passages[0].starts is not None  # texts, never ids; all are of one kind
     draws = request.max_tokens > 0

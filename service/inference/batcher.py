@@ -13,7 +13,6 @@ than one run, for later ones overtake its rest.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from typing import Generic
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.pace import Pace
 from service.inference.queue import Queue, Ticket, W
-from service.inference.schedule import LaneName, Pick, Schedule
+from service.inference.schedule import LaneName, Pick, Schedule, WaitLimits
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +46,12 @@ class Batcher(Generic[W]):
         max_queue_tokens: int,
         request_timeout_seconds: float,
         on_run: Callable[[RunReport], None] = lambda _: None,
-        max_queue_seconds: float = math.inf,
+        wait_limits: WaitLimits | None = None,
     ) -> None:
         self._run = run
         self._on_run = on_run
         self._max_queue_tokens = max_queue_tokens
-        self._max_queue_seconds = max_queue_seconds
+        self._wait_limits = wait_limits or WaitLimits()
         self._request_timeout_seconds = request_timeout_seconds
         self._ready = threading.Condition()
         self._schedule: Schedule[W] = Schedule(max_batch_tokens)
@@ -80,22 +79,20 @@ class Batcher(Generic[W]):
         return seconds * self._pace.clock_seconds_per_run_second
 
     def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
-        """Raises Overloaded where the queue has no room for so many tokens more, or they would
-        wait too long, with what they are delayed outside the queue.
+        """Raise Overloaded if the queue has no room for `tokens` more, or if the expected wait plus
+        `delay_seconds`, a delay outside the queue, exceeds the limit of the lane.
         """
         waiting = sum(queue.tokens for queue in self._schedule.queues)
         if waiting and waiting + tokens > self._max_queue_tokens:
             raise Overloaded(
-                f"the queue holds {waiting} of {self._max_queue_tokens} tokens and has no room "
-                f"for {tokens} more",
+                f"the queue is full: {waiting} tokens wait (at most {self._max_queue_tokens})",
                 self.expected_wait_seconds("bulk"),
             )
         seconds = self.expected_wait_seconds(lane) + delay_seconds
-        if seconds > self._max_queue_seconds:
+        limit = self._wait_limits.of(lane)
+        if seconds > limit:
             raise Overloaded(
-                f"a request would wait {seconds:.2g} seconds; {self._max_queue_seconds:g} is the "
-                "limit",
-                seconds,
+                f"the service is busy: expected wait {seconds:.2g} s (at most {limit:g} s)", seconds
             )
 
     def submit(self, works: Sequence[W], lane: LaneName, admitted: bool = False) -> Ticket:

@@ -35,7 +35,8 @@ class Contexts:
         keys = keys_of(contexts)
         distinct = {key: ids for key, ids in zip(keys, contexts, strict=True) if key}
         readings = {key: self._reading(ids) for key, ids in distinct.items()}
-        await self._read(list(distinct.values()), list(readings.values()), lane, False)
+        admitted = lane == "bulk"  # by `Admission`, before it was tokenized
+        await self._read(list(distinct.values()), list(readings.values()), lane, admitted)
         return [readings[key].state if key else None for key in keys]
 
     async def ask(

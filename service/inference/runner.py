@@ -10,7 +10,7 @@ from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
 from service.inference.huge_pages import use_huge_pages
-from service.inference.schedule import LANES, LaneName
+from service.inference.schedule import LANES, LaneName, WaitLimits
 from service.inference.sequence import Sequence, run
 from service.metrics import Metrics
 
@@ -28,7 +28,7 @@ class Runner:
         threads: int,
         max_batch_tokens: int,
         max_queue_tokens: int,
-        max_queue_seconds: float,
+        wait_limits: WaitLimits,
         request_timeout_seconds: float,
         callers: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -46,7 +46,7 @@ class Runner:
             threads=threads,
             max_batch_tokens=max_batch_tokens,
             max_queue_tokens=max_queue_tokens,
-            max_queue_seconds=max_queue_seconds,
+            wait_limits=wait_limits,
             request_timeout_seconds=request_timeout_seconds,
             on_run=self._report,
         )
@@ -59,9 +59,9 @@ class Runner:
             raise BundleError(f"the graphs do not run: {first_line(error)}") from None
         use_huge_pages()  # after the graphs have laid their weights out as they run them
 
-    def check_room(self, lane: LaneName, delay_seconds: float) -> None:
-        """Raises Overloaded where the queue is full, or a request would wait too long."""
-        self._batcher.check_room(lane, delay_seconds=delay_seconds)
+    def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
+        """Raise Overloaded as `Batcher.check_room` does."""
+        self._batcher.check_room(lane, tokens, delay_seconds)
 
     async def run(
         self, sequences: list[Sequence], lane: LaneName, *, admitted: bool = False

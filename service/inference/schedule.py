@@ -15,6 +15,18 @@ from service.inference.queue import Entry, Queue, Ticket, W
 LaneName = Literal["interactive", "bulk"]
 LANES: tuple[LaneName, ...] = ("interactive", "bulk")
 
+
+@dataclass(frozen=True, slots=True)
+class WaitLimits:
+    """Seconds of expected waiting beyond which a request is refused, by lane."""
+
+    interactive: float = math.inf
+    bulk: float = math.inf
+
+    def of(self, lane: LaneName) -> float:
+        return self.bulk if lane == "bulk" else self.interactive
+
+
 RUN_SECONDS = 0.020
 SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twice that
 SMALLEST_RUN_TOKENS = 128

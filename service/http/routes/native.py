@@ -51,9 +51,9 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     candidates = await model.read.candidates(request.candidates)
     shape = _shape(request, candidates, model.tokenizer)
     if request.token_ids is not None:
-        context = await model.read.ids(request.token_ids, "token_ids")
+        context = await model.read.ids(request.token_ids, "token_ids", "interactive")
     else:
-        (context,) = await model.read.texts([request.context or ""])
+        (context,) = await model.read.texts([request.context or ""], "interactive")
     state = model.states.open(request.state) if request.state is not None else None
     result, after = await model.next_token(context, shape, state, bos=request.bos)
     count_tokens(model.metrics, "/next-token", len(context.ids))

@@ -19,7 +19,7 @@ from service.http.documentation import (
     INVALID,
     MODEL_NOT_FOUND,
 )
-from service.http.prompts import begin, read_prompts
+from service.http.prompts import begin
 from service.http.routes.direct import require_json
 from service.http.routes.model import Model
 from service.http.schemas.openai import (
@@ -52,9 +52,7 @@ router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, dependencies=[Depe
 )
 async def completions(request: CompletionRequest, model: Model) -> Response:
     _check(request, model)
-    model.check_room("interactive")
-    prompts = await read_prompts(request, model)
-    await begin(request, model, prompts)
+    prompts = await begin(request, model)
     read = sum(len(prompt.passage.ids) for prompt in prompts)
     count_tokens(model.metrics, "/v1/completions", read)
     echoes = await echoes_of(request, model, prompts)
@@ -101,7 +99,7 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
     "/tokenize", response_model=TokenizeResponse, responses=INFERENCE, summary="Text to ids"
 )
 async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
-    (passage,) = await model.read.texts([request.prompt])
+    (passage,) = await model.read.texts([request.prompt], "interactive")
     prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
     limit = model.settings.max_request_tokens
@@ -112,7 +110,7 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
     "/detokenize", response_model=DetokenizeResponse, responses=INFERENCE, summary="Ids to text"
 )
 async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
-    return DetokenizeResponse(prompt=(await model.read.ids(request.tokens, "tokens")).text)
+    return DetokenizeResponse(prompt=(await model.read.ids(request.tokens, "tokens", "interactive")).text)
 
 
 @router.get("/tokenizer_info", response_model=TokenizerInfo, summary="The special tokens")
