@@ -24,8 +24,8 @@ from service.inference.continuous_cache import CacheSettings, ContinuousCache
 from service.inference.cores import usable_cores
 from service.inference.engine import Floats, SoftTarget
 from service.inference.runner import Runner
-from service.inference.schedule import LANES
 from service.inference.state import StateCodec
+from service.lanes import LANES
 from service.limits import check_positions, check_targets, check_top
 from service.long_work import LongWork
 from service.metrics import Metrics

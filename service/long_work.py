@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from service.errors import DeadlineExceeded, Overloaded
-from service.inference.schedule import LaneName, WaitLimits
+from service.lanes import LaneName, WaitLimits
 
 T = TypeVar("T")
 

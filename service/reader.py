@@ -9,7 +9,7 @@ import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
-from service.inference.schedule import LaneName
+from service.lanes import LaneName
 from service.limits import check_count
 from service.long_work import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
 from service.metrics import Metrics, timed

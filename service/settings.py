@@ -10,7 +10,14 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     CLI_SUPPRESS,
     BaseSettings,
@@ -20,7 +27,7 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError
-from service.inference.schedule import WaitLimits
+from service.lanes import WaitLimits
 
 KEY_BYTES = 32
 STARTER_BUNDLE = Path(__file__).parent / "starter"

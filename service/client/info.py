@@ -8,7 +8,12 @@ from typing import Any
 class Limits:
     max_batch_tokens: int
     max_queue_tokens: int
+    max_bulk_wait: float = 10.0
+    """Seconds of expected waiting beyond which `/score` and `/rescore` answer 429."""
+    max_interactive_wait: float = 1.0
+    """The same for `/next-token` and `/v1/completions`."""
     max_queue_seconds: float
+    """`max_bulk_wait` under its former name."""
     max_body_bytes: int
     max_texts: int
     max_request_tokens: int
@@ -18,7 +23,7 @@ class Limits:
     max_cache_positions: int
     """min(window, tokens) of `cache`, summed over the texts of a request."""
     request_timeout: float
-    """Seconds, as `client_timeout` and `max_queue_seconds` are."""
+    """Seconds, as `client_timeout` is."""
     client_timeout: float
 
 

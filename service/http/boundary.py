@@ -21,7 +21,7 @@ from service.http.body import ClientLeft, announced_bytes, is_utf_8, read_body, 
 from service.http.errors import envelope, internal_error, service_error
 from service.http.exchange import Exchange
 from service.http.serving import Serving
-from service.inference.schedule import LaneName
+from service.lanes import LaneName
 
 # Routes that need the model, and where their first work queues.
 LANES: dict[str, LaneName] = {

@@ -7,7 +7,7 @@ from service.errors import InputTooLong
 from service.http.schemas.openai import CompletionRequest
 from service.inference.admission import BYTES_PER_TOKEN
 from service.inference.engine import Floats
-from service.inference.schedule import LaneName
+from service.lanes import LaneName
 from service.language_model import LanguageModel
 from service.limits import MAX_TOP_TOKENS
 from service.reader import Passage

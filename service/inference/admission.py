@@ -18,7 +18,7 @@ from prometheus_client import Histogram
 
 from service.errors import Overloaded
 from service.inference.line import Line
-from service.inference.schedule import LaneName
+from service.lanes import LaneName
 
 # A word of English text takes 5 to 6 bytes of JSON, a sub-word token 3 to 4.
 BYTES_PER_TOKEN = 4

@@ -22,7 +22,8 @@ from typing import Generic
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.pace import Pace
 from service.inference.queue import Queue, Ticket, W
-from service.inference.schedule import LaneName, Pick, Schedule, WaitLimits
+from service.inference.schedule import Pick, Schedule
+from service.lanes import LaneName, WaitLimits
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import numpy as np
 from service.inference.engine import Floats, Ids
 from service.inference.prefix_cache import PrefixCache
 from service.inference.runner import Runner
-from service.inference.schedule import LaneName
 from service.inference.sequence import UNSCORED, Sequence
+from service.lanes import LaneName
 from service.metrics import Metrics
 
 Question = Callable[[Floats], Any]

@@ -10,8 +10,8 @@ from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
 from service.inference.huge_pages import use_huge_pages
-from service.inference.schedule import LANES, LaneName, WaitLimits
 from service.inference.sequence import Sequence, run
+from service.lanes import LANES, LaneName, WaitLimits
 from service.metrics import Metrics
 
 STAGES = ("encode", "decode", "distribute")

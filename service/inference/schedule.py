@@ -8,24 +8,10 @@ start in turn at the oldest of which nothing was run yet and at the oldest entry
 import math
 import time
 from dataclasses import dataclass
-from typing import Generic, Literal
+from typing import Generic
 
 from service.inference.queue import Entry, Queue, Ticket, W
-
-LaneName = Literal["interactive", "bulk"]
-LANES: tuple[LaneName, ...] = ("interactive", "bulk")
-
-
-@dataclass(frozen=True, slots=True)
-class WaitLimits:
-    """Seconds of expected waiting beyond which a request is refused, by lane."""
-
-    interactive: float = math.inf
-    bulk: float = math.inf
-
-    def of(self, lane: LaneName) -> float:
-        return self.bulk if lane == "bulk" else self.interactive
-
+from service.lanes import LANES, LaneName
 
 RUN_SECONDS = 0.020
 SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twice that

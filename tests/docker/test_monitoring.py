@@ -12,7 +12,7 @@ import pytest
 from service import errors
 from service.http.app import create_app
 from service.inference.runner import STAGES
-from service.inference.schedule import LANES
+from service.lanes import LANES
 from service.language_model import LanguageModel
 from service.metrics import Metrics
 from tests.docker.files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load

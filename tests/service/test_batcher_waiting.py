@@ -9,10 +9,12 @@ import pytest
 from service.errors import Overloaded
 from service.inference.batcher import Batcher
 from service.inference.queue import MOST_AHEAD, Ticket
-from service.inference.schedule import LANES, LATE_SECONDS
+from service.inference.schedule import LATE_SECONDS
+from service.lanes import LANES, WaitLimits
 from tests.service.gate import SECONDS, Job
 
-MAX_QUEUE_SECONDS = 0.25
+MAX_BULK_WAIT = 0.25
+LIMITS = WaitLimits(interactive=0.2, bulk=MAX_BULK_WAIT)
 TOKENS_PER_SECOND = 10_000
 
 
@@ -54,7 +56,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> Steady:
 @pytest.fixture
 def held(steady: Steady) -> Iterator[Batcher[Job]]:
     """It knows its speed, its one worker is at the gate, and nothing waits."""
-    batcher = Batcher(steady, 1, 1000, 10**9, 60, max_queue_seconds=MAX_QUEUE_SECONDS)
+    batcher = Batcher(steady, 1, 1000, 10**9, 60, wait_limits=LIMITS)
     for lane in LANES:
         batcher.submit([Job("first", 100)], lane).future.result(SECONDS)
     batcher.submit([Job("gate")], "bulk")
@@ -89,10 +91,10 @@ def test_what_would_wait_longer_is_refused(
         else:
             ask(held, "bulk")
 
-    fill(held, MAX_QUEUE_SECONDS - 0.02)
+    fill(held, MAX_BULK_WAIT - 0.02)
     come()
     fill(held, 0.04)
-    with pytest.raises(Overloaded, match="limit") as caught:
+    with pytest.raises(Overloaded, match=r"at most 0\.25 s") as caught:
         come()
     assert caught.value.retry_after_seconds == 1
 

@@ -101,7 +101,7 @@ def test_a_jobs_model_has_none_of_the_limits_on_requests(
 ) -> None:
     monkeypatch.setattr(limits, "MAX_TOP_TOKENS", 2)
     model = load(bundle_path, 1)
-    for limit in ("max_queue_tokens", "max_queue_seconds", "max_request_tokens", "request_timeout"):
+    for limit in ("max_queue_tokens", "max_bulk_wait", "max_request_tokens", "request_timeout"):
         assert getattr(model.settings, limit) >= 1 << 60
     options = parse([str(lines), "--out", str(lines.parent / "out.jsonl")])
     assert Job(model, options).run()["documents"] == 3

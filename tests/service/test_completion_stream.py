@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import DeadlineExceeded, ServiceError
 from service.generation import Step
+from service.lanes import WaitLimits
 from service.language_model import LanguageModel
 from tests.service.wire import JSON_TYPE, Json, Wire, error
 
@@ -104,9 +105,9 @@ def test_an_answer_that_fails_inside_is_an_internal_error(
 def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
     wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    """The queue had room when the request came, and none for what it holds."""
-    monkeypatch.setattr(model, "check_room", lambda *_: None)
-    monkeypatch.setattr(model._runner._batcher, "_max_queue_seconds", -1.0)
+    """The queue had room when the request came, and none for its prompts."""
+    monkeypatch.setattr(model.admission, "check", lambda *_: None)
+    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
     prompts = ["The city", "The river"]
     response = wire.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
     error(response, 429, "overloaded")

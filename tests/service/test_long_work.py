@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service.errors import DeadlineExceeded, Overloaded
+from service.lanes import WaitLimits
 from service.language_model import LanguageModel
 from service.long_work import LongWork
 from tests.service.gate import SECONDS
@@ -29,16 +30,16 @@ def held(gate: threading.Event) -> Callable[[], bool]:
 def test_what_would_wait_too_long_is_refused_and_what_was_admitted_is_not(
     gate: threading.Event,
 ) -> None:
-    long = LongWork(max_wait_seconds=1.5)
+    long = LongWork(WaitLimits(interactive=0.1, bulk=1.5))
 
     async def crowd() -> None:
-        first = asyncio.create_task(long.run(held(gate), 1.5, admitted=False))
+        first = asyncio.create_task(long.run(held(gate), 1.5, lane="bulk"))
         await asyncio.sleep(0)
-        second = asyncio.create_task(long.run(held(gate), 5, admitted=False))
+        second = asyncio.create_task(long.run(held(gate), 5, lane="bulk"))
         await asyncio.sleep(0)
         assert long.waiting_seconds == 6.5
         with pytest.raises(Overloaded) as caught:
-            await long.run(held(gate), 0.001, admitted=False)
+            await long.run(held(gate), 0.001, lane="bulk")
         assert caught.value.retry_after_seconds == 7
         third = asyncio.create_task(long.run(held(gate), 1))
         await asyncio.sleep(0)
@@ -75,7 +76,7 @@ def test_what_waited_too_long_all_the_same_is_not_begun(gate: threading.Event) -
     async def late() -> None:
         first = asyncio.create_task(long.run(held(gate)))
         await asyncio.sleep(0)
-        waiting = asyncio.create_task(long.run(lambda: done.append("late"), admitted=False))
+        waiting = asyncio.create_task(long.run(lambda: done.append("late"), lane="bulk"))
         answering = asyncio.create_task(long.run(lambda: done.append("answer")))
         await asyncio.sleep(0.05)
         gate.set()
@@ -108,7 +109,7 @@ def test_long_texts_alone_are_refused_for_it(
     short: dict[str, object],
 ) -> None:
     assert wire.post(route, **long).status_code == 200
-    monkeypatch.setattr(model.long_work, "_max_wait_seconds", -1.0)
+    monkeypatch.setattr(model.long_work, "_wait_limits", WaitLimits(-1.0, -1.0))
     response = wire.post(route, **long)
     error(response, 429, "overloaded")
     assert response.headers["Retry-After"] == "1"
@@ -119,5 +120,5 @@ def test_answers_are_not_refused_for_it(
     wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The JSON of 3,000 tokens is long work too; their text was short."""
-    monkeypatch.setattr(model.long_work, "_max_wait_seconds", -1.0)
+    monkeypatch.setattr(model.long_work, "_wait_limits", WaitLimits(-1.0, -1.0))
     assert len(wire.score(texts=["a b"] * 1000)["results"]) == 1000

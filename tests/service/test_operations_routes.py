@@ -48,7 +48,9 @@ def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
     assert info["limits"] == {
         "max_batch_tokens": 4096,
         "max_queue_tokens": 262_144,
-        "max_queue_seconds": model.settings.max_queue_seconds,
+        "max_bulk_wait": 60.0,
+        "max_interactive_wait": 60.0,
+        "max_queue_seconds": 60.0,
         "max_body_bytes": 8 << 20,
         "max_texts": 4096,
         "max_request_tokens": 200_000,

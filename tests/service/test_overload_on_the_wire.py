@@ -1,11 +1,22 @@
 """What a client sees when more is asked than can be done."""
 
 import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from service.bundle import Bundle
+from service.lanes import WaitLimits
 from service.language_model import LanguageModel
+from service.settings import Settings
+from service.tokenizer import Tokenizer
+from tests.service.served import listening
 from tests.service.wire import Wire, error
 
 ROUTES: list[tuple[str, dict[str, Any]]] = [
@@ -25,7 +36,7 @@ ROUTES: list[tuple[str, dict[str, Any]]] = [
 @pytest.fixture
 def _overloaded(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even an empty queue is too long a wait."""
-    monkeypatch.setattr(model._runner._batcher, "_max_queue_seconds", -1.0)
+    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
 
 
 @pytest.mark.usefixtures("_overloaded")
@@ -65,7 +76,7 @@ def test_an_event_loop_that_was_late_refuses_only_a_crowd(
 ) -> None:
     """A machine that stood still for a moment is late with a request too, and is not loaded."""
     monkeypatch.setattr("service.http.boundary.LOOP_WAITS", 1e9)
-    monkeypatch.setattr(model, "callers", callers)
+    monkeypatch.setattr(model.admission, "requests", callers)
     assert wire.post("/score", text="The city").status_code == status
 
 
@@ -78,7 +89,7 @@ def test_a_completion_that_has_begun_goes_on(
     with wire.http.stream("POST", "/v1/completions", json=asked) as response:
         lines = response.iter_lines()
         first = next(lines)
-        monkeypatch.setattr(model._runner._batcher, "_max_queue_seconds", -1.0)
+        monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
         said = [first, *lines]
     found = [json.loads(line[6:]) for line in said if line.startswith("data: {")]
     assert [event["choices"][0]["text"] for event in found] == whole
@@ -96,3 +107,67 @@ def test_many_choices_are_one_request(wire: Wire) -> None:
 def events(response: Any) -> list[Any]:
     lines = response.text.splitlines()
     return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+
+def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
+    """With the default limits: each of 48 clients has two texts of a hundred words."""
+    settings = Settings(bundle=bundle_path, threads=2)
+    model = LanguageModel(Bundle.load(bundle_path), settings)
+    body = {"texts": ["the river was in the north of the city of " * 10] * 2, "tokens": False}
+
+    def ask(client: httpx.Client) -> int:
+        return client.post("/score", json=body).status_code
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    with (
+        listening(model, "on") as (host, port),
+        httpx.Client(
+            base_url=f"http://{host}:{port}", timeout=120, trust_env=False, limits=limits
+        ) as client,
+        ThreadPoolExecutor(48) as pool,
+    ):
+        assert set(pool.map(ask, [client] * 96)) == {200}
+
+
+def test_a_score_waits_in_line_and_a_keystroke_does_not(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    tokenize = Tokenizer.encode
+
+    def held(self: Tokenizer, text: str, max_tokens: int) -> object:
+        if text.startswith("held"):
+            assert gate.wait(60)
+        return tokenize(self, text, max_tokens)
+
+    monkeypatch.setattr(Tokenizer, "encode", held)
+    # Long enough to be tokenized in the background thread, so that the event loop goes on.
+    body = {"text": "held" + " the river" * 500, "tokens": False}
+    running = model.admission._short._max_requests
+    with ThreadPoolExecutor(running + 10) as pool:
+        try:
+            waiting = [pool.submit(wire.post, "/score", **body) for _ in range(running + 10)]
+            eventually(lambda: model.admission.waiting_tokens("bulk") > 0)
+            assert wire.post("/next-token", context="The city").status_code == 200
+            assert not any(request.done() for request in waiting)
+        finally:
+            gate.set()
+        assert {request.result().status_code for request in waiting} == {200}
+    assert model.admission.waiting_tokens("bulk") == 0
+
+
+def test_scoring_completions_stand_in_line(wire: Wire, model: LanguageModel) -> None:
+    """Evaluation tools ask for log-probabilities of prompts, from many threads at once."""
+    name = "tiedlm_admission_seconds_count"
+    before = model.metrics.registry.get_sample_value(name) or 0
+    asked = {"model": "tiedlm", "prompt": "The city", "echo": True, "logprobs": 1, "max_tokens": 0}
+    assert wire.post("/v1/completions", **asked).status_code == 200
+    assert wire.post("/v1/completions", model="tiedlm", prompt="The city").status_code == 200
+    assert model.metrics.registry.get_sample_value(name) == before + 1
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

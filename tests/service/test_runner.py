@@ -10,6 +10,7 @@ import pytest
 from service.bundle import Bundle
 from service.inference.runner import Runner
 from service.inference.sequence import Sequence
+from service.lanes import WaitLimits
 from service.metrics import Metrics
 
 
@@ -21,7 +22,7 @@ def runner(bundle_path: Path) -> Runner:
         threads=2,
         max_batch_tokens=1024,
         max_queue_tokens=10_000,
-        max_queue_seconds=60,
+        wait_limits=WaitLimits(),
         request_timeout_seconds=30,
     )
 

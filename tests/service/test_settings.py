@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import StartError
+from service.lanes import WaitLimits
 from service.settings import STARTER_BUNDLE, Settings, read_settings
 
 DEFAULTS = {
@@ -18,7 +19,9 @@ DEFAULTS = {
     "max_texts": 4096,
     "max_request_tokens": 200_000,
     "request_timeout": 30.0,
-    "max_queue_seconds": 0.12,
+    "max_queue_seconds": None,
+    "max_bulk_wait": 10.0,
+    "max_interactive_wait": 1.0,
     "client_timeout": 20.0,
     "drain_seconds": 5.0,
     "api_keys_file": None,
@@ -42,6 +45,8 @@ OTHERS = {
     "max_request_tokens": 55,
     "request_timeout": 0.5,
     "max_queue_seconds": 1.5,
+    "max_bulk_wait": 7.5,
+    "max_interactive_wait": 0.75,
     "client_timeout": 2.5,
     "drain_seconds": 0.0,
     "api_keys_file": Path("keys"),
@@ -65,6 +70,10 @@ WRONG = [
     ("request_timeout", "0"),
     ("request_timeout", "nan"),
     ("max_queue_seconds", "0"),
+    ("max_bulk_wait", "0"),
+    ("max_bulk_wait", "nan"),
+    ("max_interactive_wait", "-1"),
+    ("max_interactive_wait", "soon"),
     ("client_timeout", "-1"),
     ("drain_seconds", "-1"),
     ("drain_seconds", "soon"),
@@ -177,3 +186,16 @@ def test_settings_do_not_change_after_the_start() -> None:
     settings = read_settings([])
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]  # that it is refused is the point
+
+
+@pytest.mark.parametrize("by", ["flag", "variable"])
+def test_max_queue_seconds_sets_both_waits(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "variable":
+        monkeypatch.setenv("TIEDLM_MAX_QUEUE_SECONDS", "30")
+    settings = read_settings(["--max-queue-seconds", "30"] if by == "flag" else [])
+    assert settings.wait_limits == WaitLimits(interactive=30, bulk=30)
+
+
+def test_a_wait_of_its_own_goes_before_both() -> None:
+    settings = read_settings(["--max-queue-seconds", "30", "--max-interactive-wait", "2"])
+    assert settings.wait_limits == WaitLimits(interactive=2, bulk=30)

@@ -110,7 +110,9 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
     "/detokenize", response_model=DetokenizeResponse, responses=INFERENCE, summary="Ids to text"
 )
 async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
-    return DetokenizeResponse(prompt=(await model.read.ids(request.tokens, "tokens", "interactive")).text)
+    return DetokenizeResponse(
+        prompt=(await model.read.ids(request.tokens, "tokens", "interactive")).text
+    )
 
 
 @router.get("/tokenizer_info", response_model=TokenizerInfo, summary="The special tokens")

@@ -36,7 +36,8 @@ async def metrics(model: Model) -> Response:
 
 @router.get("/info", response_model=Info, summary="Model, limits and versions")
 async def info(model: Model) -> Info:
-    manifest = model.bundle.manifest
+    manifest, settings = model.bundle.manifest, model.settings
+    limits = {**settings.model_dump(), "max_queue_seconds": settings.max_bulk_wait}
     return Info(
         model=manifest.name,
         bundle_hash=model.bundle.hash,
@@ -44,7 +45,7 @@ async def info(model: Model) -> Info:
         vocabulary_size=manifest.vocabulary_size,
         parameters=manifest.parameters,
         threads=model.threads,
-        limits=Limits.model_validate(model.settings, from_attributes=True),
+        limits=Limits.model_validate(limits),
         versions={package: version(package) for package in PACKAGES},
         parity=manifest.parity,
         calibrations=[

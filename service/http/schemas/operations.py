@@ -25,8 +25,16 @@ class Limits(BaseModel):
     max_queue_tokens: int = Field(
         description="Waiting tokens beyond which 429 answers.", examples=[262144]
     )
+    max_bulk_wait: float = Field(
+        description="Seconds of expected waiting beyond which /score and /rescore answer 429.",
+        examples=[10.0],
+    )
+    max_interactive_wait: float = Field(
+        description="The same for /next-token and /v1/completions.", examples=[1.0]
+    )
     max_queue_seconds: float = Field(
-        description="Expected waiting beyond which 429 answers.", examples=[0.12]
+        description="`max_bulk_wait` under its former name.",
+        examples=[10.0],
     )
     max_body_bytes: int = Field(description="Size of a request's body.", examples=[8388608])
     max_texts: int = Field(description="Texts of a request.", examples=[4096])

@@ -1,0 +1,19 @@
+"""The two lanes of requests, and how long each may wait: a leaf that every layer may import."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+LaneName = Literal["interactive", "bulk"]
+LANES: tuple[LaneName, ...] = ("interactive", "bulk")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitLimits:
+    """Seconds of expected waiting beyond which a request is refused, by lane."""
+
+    interactive: float = math.inf
+    bulk: float = math.inf
+
+    def of(self, lane: LaneName) -> float:
+        return self.bulk if lane == "bulk" else self.interactive
