@@ -149,7 +149,7 @@ def test_the_batcher_and_its_queue_know_no_model() -> None:
             lambda who, what: (
                 who in own
                 and inside(what, *ROOMS, "numpy", "asyncio")
-                and not inside(what, "service.errors", *own)
+                and not inside(what, "service.errors", "service.lanes", *own)
             ),
         )
         == []

@@ -12,6 +12,7 @@ NAMES = [
     'tiedlm_requests_total{route="/score",status="200"}',
     'tiedlm_request_seconds_count{route="/score"}',
     'tiedlm_queue_seconds_count{lane="bulk"}',
+    "tiedlm_admission_seconds_count",
     'tiedlm_queue_seconds_count{lane="interactive"}',
     'tiedlm_inference_seconds_count{stage="encode"}',
     "tiedlm_tokenize_seconds_count",
