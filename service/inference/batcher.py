@@ -136,9 +136,9 @@ class Batcher(Generic[W]):
         return True
 
     def abandon(self, ticket: Ticket) -> None:
-        """The caller is gone: what still waits of it will not run."""
+        """The caller is gone: what waits of the ticket leaves the queue, and its room is free."""
         with self._ready:
-            ticket.abandoned = True
+            self._drop(ticket)
 
     def close(self) -> None:
         """Finish what waits, then end the workers."""
@@ -229,6 +229,12 @@ class Batcher(Generic[W]):
     def _fail(self, ticket: Ticket, error: Exception) -> None:
         with self._ready:
             if not ticket.abandoned:
-                ticket.abandoned = True
+                self._drop(ticket)
                 if ticket.future.set_running_or_notify_cancel():
                     ticket.future.set_exception(error)
+
+    @staticmethod
+    def _drop(ticket: Ticket) -> None:
+        ticket.abandoned = True
+        for entry in list(ticket.waiting):
+            entry.queue.remove(entry)

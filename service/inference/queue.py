@@ -7,7 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 # Below this many sequences a run multiplies matrices by too few rows to be fast.
 GOOD_BATCH = 8
@@ -31,7 +31,7 @@ W = TypeVar("W", bound=Work)
 @dataclass(slots=True, eq=False)
 class Ticket:
     """Works submitted together; `future` resolves when the last of them is done. `ahead` are the
-    tokens that count for those who come later.
+    tokens that count for those who come later, `waiting` the entries in a queue.
     """
 
     future: "Future[None]" = field(default_factory=Future)
@@ -39,6 +39,7 @@ class Ticket:
     started: float | None = None
     pending: int = 0
     ahead: int = 0
+    waiting: "set[Entry[Any]]" = field(default_factory=set)
     abandoned: bool = False
 
 
@@ -49,6 +50,7 @@ class Entry(Generic[W]):
     that starts its ticket.
     """
 
+    queue: "Queue[W]"
     work: W
     ticket: Ticket
     order: int
@@ -80,11 +82,12 @@ class Queue(Generic[W]):
         self._order += 1
         tokens = max(1, work.remaining)
         ahead = min(tokens, MOST_AHEAD - ticket.ahead)
-        entry = Entry(work, ticket, self._order, tokens, ahead)
+        entry = Entry(self, work, ticket, self._order, tokens, ahead)
         if ticket.started is None and not ticket.ahead:
             self._unbegun.append(entry)
         ticket.ahead += ahead
         self.tokens_ahead += ahead
+        ticket.waiting.add(entry)
         bisect.insort(self._by_length, (*entry.key(), entry))
         self._by_age.append(entry)
         self.tokens += tokens
@@ -132,6 +135,7 @@ class Queue(Generic[W]):
 
     def _taken(self, entry: Entry[W]) -> None:
         entry.queued = False
+        entry.ticket.waiting.remove(entry)
         self.tokens -= entry.tokens
         self.tokens_ahead -= entry.ahead
         entry.ticket.ahead -= entry.ahead

@@ -7,7 +7,8 @@ import pytest
 
 from service.errors import DeadlineExceeded
 from service.inference.batcher import Batcher
-from tests.service.gate import SECONDS, TIMEOUT_SECONDS, Job, Run
+from service.inference.schedule import LANES, LaneName
+from tests.service.gate import MAX_QUEUE_TOKENS, SECONDS, TIMEOUT_SECONDS, Job, Run
 
 
 @pytest.mark.usefixtures("held")
@@ -66,6 +67,22 @@ def test_abandoned_work_is_not_run(batcher: Batcher[Job], run: Run) -> None:
     stays.future.result(SECONDS)
     batcher.close()
     assert not [names for names in run.names if "gone" in names]
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("lane", LANES)
+def test_abandoned_work_frees_its_room_at_once(batcher: Batcher[Job], lane: LaneName) -> None:
+    """The one worker is still busy: nobody has come to the queue since."""
+    stays = batcher.submit([Job("stays", 7)], lane)
+    before = batcher.expected_wait_seconds(lane)
+    for _ in range(3):
+        gone = batcher.submit([Job("gone", MAX_QUEUE_TOKENS // 4) for _ in range(3)], lane)
+        assert batcher.waiting_tokens(lane) == 7 + 3 * (MAX_QUEUE_TOKENS // 4)
+        batcher.abandon(gone)
+        batcher.abandon(gone)
+        assert batcher.waiting_tokens(lane) == 7
+    assert batcher.expected_wait_seconds(lane) == before
+    assert not stays.future.done()
 
 
 def test_work_abandoned_in_the_middle_stops_there(batcher: Batcher[Job], run: Run) -> None:

@@ -1,0 +1,230 @@
+"""uvicorn's HTTP protocol with strict framing, bounded read-ahead and an end that clients survive.
+
+It replaces how uvicorn reads: llhttp, which uvicorn feeds a whole connection, takes trailers for
+headers and stops at an upgrade. What uvicorn starts, and how it answers, stays.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.http.errors import envelope
+from service.http.exchange import refusal_headers
+from service.http.framing import Body, FramingError, HeadReader, SizedBody, body_of
+from service.http.lingering import LingeringTransport
+
+# Far more than any client sends, of a head or of trailers; a body has `max_body_bytes`.
+MAX_HEAD_BYTES = 64 << 10
+# Requests, and their bytes, that may wait on a connection for those before them.
+MAX_PIPELINED = 256
+MAX_PIPELINED_BYTES = 16 << 20
+# After an answer that is given before the end of its request's body, up to this much of the body is
+# dropped and the connection stays; with more to come, the connection closes.
+DROPPED_BODY_BYTES = 1 << 20
+# At shutdown, for the last answer to reach a client that still sends.
+LAST_LINGER_SECONDS = 1.0
+
+
+class FramedProtocol(HttpToolsProtocol):
+    """Reads on while a request is answered, because only a reader sees the end of a connection, and
+    a client that leaves ends all its work. Requests that wait are bounded by number and bytes: what
+    comes beyond is dropped, and the connection closes after the answers that are owed.
+
+    Trailers are dropped, and no upgrade to another protocol is taken: the request is answered as it
+    is (RFC 9110, sections 6.5.1 and 7.8).
+    """
+
+    _active: RequestResponseCycle | None = None  # the request that is being answered
+    _body: Body | None = None  # the rest of the newest request, which is not whole yet
+    _deaf = False  # drops all that comes
+    _pipelined_bytes = 0
+    _idle_bytes = 0  # received since the newest request last made progress
+
+    def connection_made(self, transport: Any) -> None:
+        closing: Any = LingeringTransport(transport, self.loop)
+        super().connection_made(closing)
+        self.flow = ReadAhead(closing, lambda: self.cycle is not self._active)
+        self._head = HeadReader()
+        self._head_events = SimpleNamespace(
+            on_message_begin=self.on_message_begin,
+            on_url=self.on_url,
+            on_header=self.on_header,
+            on_headers_complete=self.on_headers_complete,
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._idle_bytes += len(data)
+        rest = data
+        try:
+            while rest and not self._drops:
+                rest = self._read(rest)
+        except FramingError as error:
+            self._refuse(str(error))
+            return
+        if self._drops:
+            self.closing.drop(len(rest))
+            return
+        self._pipelined_bytes = self._pipelined_bytes + len(data) if self.pipeline else 0
+        if self._idle_bytes > MAX_HEAD_BYTES:
+            self.closing.abort()
+        elif self._pipelined_bytes > MAX_PIPELINED_BYTES:
+            self._drop_the_rest()
+
+    def eof_received(self) -> None:
+        """The transport closes itself after this, as soon as all is sent."""
+        self._end_all_work()
+
+    def on_response_complete(self) -> None:
+        self._active = None
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.pipeline.clear()
+        if not self.pipeline:
+            self._pipelined_bytes = 0
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.closing.close_at_once()
+
+    def shutdown(self) -> None:
+        if self._active is None:
+            self.closing.close_at_once()
+            self.closing.hurry(LAST_LINGER_SECONDS)
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closing.lost()
+        self._end_all_work()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """In the one envelope; no application ever sees the request."""
+        answer = envelope(400, "invalid_request", msg)
+        lines = [b"%s: %s" % header for header in (*answer.raw_headers, *refusal_headers())]
+        head = [b"HTTP/1.1 400 Bad Request", *lines, b"connection: close", b"", answer.body]
+        self.transport.write(b"\r\n".join(head))
+        self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._active = cycle
+
+        async def closing_if_unread(scope: Any, receive: Any, send: Any) -> None:
+            async def sending(message: Any) -> None:
+                if message["type"] == "http.response.start" and self._much_is_unread(cycle):
+                    cycle.keep_alive = False
+                await send(message)
+
+            await app(scope, receive, sending)
+
+        super()._start_asgi_task(cycle, closing_if_unread)
+
+    @property
+    def closing(self) -> LingeringTransport:
+        transport: Any = self.transport
+        assert isinstance(transport, LingeringTransport)
+        return transport
+
+    @property
+    def _drops(self) -> bool:
+        return self._deaf or self.transport.is_closing()
+
+    def _read(self, data: bytes) -> bytes:
+        """Read to the end of a request's head and body, and return what follows them.
+
+        Raises FramingError.
+        """
+        if self._body is None:
+            found = self._head.feed(data)
+            if found is None:
+                return b""
+            head, data = found
+            self._body = self._begin(head)
+        content, rest = self._body.feed(data)
+        if content or rest is not None:
+            self._idle_bytes = 0
+        if content:
+            self.on_body(content)
+        if rest is None:
+            return b""
+        self._body = None
+        self.on_message_complete()
+        if not self.cycle.keep_alive or len(self.pipeline) >= MAX_PIPELINED:
+            self._drop_the_rest()
+        return rest
+
+    def _begin(self, head: bytes) -> Body:
+        """Start or queue the request of a head, and return its body. Raises FramingError."""
+        if len(head) > MAX_HEAD_BYTES:
+            raise FramingError(f"the head has {len(head)} bytes; at most {MAX_HEAD_BYTES} may come")
+        if head.startswith(b"CONNECT "):
+            raise FramingError("CONNECT is for proxies, and this server is none")
+        body = body_of(head)
+        self.parser = httptools.HttpRequestParser(self._head_events)
+        try:
+            self.parser.feed_data(head)
+        except httptools.HttpParserUpgrade:  # after the head was read
+            pass
+        except httptools.HttpParserError:
+            raise FramingError("the request line or a header is not valid HTTP/1.1") from None
+        if self.scope["http_version"] == "1.0":  # RFC 9110, 10.1.1: Expect is ignored there
+            self.cycle.waiting_for_100_continue = False
+        return body
+
+    def _refuse(self, message: str) -> None:
+        """What was asked before on the connection is answered first, and then there is no answer to
+        what cannot be read.
+        """
+        if self._body is not None and self.cycle is self._active:
+            if not self.cycle.response_started:  # the body that broke is its own
+                self._leave(self.cycle)
+                self.send_400_response(message)
+                return
+        elif self._body is None and self._active is None:
+            self.send_400_response(message)
+            return
+        self._drop_the_rest()
+
+    def _drop_the_rest(self) -> None:
+        """Close after the answers that are owed, and read no request from here on."""
+        self._deaf = True
+        if self._body is not None and self.pipeline:  # the newest will never be whole
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._active
+        if last is None:
+            self.transport.close()
+        else:
+            last.keep_alive = False
+
+    def _end_all_work(self) -> None:
+        self.pipeline.clear()
+        if self._active is not None:
+            self._leave(self._active)
+
+    def _leave(self, cycle: RequestResponseCycle) -> None:
+        """Let the application see that its client is gone."""
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+    def _much_is_unread(self, cycle: RequestResponseCycle) -> bool:
+        if self._body is None or cycle is not self.cycle:
+            return False
+        if cycle.waiting_for_100_continue:  # whether its body comes is the client's choice
+            return True
+        return not isinstance(self._body, SizedBody) or self._body.left > DROPPED_BODY_BYTES
+
+
+class ReadAhead(FlowControl):
+    """Never stops reading for a request that waits for those before it."""
+
+    def __init__(self, transport: Any, newest_waits: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._newest_waits = newest_waits
+
+    def pause_reading(self) -> None:
+        if not self._newest_waits():
+            super().pause_reading()
