@@ -13,6 +13,8 @@ LINGER_SECONDS = 30.0
 SILENT_SECONDS = 5.0
 # Twice the largest request that a client is likely to try.
 LINGER_BYTES = 128 << 20
+# Larger pieces of a stream are handed on without waiting for more.
+LARGE_WRITE_BYTES = 64 << 10
 
 
 class LingeringTransport(asyncio.Transport):
@@ -26,6 +28,7 @@ class LingeringTransport(asyncio.Transport):
         self._loop = loop
         self._closing = False
         self._dropped = 0
+        self._held: list[bytes] = []
         self._seconds = LINGER_SECONDS
         self._sent = self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -35,9 +38,11 @@ class LingeringTransport(asyncio.Transport):
         if self.is_closing():
             return
         if not self._transport.can_write_eof():
+            self._send()
             self._transport.close()
             return
         self._closing = True
+        self._send()
         try:
             self._transport.write_eof()
         except OSError:  # the client has left
@@ -50,6 +55,7 @@ class LingeringTransport(asyncio.Transport):
     def close_at_once(self) -> None:
         """Close after what waits to be sent: for a connection on which no answer is owed."""
         if not self.is_closing():
+            self._send()
             self._transport.close()
 
     def hurry(self, seconds: float) -> None:
@@ -77,11 +83,19 @@ class LingeringTransport(asyncio.Transport):
         self._transport.abort()
 
     def write(self, data: Any) -> None:
-        if not self.is_closing():
-            self._transport.write(data)
+        """Send what is written in one turn of the event loop at once: uvicorn writes an answer's
+        head and body apart, and each call of the kernel costs as much as a fifth of a 429.
+        """
+        if self.is_closing():
+            return
+        self._held.append(data)
+        if len(self._held) == 1:
+            self._loop.call_soon(self._send)
+        elif len(data) > LARGE_WRITE_BYTES:
+            self._send()
 
     def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size()
+        return sum(map(len, self._held)) + self._transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
         if not self.is_closing():
@@ -93,6 +107,11 @@ class LingeringTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
+
+    def _send(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
+            self._transport.write(b"".join(held))
 
     def _look(self) -> None:
         """Close when the time is over; it runs from when all of the answer was sent."""
