@@ -138,13 +138,16 @@ container:
 COMPILE = $(DEV)/bin/pip-compile -q --strip-extras --no-emit-index-url --no-emit-trusted-host \
   --no-emit-find-links --no-header
 lock: $(DEV)/ready
-	$(COMPILE) --generate-hashes -o requirements.lock pyproject.toml
-	$(COMPILE) --generate-hashes -c requirements.lock --extra tracing \
+	$(COMPILE) --generate-hashes --extra service -o requirements.lock pyproject.toml
+	$(COMPILE) --generate-hashes -c requirements.lock --extra service --extra tracing \
 	  -o requirements-tracing.lock pyproject.toml
 	$(COMPILE) --generate-hashes --allow-unsafe --only-build-deps --build-deps-for wheel \
 	  -o docker/build.lock pyproject.toml
 	$(COMPILE) --no-annotate --extra dev --extra clients --extra ray -o constraints.txt pyproject.toml
 	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
+	# pip-compile loses the marker of a requirement of an extra.
+	sed -i 's/^\(uvloop==[^ ]*\)\( \\\)\?$$/\1 ; sys_platform != "win32"\2/' \
+	  requirements.lock requirements-tracing.lock constraints.txt
 
 clean:
 	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS) $(RAY)

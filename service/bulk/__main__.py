@@ -4,6 +4,11 @@ import gc
 import sys
 from typing import Any
 
+from service.installed import require_packages
+
+if __name__ == "__main__":
+    require_packages()
+
 import orjson
 
 from service.bulk import ray_engine
