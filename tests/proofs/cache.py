@@ -22,7 +22,7 @@ from service.bundle import Bundle
 from service.inference.continuous_cache import CacheSettings
 from service.language_model import LanguageModel
 from service.settings import Settings
-from train.source import find_splits
+from train.splits import find_splits
 
 WINDOWS = (50, 100, 200, 500, 1000, 2000, 4000)
 THETAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.1, 1.5, 2.0)

@@ -3,7 +3,7 @@
 from itertools import islice
 from pathlib import Path
 
-from train.source import find_splits
+from train.splits import find_splits
 
 
 def shorten(data: Path, folder: Path, tokens: int, of_others: int | None = None) -> Path:
