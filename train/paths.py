@@ -21,13 +21,13 @@ def check_run(
     """Raises PathError for a run whose checkpoint `out` or TensorBoard `log` is not apart from its
     inputs. A checkpoint's own `config.json` may be the configuration: it is written once.
     """
-    _check_apart(out, "--out", data, "--data")
+    check_apart(out, "--out", data, "--data")
     if is_inside(config, out) and not same(config, out / "config.json"):
         raise PathError(f"the configuration {config} is inside --out {out}; {MOVE}")
     if teacher is not None and same(teacher, out):
         raise PathError(f"--out {out} is the folder of loss.teacher; {MOVE}")
     if log is not None:
-        _check_apart(log, "the TensorBoard folder", data, "--data")
+        check_apart(log, "the TensorBoard folder", data, "--data")
         if same(log, config):
             raise PathError(f"the TensorBoard folder {log} is the configuration; {MOVE}")
 
@@ -36,7 +36,7 @@ def check_sources(files: Iterable[Path], out: Path) -> None:
     """Raises PathError for a file of text that is, by a link, inside `out`."""
     for file in files:
         if is_inside(file, out):
-            raise PathError(f"{file} of --data is inside --out {out}; {MOVE}")
+            raise PathError(f"the text {file} is inside the output {out}; {MOVE}")
 
 
 def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrite: bool) -> None:
@@ -73,7 +73,8 @@ def is_inside(path: Path, folder: Path) -> bool:
     return any(same(part, folder) for part in (resolved, *resolved.parents))
 
 
-def _check_apart(out: Path, name: str, data: Path, data_name: str) -> None:
+def check_apart(out: Path, name: str, data: Path, data_name: str) -> None:
+    """Raises PathError for an output that is an input, or in it, or around it."""
     if same(out, data):
         raise PathError(f"{name} {out} is {data_name} itself; {MOVE}")
     if is_inside(out, data):

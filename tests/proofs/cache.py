@@ -22,6 +22,7 @@ from service.bundle import Bundle
 from service.inference.continuous_cache import CacheSettings
 from service.language_model import LanguageModel
 from service.settings import Settings
+from train.checkpoint import Checkpoint
 from train.splits import find_splits
 
 WINDOWS = (50, 100, 200, 500, 1000, 2000, 4000)
@@ -73,7 +74,7 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     options = parser.parse_args()
-    splits, _ = find_splits(options.data)
+    splits, _ = find_splits(options.data, Checkpoint(options.checkpoint).config().data)
     valid, test = ("".join(f"{x}\n" for x in splits[name].lines()) for name in ("valid", "test"))
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
