@@ -1,5 +1,11 @@
 # The front door. `make` alone lists what there is.
+#
+# Paths come to the recipes through the environment, so that they may hold spaces and quotes. A list
+# of paths is read as the shell reads one: FILES="'my text.txt' other.txt".
 PYTHON ?= python3
+CONFIG ?= train/configs/starter.toml
+PATHS = DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES
+$(foreach name,$(PATHS),$(eval override export $(name) := $$(value $(name))))
 SERVICE = .venv
 TEST = .venv-test
 DEV = .venv-dev
@@ -40,6 +46,11 @@ help:
 	@echo "make lock                      renew the locked versions"
 	@echo "make clean                     remove the virtual environments"
 
+# $(call need,NAME,what): stop with a line where the variable is empty.
+need = { test -n "$$$(1)" || { echo 'give $(1)=$(2)'; exit 2; }; }
+# $(call list,NAME): the paths of a list as "$$@"; a value that is one path as it stands is that path.
+list = if test -e "$$$(1)"; then set -- "$$$(1)"; else eval "set -- $$$(1)"; fi
+
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
 
@@ -61,31 +72,34 @@ check: $(DEV)/ready
 	$(DEV)/bin/mypy
 
 bench: $(DEV)/ready
-	$(DEV)/bin/python -m tests.benchmarks $(if $(DATA),--data $(DATA)) --out docs/benchmarks.md $(ARGS)
+	$(DEV)/bin/python -m tests.benchmarks $(if $(DATA),--data "$$DATA") --out docs/benchmarks.md $(ARGS)
 
 portability: $(DEV)/ready
 	$(DEV)/bin/python -m tests.portability
 
 proof: $(DEV)/ready
-	$(DEV)/bin/python -m tests.proofs $(CHECKPOINT) --data $(DATA)
+	@$(call need,CHECKPOINT,<folder of a run>) && $(call need,DATA,<its text>)
+	$(DEV)/bin/python -m tests.proofs "$$CHECKPOINT" --data "$$DATA" $(ARGS)
 
 cache-gain: $(DEV)/ready
-	$(DEV)/bin/python -m tests.proofs.cache $(CHECKPOINT) --data $(DATA)
+	@$(call need,CHECKPOINT,<folder of a run>) && $(call need,DATA,<its text>)
+	$(DEV)/bin/python -m tests.proofs.cache "$$CHECKPOINT" --data "$$DATA" $(ARGS)
 
 ngram: $(DEV)/ready
-	$(DEV)/bin/python -m tests.benchmarks.ngram $(BUNDLE) --data $(DATA) $(ARGS)
+	@$(call need,BUNDLE,<folder of a bundle>) && $(call need,DATA,<folder or file of text>)
+	$(DEV)/bin/python -m tests.benchmarks.ngram "$$BUNDLE" --data "$$DATA" $(ARGS)
 
 ablation: $(DEV)/ready
-	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
-	$(DEV)/bin/python -m tests.proofs.ablation --data $(DATA) $(ARGS)
+	@$(call need,DATA,<folder or file of text>)
+	$(DEV)/bin/python -m tests.proofs.ablation --data "$$DATA" $(ARGS)
 
 processes: $(DEV)/ready
-	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
-	$(DEV)/bin/python -m tests.proofs.processes --data $(DATA) $(ARGS)
+	@$(call need,DATA,<folder or file of text>)
+	$(DEV)/bin/python -m tests.proofs.processes --data "$$DATA" $(ARGS)
 
 presets: $(DEV)/ready
-	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
-	$(DEV)/bin/python -m tests.proofs.presets --data $(DATA) $(ARGS)
+	@$(call need,DATA,<folder or file of text>)
+	$(DEV)/bin/python -m tests.proofs.presets --data "$$DATA" $(ARGS)
 
 soak: $(DEV)/ready
 	$(DEV)/bin/python -m tests.soak $(ARGS)
@@ -103,33 +117,33 @@ scale-bulk: $(DEV)/ready
 	$(DEV)/bin/python -m tests.scale.bulk $(ARGS)
 
 bench-bulk: $(DEV)/ready
-	@test -n "$(FILES)" || { echo "give FILES=\"<text> <text>\""; exit 2; }
-	$(DEV)/bin/python -m tests.benchmarks.bulk $(FILES) $(ARGS)
+	@$(call need,FILES,"<text> <text>")
+	$(call list,FILES); $(DEV)/bin/python -m tests.benchmarks.bulk "$$@" $(ARGS)
 
 fuzz: $(CLIENTS)/ready
 	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
 
 lm-eval: $(CLIENTS)/ready
-	@test -n "$(DATA)" || { echo "give DATA=<folder with a test.txt>"; exit 2; }
-	$(CLIENTS)/bin/python -m tests.clients.lm_eval_compare $(DATA) $(ARGS)
+	@$(call need,DATA,<folder with a test.txt>)
+	$(CLIENTS)/bin/python -m tests.clients.lm_eval_compare "$$DATA" $(ARGS)
 
 format: $(DEV)/ready
 	$(DEV)/bin/ruff format .
 	$(DEV)/bin/ruff check --fix .
 
-CONFIG ?= train/configs/starter.toml
-OUT ?= runs/$(basename $(notdir $(CONFIG)))
 train: $(DEV)/ready
-	@test -n "$(DATA)" || { echo "give DATA=<folder of text>"; exit 2; }
-	$(DEV)/bin/python -m train $(CONFIG) --data $(DATA) --out $(OUT) $(ARGS)
+	@$(call need,DATA,<folder or file of text>)
+	name=$$(basename "$$CONFIG"); $(DEV)/bin/python -m train "$$CONFIG" --data "$$DATA" \
+	  --out "$${OUT:-runs/$${name%.*}}" $(ARGS)
 
-report: OUT = runs/report.md
 report: $(DEV)/ready
-	@test -n "$(CHECKPOINTS)" || { echo "give CHECKPOINTS=\"<folder> <folder>\""; exit 2; }
-	$(DEV)/bin/python -m train report $(CHECKPOINTS) --out $(OUT) $(ARGS)
+	@$(call need,CHECKPOINTS,"<folder> <folder>")
+	$(call list,CHECKPOINTS); \
+	  $(DEV)/bin/python -m train report "$$@" --out "$${OUT:-runs/report.md}" $(ARGS)
 
 export: $(DEV)/ready
-	$(DEV)/bin/python -m model_export $(CHECKPOINT) $(BUNDLE) $(ARGS)
+	@$(call need,CHECKPOINT,<folder of a run>) && $(call need,BUNDLE,<new folder>)
+	$(DEV)/bin/python -m model_export "$$CHECKPOINT" "$$BUNDLE" $(ARGS)
 
 # BASE=debian needs no image registry; KEEP=tiedlm leaves the image; ARGS=--train the trainer's too.
 container:
@@ -153,27 +167,27 @@ clean:
 	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS) $(RAY)
 
 $(SERVICE)/ready: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(SERVICE)
+	"$(PYTHON)" -m venv $(SERVICE)
 	$(SERVICE)/bin/python $(PIP) --require-hashes -r requirements.lock
 	$(SERVICE)/bin/python $(PIP) --no-deps -e .
 	touch $@
 
 $(TEST)/ready: constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(TEST)
+	"$(PYTHON)" -m venv $(TEST)
 	$(TEST)/bin/python $(PIP) $(CONSTRAIN) -e ".[test,browser,notebook]"
 	touch $@
 
 $(DEV)/ready: constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(DEV)
+	"$(PYTHON)" -m venv $(DEV)
 	$(DEV)/bin/python $(PIP) $(CONSTRAIN) -e ".[dev]"
 	touch $@
 
 $(CLIENTS)/ready: constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(CLIENTS)
+	"$(PYTHON)" -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python $(PIP) $(CONSTRAIN) -e ".[clients]"
 	touch $@
 
 $(RAY)/ready: constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(RAY)
+	"$(PYTHON)" -m venv $(RAY)
 	$(RAY)/bin/python $(PIP) $(CONSTRAIN) -e ".[test,ray]"
 	touch $@

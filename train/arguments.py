@@ -9,7 +9,7 @@ def train_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train",
         description="Text in, a checkpoint directory out.",
-        epilog="python -m train report CHECKPOINT… compares runs; report --help tells how.",
+        epilog="python -m train report CHECKPOINT... compares runs; see report --help.",
     )
     parser.add_argument(
         "config",
@@ -17,10 +17,18 @@ def train_parser() -> argparse.ArgumentParser:
         help="a TOML file, such as train/configs/ptb-small.toml, or a checkpoint's config.json",
     )
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder with train, valid, test, or text"
+        "--data",
+        type=Path,
+        required=True,
+        metavar="TEXT",
+        help="a folder with a train, valid and test split, a folder of text, or one file of text",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, help="checkpoint directory; an unfinished run goes on"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CHECKPOINT",
+        help="checkpoint directory, apart from TEXT; an unfinished run goes on",
     )
     parser.add_argument(
         "--cache",
@@ -54,7 +62,10 @@ def report_parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="PAGE.md",
-        help="the page; its pictures go to PAGE_files beside it",
+        help="the page; its pictures go to PAGE_files next to it",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace PAGE.md although it is no report"
     )
     parser.add_argument(
         "--prompt",

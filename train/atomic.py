@@ -8,7 +8,8 @@ def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, durably. Raises OSError and leaves the old file as it was."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)  # of a kill; a link there is not followed
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -10,6 +10,7 @@ def checkpoint_card(config: Config, report: dict[str, Any]) -> str:
     """Markdown of a finished run; `report` is what `report.json` holds."""
     model, test = config.model, report["splits"]["test"]
     tied = "the same matrix is" if model.tied else "another matrix of that size is"
+    epochs = f"{report['epochs']} epochs{cut_short(report)}"
     perplexities = table(
         ["split", "carried", "by sentence", "bits per byte, carried"],
         (
@@ -33,7 +34,7 @@ def checkpoint_card(config: Config, report: dict[str, Any]) -> str:
 | embedding | {model.embedding_size} wide; {tied} the softmax layer |
 | parameters | {report["parameters"]:,} |
 | vocabulary | {report["vocabulary_size"]:,} entries, tokenizer `{config.tokenizer.kind}` |
-| trained | {report["finished"]}, {report["epochs"]} epochs, {report["minutes"]:.1f} minutes |
+| trained | {report["finished"]}, {epochs}, {report["minutes"]:.1f} minutes |
 | licence of the training text | {config.data_license} |
 
 ## Perplexity
@@ -58,6 +59,13 @@ text says, errors and prejudice included.
 python -m train config.json --data <folder of the training text> --out <new folder>
 ```
 """
+
+
+def cut_short(report: dict[str, Any]) -> str:
+    """Return a remark where `train.max_steps` ended the last epoch before its end."""
+    if not report.get("cut_short"):
+        return ""
+    return f" (the last one ended at step {report['steps']:,})"
 
 
 def _outside(config: Config, test: dict[str, int]) -> str:

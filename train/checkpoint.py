@@ -10,6 +10,7 @@
     learning_curve.png   perplexity over minutes, drawn at the end
     README.md            the model card, written at the end
     report.json          the final figures; its presence says that the run is finished
+    .lock                while a run writes here: which process (`lock.py`)
 
 Each file is replaced whole, and each is complete in itself, so that a kill between any two leaves
 a checkpoint that loads. The text's ids are not here but in a cache that runs share (`corpus.py`).
@@ -32,7 +33,12 @@ from train.corpus import Ids, Split
 from train.errors import CheckpointError
 from train.model import TiedLSTM
 
+FILES = (
+    *("config.json", "corpus.json", "tokenizer.json", "validation_ids.npy", "model.pt"),
+    *("resume.pt", "metrics.jsonl", "learning_curve.png", "README.md", "report.json"),
+)
 VALIDATION_IDS = 100_000
+SPEED = {"train": {"threads"}}  # what acts on the speed alone; a run goes on with another value
 
 
 class Checkpoint:
@@ -52,7 +58,8 @@ class Checkpoint:
         """Raises CheckpointError when the folder holds a run of another configuration."""
         if not self.has("config.json"):
             return
-        differing = sorted(_differing(self.config().model_dump(), config.model_dump()))
+        own, other = (c.model_dump(exclude=SPEED) for c in (self.config(), config))
+        differing = sorted(_differing(own, other))
         if differing:
             raise CheckpointError(
                 f"{self.folder} holds a run of another configuration ({', '.join(differing)}); "
@@ -89,6 +96,14 @@ class Checkpoint:
             return np.asarray(np.load(path), np.int32)
         except (OSError, EOFError, ValueError) as error:
             raise CheckpointError(f"cannot read {path}: {error}") from None
+
+    def digests(self) -> dict[str, str]:
+        """Return the hash of each split's text; nothing where that is not known."""
+        try:
+            document = json.loads((self.folder / "corpus.json").read_text(encoding="utf-8"))
+            return {name: str(split["hash"]) for name, split in document.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
 
     def write_corpus(self, splits: dict[str, Split]) -> None:
         document = {name: {"hash": s.digest, **s.counts()} for name, s in splits.items()}

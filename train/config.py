@@ -14,6 +14,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class DataConfig(Section):
+    """How a text without splits is divided. Text that has splits is taken as it is.
+
+    `split = "end"` holds out the last lines. `"random"` holds out documents, chosen by `seed`. A
+    document is a `file`, a `paragraph` (lines between blank lines) or a `line`; `auto` takes files
+    where there are 20 or more, else paragraphs where there are 20 or more, else lines.
+    """
+
+    split: Literal["end", "random"] = "end"
+    document: Literal["auto", "file", "paragraph", "line"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+
+
 class TokenizerConfig(Section):
     """`whitespace` and `words` keep whole words, `char` characters; `bpe` (byte-level, Sennrich et
     al. 2016) and `unigram` (Kudo 2018) keep pieces of words and know no `<unk>`.
@@ -111,13 +124,16 @@ class TrainConfig(Section):
     learning rate with it (Merity et al. 2017). `partial_shuffle` starts every epoch's streams at
     another place (Press 2019). `state_reset_probability` is the chance that a stream reads a line
     from the zero state, as serving does. `patience` counts the epochs without a better validation
-    perplexity after which training stops.
+    perplexity after which training stops. `max_steps` ends training after that many steps of the
+    optimiser, within an epoch too, and the schedule of the learning rate ends there.
 
     `optimizer` is AdamW (Loshchilov & Hutter 2017; decay acts on matrices alone) or plain SGD;
     `schedule` is half a cosine down to `final_learning_rate_ratio`, or constant, both after a
     linear warm-up. `precision = "bfloat16"` multiplies in bfloat16 and keeps weights, softmax and
     optimiser in float32; `"auto"` does so where the hardware has the instructions. `compile` hands
-    the loss to `torch.compile`, which needs a C++ compiler on a CPU.
+    the loss to `torch.compile`, which needs a C++ compiler on a CPU. `threads` is the number of CPU
+    threads; without it there is one for each core that the process may use. It acts on the speed:
+    a run goes on with any number.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -135,9 +151,11 @@ class TrainConfig(Section):
     weight_decay: Weight = 0.02
     gradient_clip: Annotated[float, Field(gt=0)] = 0.25
     patience: Positive = 3
+    max_steps: Positive | None = None
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
+    threads: Positive | None = None
     log_every_steps: Positive = 50
     checkpoint_every_seconds: Weight = 60.0
 
@@ -149,6 +167,7 @@ class Config(Section):
     description: str = ""
     data_license: str = "unknown: ask whoever holds the rights to the training text"
     limitations: str = ""
+    data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()

@@ -3,7 +3,9 @@
 TrainError
 ├── ConfigError       an unknown key, a wrong type, a value out of range
 ├── CorpusError       a missing split, a file that is not text, too little of it
-└── CheckpointError   missing, damaged, or of another configuration or text
+├── CheckpointError   missing, damaged, or of another configuration or text
+├── PathError         an output that is an input, or would replace another file
+└── BusyError         an output that another process writes
 """
 
 
@@ -20,4 +22,12 @@ class CorpusError(TrainError):
 
 
 class CheckpointError(TrainError):
+    pass
+
+
+class PathError(TrainError):
+    pass
+
+
+class BusyError(TrainError):
     pass

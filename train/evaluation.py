@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from train.corpus import Ids
 from train.loss import sparse_cross_entropy
 from train.model import TiedLSTM, detach
+from train.progress import Progress
 
 TOKENS_AT_A_TIME = 512
 SENTENCES_AT_A_TIME = 32
@@ -46,19 +46,17 @@ def evaluate(model: TiedLSTM, ids: Ids, end: int, streams: int = 1) -> Total:
     model.eval()
     length = max(1, len(ids) // streams)
     nats, read = 0.0, 0
-    with tqdm(
-        total=len(ids), desc="evaluating", unit=" tokens", unit_scale=True, leave=False
-    ) as bar:
+    with Progress("evaluating", len(ids), "tokens", leave=False) as progress:
         while read < len(ids):
             count = min(streams, (len(ids) - read) // length) or 1  # what is left over goes alone
             part = ids[read : read + count * length].reshape(count, -1)
             before = np.concatenate([[end if read == 0 else ids[read - 1]], part[:-1, -1]])
-            nats += _evaluate_streams(model, part, before, bar)
+            nats += _evaluate_streams(model, part, before, progress)
             read += part.size
     return Total(nats, len(ids))
 
 
-def _evaluate_streams(model: TiedLSTM, ids: Ids, before: Ids, bar: tqdm) -> float:
+def _evaluate_streams(model: TiedLSTM, ids: Ids, before: Ids, progress: Progress) -> float:
     """Nats of ids (B, N), each stream from the zero state after the id (B,) before it."""
     device = model.output_bias.device
     state = model.zero_state(len(ids))
@@ -72,7 +70,7 @@ def _evaluate_streams(model: TiedLSTM, ids: Ids, before: Ids, bar: tqdm) -> floa
         state = detach(state)
         nats += sparse_cross_entropy(model.logits(hidden), targets).double().sum().item()
         previous = targets[-1:]
-        bar.update(targets.numel())
+        progress.update(targets.numel())
     return nats
 
 

@@ -1,9 +1,12 @@
-"""Which device trains, and in which precision it multiplies."""
+"""Which device trains, on how many threads, and in which precision it multiplies."""
+
+import os
 
 import torch
 
 from train.config import TrainConfig
 from train.errors import ConfigError
+from train.threads import usable_cores
 
 
 def uses_gpu(config: TrainConfig) -> bool:
@@ -11,6 +14,17 @@ def uses_gpu(config: TrainConfig) -> bool:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError('train.device = "cuda": PyTorch sees no GPU here; "auto" takes the CPU')
     return config.device != "cpu" and torch.cuda.is_available()
+
+
+def use_threads(config: TrainConfig) -> None:
+    """Use `threads` of the configuration, or OMP_NUM_THREADS, or a thread for each usable core:
+    PyTorch counts the cores of the machine, which a control group may not give.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+        os.environ.setdefault("RAYON_NUM_THREADS", str(config.threads))  # of tokenizers
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
 def device(config: TrainConfig, local_rank: int) -> torch.device:

@@ -4,23 +4,26 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from train.atomic import write_file
-from train.card import checkpoint_card
+from train.card import checkpoint_card, cut_short
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
 from train.corpus import Split, tokenize
 from train.curves import draw_learning_curve
 from train.evaluation import evaluate, evaluate_by_sentence
+from train.lock import locked_folder
 from train.loop import Run
 from train.metrics import read_metrics, tokens_per_second
 from train.model import parameter_count
+from train.paths import check_sources
 from train.processes import Processes, is_first
-from train.source import Source, find_splits
+from train.progress import say
+from train.source import Source
+from train.splits import find_splits
 from train.tensorboard import TensorBoardLog
 from train.tokenizer import end_id, fit_tokenizer
 
@@ -34,16 +37,29 @@ def train(
     log: TensorBoardLog | None = None,
 ) -> dict[str, Any]:
     """Train, or go on, or only read the report of a finished run. Tokenized text is kept in
-    `cache`. Raises TrainError, OSError.
+    `cache`. Raises TrainError, OSError; BusyError while another process writes to `out`.
     """
     group.share(config.train.batch_size)  # before anything is written
     checkpoint = Checkpoint(out)
     group.in_turn(lambda: checkpoint.check(config))
     if checkpoint.report:
-        group.in_turn(lambda: _check_text(data, checkpoint))
+        group.in_turn(lambda: _check_text(config, data, checkpoint))
         if log:
             log.write(read_metrics(out / "metrics.jsonl"))
         return checkpoint.report
+    with ExitStack() as stack:
+        group.in_turn(lambda: stack.enter_context(locked_folder(out)) if group.first else None)
+        return _train(config, data, checkpoint, cache, group, log)
+
+
+def _train(
+    config: Config,
+    data: Path,
+    checkpoint: Checkpoint,
+    cache: Path,
+    group: Processes,
+    log: TensorBoardLog | None,
+) -> dict[str, Any]:
     splits = group.in_turn(lambda: _corpus(config, data, checkpoint, cache))
     tokenizer = checkpoint.tokenizer()
     run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer, group)
@@ -59,7 +75,8 @@ def summary(report: dict[str, Any]) -> str:
     """The run in one table row, as it stands on top of the presets."""
     carried, single = report["perplexity"], report["perplexity_by_sentence"]
     return (
-        f"{report['name']}: {report['parameters']:,} parameters, {report['epochs']} epochs, "
+        f"{report['name']}: {report['parameters']:,} parameters, {report['epochs']} epochs"
+        f"{cut_short(report)}, "
         f"{report['minutes']:.1f} minutes, {report['tokens_per_second']:,} tokens/s\n"
         f"perplexity, state carried:    valid {carried['valid']:.2f}, test {carried['test']:.2f}\n"
         f"perplexity, by sentence:      valid {single['valid']:.2f}, test {single['test']:.2f}"
@@ -67,12 +84,14 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> dict[str, Split]:
-    sources, note = find_splits(data)
-    if is_first():
-        tqdm.write(note)
+    first = is_first()
+    sources, note = find_splits(data, config.data, say if first else lambda _: None)
+    check_sources((file for source in sources.values() for file in source.files), checkpoint.folder)
+    if first:
+        say(note)
     fitted = checkpoint.has("tokenizer.json")
     if fitted:
-        _check_text(data, checkpoint)
+        checkpoint.check_corpus(_digests(sources))
         tokenizer = checkpoint.tokenizer()
     else:
         tokenizer = fit_tokenizer(config.tokenizer, _texts(sources["train"]))
@@ -84,9 +103,13 @@ def _corpus(config: Config, data: Path, checkpoint: Checkpoint, cache: Path) -> 
     return splits
 
 
-def _check_text(data: Path, checkpoint: Checkpoint) -> None:
-    sources, _ = find_splits(data)
-    checkpoint.check_corpus({name: source.content.digest for name, source in sources.items()})
+def _check_text(config: Config, data: Path, checkpoint: Checkpoint) -> None:
+    sources, _ = find_splits(data, config.data)
+    checkpoint.check_corpus(_digests(sources))
+
+
+def _digests(sources: dict[str, Source]) -> dict[str, str]:
+    return {name: source.content.digest for name, source in sources.items()}
 
 
 def _texts(source: Source) -> Iterator[str]:
@@ -96,11 +119,9 @@ def _texts(source: Source) -> Iterator[str]:
 
 def _describe(splits: dict[str, Split], run: Run) -> None:
     for name, split in splits.items():
-        tqdm.write(
-            f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>"
-        )
+        say(f"{name}: {len(split.ids):,} tokens in {split.lines:,} lines, {split.unknown:,} <unk>")
     parameters, vocabulary = parameter_count(run.learner.model), len(run.learner.model.output_bias)
-    tqdm.write(f"{parameters:,} parameters, vocabulary {vocabulary:,}")
+    say(f"{parameters:,} parameters, vocabulary {vocabulary:,}")
 
 
 def _write_report(checkpoint: Checkpoint, splits: dict[str, Split], run: Run) -> dict[str, Any]:
@@ -108,11 +129,15 @@ def _write_report(checkpoint: Checkpoint, splits: dict[str, Split], run: Run) ->
     model, config, tokenizer = load_model(out)
     end = end_id(tokenizer)
     metrics = read_metrics(out / "metrics.jsonl")
+    epoch_tokens = run.streams.stream_length * config.train.batch_size
+    read = sum(line.get("tokens", 0) for line in metrics)
     report: dict[str, Any] = {
         "name": config.name,
         "parameters": parameter_count(model),
         "vocabulary_size": tokenizer.get_vocab_size(),
         "epochs": run.progress.epoch,
+        "steps": run.progress.step,
+        "cut_short": read < run.progress.epoch * epoch_tokens,
         "minutes": round(run.progress.seconds / 60, 2),
         "tokens_per_second": round(tokens_per_second(metrics)),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -6,6 +6,7 @@ So a run killed anywhere goes on to the same weights as one that was not.
 """
 
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from train.checkpoint import Checkpoint
 from train.config import Config
@@ -24,6 +24,7 @@ from train.learner import Learner
 from train.metrics import MetricsLog
 from train.optimizer import learning_rate
 from train.processes import Processes
+from train.progress import Pace, Progress, say
 from train.streams import Streams
 from train.tokenizer import end_id
 
@@ -34,7 +35,7 @@ VALIDATION_STREAM_TOKENS = 1000
 
 
 @dataclass
-class Progress:
+class Position:
     """Where a run stands. `step` counts optimiser steps over all epochs, `epoch_step` in this one;
     `interval_…` sum over the tokens since the last line of the log.
     """
@@ -68,8 +69,9 @@ class Run:
         rank, count = self.processes.rank, self.processes.count
         self.streams = Streams(train, self.end, self.config, rank, count)
         self.learner = Learner(config, tokenizer, self.processes)
-        self.progress = Progress()
+        self.progress = Position()
         self.interval: list[tuple[torch.Tensor, int]] = []  # mean nats and tokens of each step
+        self.pace = Pace()  # of all epochs
         if checkpoint.has("resume.pt"):
             try:
                 self._restore(checkpoint.load("resume.pt"))
@@ -80,8 +82,8 @@ class Run:
             self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.progress.step)
 
     def train(self) -> None:
-        """Run to the last epoch, or until validation stops improving."""
-        while self.progress.epoch < self.config.epochs and not self._out_of_patience():
+        """Run to the last epoch or step, or until validation stops improving."""
+        while not self._is_over():
             self._train_epoch()
             self._validate()
             self._save()
@@ -93,20 +95,23 @@ class Run:
             self.learner.forget()
         begun = time.monotonic() - progress.seconds
         saved = time.monotonic()
-        with tqdm(
-            total=streams.stream_length * self.config.batch_size,
+        steps = min(streams.steps, progress.epoch_step + self._steps_left())
+        with Progress(
+            f"epoch {progress.epoch + 1}/{self.config.epochs}",
+            streams.read_before(steps) * self.config.batch_size,
+            "tokens",
             initial=streams.read_before(progress.epoch_step) * self.config.batch_size,
-            desc=f"epoch {progress.epoch + 1}/{self.config.epochs}",
-            unit=" tokens",
-            unit_scale=True,
-            disable=not self.processes.first,
-        ) as bar:
-            while progress.epoch_step < streams.steps:
-                bar.update(self._step())
+            after=self._tokens_after(steps),
+            pace=self.pace,
+            quiet=not self.processes.first,
+        ) as shown:
+            while progress.epoch_step < steps:
+                read = self._step()
                 progress.seconds = time.monotonic() - begun
-                last = progress.epoch_step == streams.steps
+                last = progress.epoch_step == steps
                 if progress.step % self.config.log_every_steps == 0 or last:
-                    bar.set_postfix(perplexity=f"{self._log_interval():.1f}")
+                    shown.note(f"perplexity {self._log_interval():.1f}")
+                shown.update(read)
                 late = time.monotonic() - saved > self.config.checkpoint_every_seconds
                 if not last and self.processes.agree(late):  # the last save follows validation
                     self._save()
@@ -117,9 +122,12 @@ class Run:
     def _step(self) -> int:
         """One step of the optimiser; how many tokens all processes read in it."""
         progress, streams = self.progress, self.streams
-        done = progress.epoch + streams.read_before(progress.epoch_step) / streams.stream_length
+        epochs = progress.epoch + streams.read_before(progress.epoch_step) / streams.stream_length
+        done = epochs / self.config.epochs
+        if self.config.max_steps is not None:
+            done = max(done, progress.step / self.config.max_steps)
         length = streams.lengths[progress.epoch_step]
-        rate = learning_rate(self.config, progress.step, done / self.config.epochs, length)
+        rate = learning_rate(self.config, progress.step, done, length)
         self.learner.stopwatch.start()
         batch = streams.batch(progress.epoch_step)
         nats = self.learner.step(batch, rate, progress.step)
@@ -181,7 +189,7 @@ class Run:
         learner.average.validated(perplexity)
         self._write(kind="validation", epoch=progress.epoch, perplexity=perplexity)
         if self.processes.first:
-            tqdm.write(
+            say(
                 f"epoch {progress.epoch}: validation perplexity {perplexity:.2f}, "
                 f"{progress.seconds / 60:.1f} minutes"
             )
@@ -191,8 +199,22 @@ class Run:
             seconds = round(self.progress.seconds, 3)
             self.metrics.write(step=self.progress.step, seconds=seconds, **figures)
 
-    def _out_of_patience(self) -> bool:
-        return self.progress.epoch - self.progress.best_epoch >= self.config.patience
+    def _is_over(self) -> bool:
+        epoch, since_best = self.progress.epoch, self.progress.epoch - self.progress.best_epoch
+        is_last = epoch >= self.config.epochs or since_best >= self.config.patience
+        return is_last or self._steps_left() <= 0
+
+    def _steps_left(self) -> int:
+        """Return how many steps `max_steps` allows; without it, more than there are."""
+        most = self.config.max_steps
+        return sys.maxsize // 2 if most is None else most - self.progress.step
+
+    def _tokens_after(self, steps: int) -> int:
+        """Return the tokens to train on after this epoch's first `steps` steps, at most."""
+        epochs = self.config.epochs - self.progress.epoch - 1
+        left = self._steps_left() - (steps - self.progress.epoch_step)
+        length = min(epochs * self.streams.stream_length, left * self.config.bptt_length)
+        return length * self.config.batch_size
 
     def _save(self) -> None:
         """Everything; all processes take part, the first writes."""
@@ -206,9 +228,9 @@ class Run:
             self.checkpoint.save("resume.pt", content)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.progress = Progress(**saved["progress"])
+        self.progress = Position(**saved["progress"])
         self.streams.start_epoch(self.progress.epoch)
         self.streams.positions[:] = np.array(saved["positions"], np.int64)
         self.learner.load_state_dict(saved["learner"])
         if self.processes.first:
-            tqdm.write(f"going on from step {self.progress.step:,}")
+            say(f"going on from step {self.progress.step:,}")

@@ -11,8 +11,13 @@ import sys
 from pathlib import Path
 
 from train.atomic import write_file
-from train.errors import CorpusError, TrainError
+from train.errors import CorpusError, PathError, TrainError
+from train.folder import text_files
+from train.lock import locked_folder
+from train.paths import check_sources, same
+from train.progress import say
 from train.source import Source
+from train.splits import SPLIT_SUFFIXES
 
 RULES = [
     (re.compile(r" @([-,.])@ "), r"\1"),
@@ -35,20 +40,48 @@ def natural(line: str) -> str:
     return line
 
 
+def convert(source: Path, out: Path, overwrite: bool) -> None:
+    """Write each text file in `source` to `out` as natural text. Sub-folders are not read.
+
+    Raises TrainError, OSError.
+    """
+    if same(out, source):
+        raise PathError(f"OUT {out} is IN itself; give a folder of its own")
+    if not source.is_dir():
+        raise CorpusError(f"{source}: not a folder")
+    paths = [p for p in text_files(source, say, SPLIT_SUFFIXES) if p.parent == source]
+    if not paths:
+        raise CorpusError(f"{source}: no .txt, .tokens or .raw file in it")
+    check_sources(paths, out)
+    written = {out / name_of(path.name): path for path in paths}
+    taken = [path for path in written if path.exists()]
+    if taken and not overwrite:
+        raise PathError(f"{taken[0]} is there already; give another OUT, or --overwrite")
+    if len(written) < len(paths):
+        raise PathError(f"{source}: two of its files differ in their suffixes alone; move one away")
+    with locked_folder(out):
+        for target, path in written.items():
+            lines = [text for line in Source((path,)).lines() if (text := natural(line))]
+            write_file(target, ("\n".join(lines) + "\n").encode())
+            say(f"{target}: {len(lines):,} lines")
+
+
+def name_of(source: str) -> str:
+    """Return the name of the natural text: wiki.train.tokens.gz becomes wiki.train.txt."""
+    suffix = max((s for s in SPLIT_SUFFIXES if source.lower().endswith(s)), key=len)
+    return source[: -len(suffix)] + ".txt"
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.natural_text", description=__doc__)
-    parser.add_argument("source", type=Path, help="folder with train.txt, valid.txt and test.txt")
-    parser.add_argument("out", type=Path, help="folder to write the same files to")
+    parser.add_argument("source", type=Path, metavar="IN", help="folder of text")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder for the same files as .txt, apart from IN"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files of OUT")
     options = parser.parse_args(arguments)
     try:
-        paths = sorted(options.source.glob("*.txt"))
-        if not paths:
-            raise CorpusError(f"{options.source}: no .txt file in it")
-        options.out.mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            lines = [text for line in Source((path,)).lines() if (text := natural(line))]
-            write_file(options.out / path.name, ("\n".join(lines) + "\n").encode())
-            print(f"{options.out / path.name}: {len(lines):,} lines")
+        convert(options.source, options.out, options.overwrite)
     except (TrainError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ FIGURES = {"train": (*SHARED, "tokens"), "validation": SHARED}
 class Record:
     """`report` has the keys of `report.json`; of an unfinished run it holds what is known so far,
     and `finished` is None. `model` has the best weights, or is None before the first validation.
+    `digests` are the hashes of the splits, as far as they are known.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Record:
     metrics: list[Line]
     report: dict[str, Any]
     model: TiedLSTM | None
+    digests: dict[str, str]
 
 
 def read_record(folder: Path) -> Record:
@@ -42,7 +44,7 @@ def read_record(folder: Path) -> Record:
     report = checkpoint.report or _known_so_far(config, tokenizer.get_vocab_size(), metrics)
     if not isinstance(report, dict) or not REPORTED.issubset(report):
         raise CheckpointError(f"{folder / 'report.json'} is no report of a run")
-    return Record(folder, config, tokenizer, metrics, report, model)
+    return Record(folder, config, tokenizer, metrics, report, model, checkpoint.digests())
 
 
 def labels(records: list[Record]) -> list[str]:

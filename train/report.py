@@ -16,10 +16,13 @@ from train.atomic import write_file
 from train.checkpoint import Checkpoint
 from train.config import Config
 from train.curves import minutes, perplexity_plot, tokens
+from train.lock import locked_file
 from train.markdown import escape, table
 from train.metrics import STEP_PARTS, step_milliseconds
+from train.paths import TITLE, check_page
 from train.record import Record, labels, read_record
 from train.sampling import beginnings, continue_text
+from train.source import SPLITS
 
 UNKNOWN_YET = "–"
 PROMPTS = 3
@@ -36,12 +39,26 @@ class Sampling:
     seed: int = 1
 
 
-def write_report(folders: list[Path], page: Path, sampling: Sampling) -> None:
-    """The page, and its pictures in a folder beside it. Raises TrainError, OSError."""
-    once = {folder.resolve(): folder for folder in folders}
-    records = [read_record(folder) for folder in once.values()]
-    runs = dict(zip(labels(records), records, strict=True))
+def write_report(
+    folders: list[Path], page: Path, sampling: Sampling, overwrite: bool = False
+) -> str | None:
+    """Write the page, and its pictures in a folder next to it. Return a warning where the runs are
+    of different texts. Raises TrainError, OSError; BusyError while another process writes the page.
+    """
     pictures = page.with_name(f"{page.stem}_files")
+    check_page(page, pictures, folders, overwrite)
+    with locked_file(page):
+        return _write(
+            list({folder.resolve(): folder for folder in folders}.values()),
+            page,
+            pictures,
+            sampling,
+        )
+
+
+def _write(folders: list[Path], page: Path, pictures: Path, sampling: Sampling) -> str | None:
+    records = [read_record(folder) for folder in folders]
+    runs = dict(zip(labels(records), records, strict=True))
     metrics = {label: record.metrics for label, record in runs.items()}
     plots = {over.__name__: perplexity_plot(metrics, over) for over in (minutes, tokens)}
     links = {name: f"{quote(pictures.name)}/perplexity_over_{name}.png" for name in plots}
@@ -51,12 +68,14 @@ def write_report(folders: list[Path], page: Path, sampling: Sampling) -> None:
     for name, png in plots.items():
         write_file(pictures / f"perplexity_over_{name}.png", png)
     write_file(page, text.encode())
+    return different_texts(runs)
 
 
 def _page(runs: Runs, links: dict[str, str], sampling: Sampling) -> str:
     pictures = "\n\n".join(f"![perplexity over {name}]({link})" for name, link in links.items())
     sections = [
-        f"# Training report\n\n{_figures(runs)}",
+        f"{TITLE}\n\n{_figures(runs)}",
+        _texts_of(runs),
         """*Carried* reads a split as one text and keeps the state from its first token to its last;
 *by sentence* starts every line from a zero state. Perplexities over different vocabularies do not
 compare; bits per byte do, where no word is unknown. Of an unfinished run it is the best validation
@@ -99,6 +118,39 @@ def _figures(runs: Runs) -> str:
         rows.append(row)
     columns = [f"{split}, {name}" for split in ("valid", "test") for _, name, _ in measures]
     return table([*head, *columns], rows, numbers=True)
+
+
+def different_texts(runs: Runs) -> str | None:
+    """Return a sentence that names the splits whose text is not the same in all runs, or None.
+
+    A run whose text is not known differs from none.
+    """
+    found = {
+        split: {run.digests[split] for run in runs.values() if split in run.digests}
+        for split in SPLITS
+    }
+    differing = [split for split in SPLITS if len(found[split]) > 1]
+    if not differing:
+        return None
+    what = "their perplexities do not compare"
+    if differing == ["train"]:
+        what = "they are evaluated on the same text"
+    return f"the runs are of different texts ({', '.join(differing)}): {what}"
+
+
+def _texts_of(runs: Runs) -> str:
+    """Which text each run is of; nothing when all are of the same."""
+    sentence = different_texts(runs)
+    if sentence is None:
+        return ""
+    rows = [
+        [escape(label), *(run.digests.get(split, UNKNOWN_YET)[:8] for split in SPLITS)]
+        for label, run in runs.items()
+    ]
+    hashes = table(["run", *SPLITS], rows)
+    return (
+        f"**{sentence[0].upper()}{sentence[1:]}.** The beginnings of the texts' hashes:\n\n{hashes}"
+    )
 
 
 def _differences(runs: Runs) -> str:

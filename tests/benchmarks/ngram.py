@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from service.bundle import Bundle
 from service.tokenizer import Tokenizer
-from train.source import find_splits
+from train.splits import find_splits
 
 BEGIN = -1  # the context before a line's first token; never predicted
 Gram = tuple[int, ...]

@@ -11,7 +11,7 @@ from tests.soak.mix import PTB_LENGTHS
 from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig
 from train.model import TiedLSTM
-from train.source import find_splits
+from train.splits import find_splits
 from train.tokenizer import fit_tokenizer
 
 VOCABULARY = 10_000

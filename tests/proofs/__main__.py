@@ -1,12 +1,13 @@
 """`make proof CHECKPOINT=… DATA=…`: the served figures against the trainer's, on real text.
 
-    python -m tests.proofs CHECKPOINT --data DIR [--sentences 300]
+    python -m tests.proofs CHECKPOINT --data TEXT [--sentences 300]
 
-Exports the checkpoint in both precisions, serves them, and prints
+TEXT is what the checkpoint was trained on, with or without splits. Exports the checkpoint in both
+precisions, serves them, and prints
 
-- the test file scored over HTTP as one document with `eos: false`, beside the trainer's carried
+- the test split scored over HTTP as one document with `eos: false`, next to the trainer's carried
   test perplexity: the same to 4 significant digits in float32, within 0.2 % in int8;
-- its first sentences scored one by one, beside an independent LSTM in numpy and double precision:
+- its first sentences scored one by one, next to an independent LSTM in numpy and double precision:
   the largest difference a token, at most 1e-4 nats in float32.
 
 Exit code 1 where one of these fails.
@@ -21,10 +22,13 @@ from typing import Any
 import httpx
 import numpy as np
 
+from model_export.errors import ExportError
 from model_export.export import PRECISIONS, Precision, export
 from tests.benchmarks.servers import Server, service
 from tests.model_export.reference import NumpyLSTM
 from train.checkpoint import Checkpoint, load_model
+from train.errors import CheckpointError, TrainError
+from train.splits import find_splits
 from train.tokenizer import end_id
 
 NO_LIMITS = ("--max-request-tokens", "1000000000", "--max-body-bytes", "1000000000")
@@ -60,17 +64,28 @@ def _score(server: Server, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def test_lines(checkpoint: Path, data: Path) -> tuple[list[str], float]:
+    """Return the lines of the test split that the run was evaluated on, and its perplexity.
+
+    Raises TrainError for a run that is not finished, or of another text.
+    """
+    run = Checkpoint(checkpoint)
+    report = run.report
+    if report is None:
+        raise CheckpointError(f"{checkpoint} is not finished; the same command of its run goes on")
+    sources, _ = find_splits(data, run.config().data)
+    run.check_corpus({"test": sources["test"].content.digest})
+    return list(sources["test"].lines()), report["perplexity"]["test"]
+
+
 def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) -> bool:
-    report = Checkpoint(checkpoint).report or {}
-    trained = report["perplexity"]["test"]
-    text = (data / "test.txt").read_text(encoding="utf-8")
+    lines, trained = test_lines(checkpoint, data)
+    text = "".join(f"{line}\n" for line in lines)
     with tempfile.TemporaryDirectory() as folder:
         export(checkpoint, Path(folder) / "bundle", precision)
         with service(Path(folder) / "bundle", *NO_LIMITS) as server:
             served, tokens = document_perplexity(server, text)
-            difference, compared = largest_difference(
-                server, checkpoint, text.splitlines()[:sentences]
-            )
+            difference, compared = largest_difference(server, checkpoint, lines[:sentences])
     print(
         f"{precision}: test perplexity over {tokens:,} tokens: served {served:.6g}, trainer "
         f"{trained:.6g}, {served / trained - 1:+.4%}; sentence by sentence against numpy: largest "
@@ -84,13 +99,17 @@ def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) ->
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds test.txt")
+    parser.add_argument("--data", type=Path, required=True, metavar="TEXT", help="of the run")
     parser.add_argument("--sentences", type=int, default=300)
     options = parser.parse_args()
-    proven = [
-        prove(options.checkpoint, options.data, options.sentences, precision)
-        for precision in PRECISIONS
-    ]
+    try:
+        proven = [
+            prove(options.checkpoint, options.data, options.sentences, precision)
+            for precision in PRECISIONS
+        ]
+    except (TrainError, ExportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return int(not all(proven))
 
 

@@ -32,7 +32,7 @@ from train.corpus import tokenize
 from train.curves import COLOURS
 from train.learner import Learner
 from train.processes import Processes
-from train.source import find_splits
+from train.splits import find_splits
 from train.streams import Streams
 from train.tokenizer import end_id, fit_tokenizer
 

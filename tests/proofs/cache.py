@@ -22,7 +22,8 @@ from service.bundle import Bundle
 from service.inference.continuous_cache import CacheSettings
 from service.language_model import LanguageModel
 from service.settings import Settings
-from train.source import find_splits
+from train.checkpoint import Checkpoint
+from train.splits import find_splits
 
 WINDOWS = (50, 100, 200, 500, 1000, 2000, 4000)
 THETAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.1, 1.5, 2.0)
@@ -73,7 +74,7 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     options = parser.parse_args()
-    splits, _ = find_splits(options.data)
+    splits, _ = find_splits(options.data, Checkpoint(options.checkpoint).config().data)
     valid, test = ("".join(f"{x}\n" for x in splits[name].lines()) for name in ("valid", "test"))
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"

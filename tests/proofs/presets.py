@@ -22,7 +22,7 @@ from train.config_file import load_config
 from train.corpus import tokenize
 from train.loop import Run
 from train.model import parameter_count
-from train.source import find_splits
+from train.splits import find_splits
 from train.tokenizer import fit_tokenizer
 
 PRESETS = Path("train/configs")

@@ -3,7 +3,8 @@
 from itertools import islice
 from pathlib import Path
 
-from train.source import find_splits
+from train.paths import check_sources
+from train.splits import find_splits
 
 
 def shorten(data: Path, folder: Path, tokens: int, of_others: int | None = None) -> Path:
@@ -11,6 +12,7 @@ def shorten(data: Path, folder: Path, tokens: int, of_others: int | None = None)
     `of_others` for validation and test, or all of them.
     """
     sources, _ = find_splits(data)
+    check_sources((file for source in sources.values() for file in source.files), folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         left = tokens if name == "train" else of_others

@@ -18,7 +18,8 @@ from train.evaluation import Total
 from train.loop import Run
 from train.metrics import read_metrics
 from train.model import TiedLSTM
-from train.source import SPLITS, find_splits
+from train.source import SPLITS
+from train.splits import find_splits
 from train.streams import Batch
 from train.tokenizer import fit_tokenizer
 

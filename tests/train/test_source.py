@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.train.tiny import write_corpus
 from train import source as module
 from train.errors import CorpusError
-from train.source import Source, cut, find_splits
+from train.source import Source, cut
+from train.splits import find_splits
 
 
 def read_all(data: Path) -> dict[str, list[str]]:
@@ -93,7 +94,8 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
             list(Source((path,)).lines())
 
 
-words = st.text(st.characters(codec="utf-8", exclude_characters="\n\x00"), max_size=12)
+# No carriage return, which belongs to a line's end before it, and no mark of UTF-8 before a file.
+words = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\x00\ufeff"), max_size=12)
 
 
 @given(

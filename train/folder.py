@@ -1,0 +1,92 @@
+"""Which files of a folder are text: the one reader of folders of the trainer.
+
+docs/texts.md has the rules. `service.bulk` follows them too.
+"""
+
+import errno
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from train.errors import CorpusError
+
+SUFFIXES = (".txt", ".txt.gz")
+HIDDEN = (".", "_")  # .ipynb_checkpoints, ._a.txt, the ..data of a mounted ConfigMap; _SUCCESS
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+Key = tuple[int, int]  # device and inode: the identity of a folder under any name
+Warn = Callable[[str], None]
+
+
+def is_text(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
+    """Return whether a file of this name is read, by its suffix in any case."""
+    return not name.startswith(HIDDEN) and name.lower().endswith(suffixes)
+
+
+def text_files(folder: Path, warn: Warn, suffixes: tuple[str, ...] = SUFFIXES) -> tuple[Path, ...]:
+    """Return the text files in `folder` and in its sub-folders, in the order of their names.
+
+    Links are followed, and each folder is read once: a file that has two names through folders has
+    the one without a link. Calls `warn` for each entry that is left out although it is no hidden
+    one. Raises CorpusError for a folder that cannot be read.
+    """
+    try:
+        return tuple(sorted(_Walk(folder, warn, suffixes).files()))
+    except OSError as error:
+        raise CorpusError(f"cannot read {error.filename or folder}: {error.strerror}") from None
+
+
+class _Walk:
+    def __init__(self, folder: Path, warn: Warn, suffixes: tuple[str, ...]) -> None:
+        self._root = folder
+        self._warn = warn
+        self._suffixes = suffixes
+        self._seen: dict[Key, Path] = {}
+
+    def files(self) -> Iterator[Path]:
+        """Raises OSError."""
+        folders = [self._root]
+        self._seen[_key(self._root)] = self._root
+        while folders:
+            links: list[Path] = []
+            while folders:
+                yield from self._entries(folders.pop(), folders, links)
+            folders = [link for link in sorted(links) if self._is_new(link)]
+
+    def _entries(self, folder: Path, folders: list[Path], links: list[Path]) -> Iterator[Path]:
+        """Yield the files of one folder; append its sub-folders, and its links to folders."""
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith(HIDDEN):
+                continue
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                if error.errno not in NOWHERE:
+                    raise
+                self._leave_out(path, "this link leads nowhere")
+                continue
+            if stat.S_ISDIR(mode):
+                if path.is_symlink():
+                    links.append(path)
+                elif self._is_new(path):
+                    folders.append(path)
+            elif not is_text(path.name, self._suffixes):
+                continue
+            elif stat.S_ISREG(mode):
+                yield path
+            else:
+                self._leave_out(path, "it is a pipe, a socket or a device")
+
+    def _is_new(self, folder: Path) -> bool:
+        first = self._seen.setdefault(_key(folder), folder)
+        if first is not folder:
+            self._leave_out(folder, f"it is the same folder as {first}")
+        return first is folder
+
+    def _leave_out(self, path: Path, reason: str) -> None:
+        self._warn(f"warning: {path} is left out: {reason}")
+
+
+def _key(path: Path) -> Key:
+    found = path.stat()
+    return found.st_dev, found.st_ino
