@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
     print(f"{options.out}: {scored.summary}")
+    if scored.note:
+        print(f"note: {scored.note}")
     return 0
 
 

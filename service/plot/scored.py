@@ -6,10 +6,12 @@ from pathlib import Path
 
 from service.bundle import Bundle
 from service.errors import StartError
+from service.flattery import flattery
 from service.language_model import LanguageModel
 from service.scoring import NATS_IN
 from service.settings import Settings
 
+LINE_ENDS = ("", "\n", "\r\n")  # the first is the end of a text
 MAX_TOKENS = 5_000_000  # beyond it no picture shows anything
 
 
@@ -37,6 +39,12 @@ class Scored:
     @property
     def mean(self) -> float:
         return sum(token.surprisal for token in self.tokens) / len(self.tokens)
+
+    @property
+    def note(self) -> str | None:
+        """What misleads in the perplexity, if anything."""
+        words = [t for t in self.tokens if self.text[t.start : t.end] not in LINE_ENDS]
+        return flattery(sum(token.oov for token in words), len(words))
 
     @property
     def summary(self) -> str:
