@@ -17,6 +17,7 @@ const FIRST = `(?!${UNSPACED})[\\p{L}\\p{N}_]`;
 const NEXT = `(?!${UNSPACED})[\\p{L}\\p{N}_\\p{M}\\u00ad\\u200c\\u200d]`;
 const WORD = new RegExp(`${FIRST}(?:${NEXT})*(?:['’]${FIRST}(?:${NEXT})*)*`, "gu");
 const UNSPACED_LETTER = new RegExp(`(?=\\p{L})${UNSPACED}`, "gu");
+const ENDS_UNSPACED = new RegExp(`(?:${UNSPACED}\\p{M}*|[^\\s\\p{L}\\p{M}\\p{N}])$`, "u");
 const SHARE_UNSPACED = 0.1; // of the letters, from which a figure by white space says little
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
@@ -28,7 +29,7 @@ export function isUnspaced(text) {
 
 /** Whether a text ends in a script, or a mark, after which a word may follow without a space. */
 export function endsUnspaced(text) {
-  return new RegExp(`(?:${UNSPACED}\\p{M}*|[^\\s\\p{L}\\p{M}\\p{N}])$`, "u").test(text);
+  return ENDS_UNSPACED.test(text);
 }
 
 /**

@@ -28,6 +28,8 @@ const ENTRIES = { words: "words", whitespace: "words", char: "characters", bpe: 
 /** One line about a model: "starter · 14,000 words · 9.5 million parameters · int8". */
 export function describe(info, number) {
   const entries = `${number(info.vocabulary_size, 0)} ${ENTRIES[info.tokenizer.kind]}`;
-  const parameters = `${number(info.parameters / 1e6, 1)} million parameters`;
+  const small = info.parameters < 1e5;
+  const size = small ? number(info.parameters, 0) : `${number(info.parameters / 1e6, 1)} million`;
+  const parameters = `${size} parameters`;
   return [info.model, entries, parameters, info.precision].join(" · ");
 }
