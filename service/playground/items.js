@@ -6,12 +6,14 @@
 //     words     他|在|Paris|，|you   tokens   他|在|Par|is|，|you
 
 const END = "<eos>";
-const SCRIPTS = [
-  ...["Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Tangut", "Nushu"],
-  ...["Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Javanese", "Balinese"],
-  ...["Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet"],
+// East Asian scripts share letters such as ー; other scripts share accents, which belong to no word.
+const SHARED = ["Han", "Hiragana", "Katakana"];
+const OWN = [
+  ...["Bopomofo", "Yi", "Tangut", "Nushu", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"],
+  ...["Javanese", "Balinese", "Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet"],
 ];
-const UNSPACED = `[${SCRIPTS.map((name) => `\\p{scx=${name}}`).join("")}]`;
+const classes = [...SHARED.map((name) => `\\p{scx=${name}}`), ...OWN.map((name) => `\\p{sc=${name}}`)];
+const UNSPACED = `[${classes.join("")}]`;
 // Letters, digits and what joins them: marks, joiners, soft hyphens, the low line of identifiers.
 const FIRST = `(?!${UNSPACED})[\\p{L}\\p{N}_]`;
 const NEXT = `(?!${UNSPACED})[\\p{L}\\p{N}_\\p{M}\\u00ad\\u200c\\u200d]`;

@@ -25,6 +25,11 @@ export async function isSubword() {
 
 const ENTRIES = { words: "words", whitespace: "words", char: "characters", bpe: "pieces", unigram: "pieces" };
 
+/** What the model's vocabulary holds: "words", "characters" or "pieces". */
+export async function entries() {
+  return ENTRIES[(await model()).tokenizer.kind];
+}
+
 /** One line about a model: "starter · 14,000 words · 9.5 million parameters · int8". */
 export function describe(info, number) {
   const entries = `${number(info.vocabulary_size, 0)} ${ENTRIES[info.tokenizer.kind]}`;

@@ -7,7 +7,7 @@ import { breathe, element, number } from "./figures.js";
 import { fileButton } from "./files.js";
 import { Flow } from "./flow.js";
 import { isUnspaced } from "./items.js";
-import { forget } from "./model.js";
+import { entries, forget } from "./model.js";
 import { Plot } from "./plot.js";
 import { END, Scorer, total } from "./scoring.js";
 import { Table } from "./table.js";
@@ -31,6 +31,7 @@ export class Pane {
   #running = null;
   #timer = 0;
   #results = [];
+  #entries = "words"; // what the vocabulary holds
   #look = ""; // the colouring and the items that the words were drawn with
 
   constructor(view, article, name) {
@@ -134,6 +135,7 @@ export class Pane {
       if (long) this.#blank(text.length);
     };
     const { unit } = this.#view;
+    this.#entries = await entries();
     for await (const chunk of this.#scorer.score(text, unit, this.#running.signal, begin)) {
       if (this.#latest.overtaken) return;
       if (chunk.fresh || index >= this.#flow.chunkCount) {
@@ -195,8 +197,8 @@ export class Pane {
     const share = unknown / (tokens - ends);
     this.#unknown.hidden = !(share > SHARE_UNKNOWN);
     this.#unknown.textContent =
-      `${Math.round(share * 100)} % of the words are unknown to the model. The perplexity flatters, because ` +
-      "every unknown word costs as little as <unk>: look at “without unknown”, or use a model of pieces or characters.";
+      `${number(share * 100, 0)} % of the ${this.#entries} are unknown to this model. The perplexity flatters, because ` +
+      "each of them costs only what <unk> costs, whatever it is. Look at “without unknown” too.";
   }
 
   #total(name, value) {

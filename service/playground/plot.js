@@ -91,7 +91,9 @@ export class Plot {
     const places = [1, ...round(count, 6).filter((at) => at > 1 && at <= count * 0.93 && at >= count * 0.07)];
     const bottom = [...places, count].map((at) => {
       const tick = element("span", "", number(at, 0));
-      tick.style.left = `${((at - 0.5) / count) * 100}%`;
+      const share = ((at - 0.5) / count) * 100;
+      tick.style.left = `${share}%`;
+      if (at === count) tick.style.translate = `${-share}% 0`; // it ends where the curve does
       return tick;
     });
     this.#figure.querySelector(".axis-x").replaceChildren(...bottom);
