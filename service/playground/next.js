@@ -6,6 +6,7 @@
 import { Latest, post, showError } from "./api.js";
 import { BEGINNINGS, examples } from "./examples.js";
 import { element, percent, readable } from "./figures.js";
+import { fileButton } from "./files.js";
 import { continuations, fitting, grows, MOST, question } from "./growth.js";
 import { endsUnspaced } from "./items.js";
 import { forget, model } from "./model.js";
@@ -45,7 +46,9 @@ export class NextWord {
       if (row) this.#accept([...this.#list.children].indexOf(row));
     });
     this.#examples = examples(BEGINNINGS, (text) => this.#type(text));
-    this.#area.after(this.#examples);
+    const opened = (text) => this.#type(text.replace(/\s+$/u, ""));
+    const file = fileButton(this.#section, opened, (error) => showError(this.#alert, error));
+    document.getElementById("next-help").after(this.#examples, file);
   }
 
   #type(text) {

@@ -130,9 +130,11 @@ export class Pane {
     let index = 0;
     let done = 0;
     let long = false;
-    const begin = (chunks) => {
+    const begin = (chunks, known) => {
       long = chunks > 1;
-      if (long) this.#blank(text.length);
+      if (!long) return;
+      this.#flow.cut(known);
+      this.#blank(text.length);
     };
     const { unit } = this.#view;
     this.#entries = await entries();

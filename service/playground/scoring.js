@@ -47,14 +47,15 @@ export class Scorer {
   /**
    * Scores `text` in `unit`; gives the answers of its chunks one by one, each as
    * {text, result, fresh}: `fresh` is false while nothing has changed since the last time.
-   * `begin(chunks)` is called first with how many chunks have to be asked for.
+   * `begin(asked, known)` is called first with how many chunks have to be asked for, and how many
+   * before them do not.
    */
   async *score(text, unit, signal, begin) {
     if (unit !== this.#unit) this.#known = [];
     this.#unit = unit;
     const parts = chunks(text, (await model()).tokenizer.kind);
     const unchanged = this.#unchanged(parts);
-    begin(parts.length - unchanged);
+    begin(parts.length - unchanged, unchanged);
     let state;
     for (const [index, part] of parts.entries()) {
       const last = index === parts.length - 1;

@@ -6,6 +6,7 @@ from playwright.sync_api import Locator, expect
 from tests.playground.browser import Playground
 
 VIEWS = {"surprise": "#text-text", "next": "#next-text", "rescore": "#hypotheses"}
+FILLED = {"surprise": ".scored .w", "next": "#predictions li", "rescore": "#ranking tbody tr"}
 # Playwright has no call that drops a file.
 DROP = """(zone, files) => {
     const data = new DataTransfer();
@@ -31,8 +32,7 @@ def test_an_empty_view_offers_examples(playground: Playground, name: str) -> Non
     field = playground.page.locator(VIEWS[name])
     expect(field).not_to_have_value("")
     expect(chips.first).to_be_hidden()
-    filled = {"surprise": ".scored .w", "next": "#predictions li", "rescore": "#ranking tbody tr"}
-    expect(playground.page.locator(filled[name]).first).to_be_visible()
+    expect(playground.page.locator(FILLED[name]).first).to_be_visible()
     field.fill("")
     expect(chips.first).to_be_visible()
 
@@ -52,11 +52,11 @@ def test_pieces_have_examples_without_spaces(pieces: Playground) -> None:
     expect(pieces.page.locator(".w", has_text="使用")).to_have_text("使用")
 
 
-@pytest.mark.parametrize("name", ["surprise", "rescore"])
+@pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("way", ["chosen", "dropped"])
 def test_a_file_fills_the_view(playground: Playground, name: str, way: str) -> None:
     content = "\ufeff-1.5 The old river\r\n-2 The 河 liver\r\n"
-    playground.open(view=name, text="", hypotheses="")
+    playground.open(view=name, text="", words="", hypotheses="")
     if way == "chosen":
         with playground.page.expect_file_chooser() as chooser:
             view(playground, name).get_by_role("button", name="Open a text file").click()
@@ -70,8 +70,7 @@ def test_a_file_fills_the_view(playground: Playground, name: str, way: str) -> N
     text = content.removeprefix("\ufeff").replace("\r\n", "\n")
     wanted = text if name == "surprise" else text.strip()
     expect(playground.page.locator(VIEWS[name])).to_have_value(wanted)
-    shown = playground.page.locator(".scored .w" if name == "surprise" else "#ranking tbody tr")
-    expect(shown.first).to_be_visible()
+    expect(playground.page.locator(FILLED[name]).first).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_there_are_no_other_files(wire: Wire, name: str) -> None:
 
 
 def test_the_page_is_small() -> None:
-    assert sum(len(content) for content, _ in FILES.values()) < 100_000
+    assert sum(len(content) for content, _ in FILES.values()) < 120_000
 
 
 def test_the_page_is_open_on_a_server_that_wants_a_key(locked_url: str) -> None:
@@ -49,22 +49,34 @@ def test_the_page_is_open_on_a_server_that_wants_a_key(locked_url: str) -> None:
     assert httpx.get(f"{locked_url}/playground/main.js", trust_env=False).status_code == 200
 
 
+STATES = {
+    "filled": {
+        "text": "The old riverbank Zxqv,\n<b> and مرحبا",
+        "text2": "A text beside it",
+        "words": "The",
+        "hypotheses": "-1 the river\nthe Zxqv",
+    },
+    "by rank": {"text": "He was eaten by a piano of Zxqv", "colouring": "rank", "words": "Zxqv"},
+    "empty": {"text": "", "words": "", "hypotheses": ""},
+}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_serious_keeps_people_out(
-    browser: Browser, url: str, view: str, scheme: str
+    browser: Browser, url: str, view: str, state: str, scheme: str
 ) -> None:
     """axe-core rewrites what a policy of trusted types forbids, so its page has none."""
     options = {"color_scheme": scheme, "bypass_csp": True}
     with browser.new_context(**options) as context:  # type: ignore[arg-type]  # of many types
         playground = Playground(context.new_page(), url)
-        playground.open(
-            text="The old riverbank Zxqv,\n<b> and مرحبا", text2="A text beside it", words="The"
-        )
+        playground.open(**STATES[state])
         playground.tab(view)
-        if view == "Surprise":
+        if view == "Surprise" and STATES[state]["text"]:
             playground.page.locator(".w").first.focus()
             playground.page.locator("summary").first.click()
+            expect(playground.page.locator(".figures tbody tr").first).to_be_visible()
         playground.page.evaluate(axe())
         found = playground.page.evaluate("axe.run()")
     bad = [

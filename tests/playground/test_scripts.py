@@ -40,7 +40,19 @@ def probabilities(answer: Json) -> dict[str, float]:
 def test_chinese_is_coloured_token_by_token(pieces: Playground, pieces_wire: Wire) -> None:
     tokens = pieces_wire.score_one(text=CHINESE, unit="bits")["tokens"]
     pieces.open(text=CHINESE)
-    assert surfaces(pieces) == ["我们", "可以", "使用", "这个", "模型", "，", "他", "在", "Paris", "。", ""]
+    assert surfaces(pieces) == [
+        "我们",
+        "可以",
+        "使用",
+        "这个",
+        "模型",
+        "，",
+        "他",
+        "在",
+        "Paris",
+        "。",
+        "",
+    ]
     for token in tokens:
         if token["surface"] in ("我们", "使用", "模型"):
             step = min(8, int(token["cross_entropy"] // 2))
@@ -149,7 +161,7 @@ def test_characters_follow_characters(characters: Playground, characters_wire: W
     answer = characters_wire.next_token(context="我们可以使用", exclude_special=True, top_k=10)
     characters.open(view="next", words="我们可以使用")
     assert len(list_of(characters)) == len(answer["tokens"])
-    assert list(list_of(characters))[0] == answer["tokens"][0]["surface"].replace(" ", "␣")
+    assert next(iter(list_of(characters))) == answer["tokens"][0]["surface"].replace(" ", "␣")
 
 
 def test_nothing_unreadable_is_shown(pieces: Playground) -> None:

@@ -144,7 +144,9 @@ def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, wire:
     for pane, text in enumerate(texts):
         result = wire.score_one(text=text, unit="bits")
         assert totals(playground, pane)["perplexity"] == shown(result["perplexity"], 1)
-    axes = [page.locator(".axis-y").nth(pane).locator("span").all_text_contents() for pane in (0, 1)]
+    axes = [
+        page.locator(".axis-y").nth(pane).locator("span").all_text_contents() for pane in (0, 1)
+    ]
     assert axes[0] == axes[1] != []
     left, right = (page.locator(".text").nth(pane).bounding_box() for pane in (0, 1))
     assert left is not None

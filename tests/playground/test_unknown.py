@@ -20,9 +20,7 @@ FLATTERS = "The perplexity flatters"
         ("\n\n", None),
     ],
 )
-def test_many_unknown_words_are_said(
-    playground: Playground, text: str, share: str | None
-) -> None:
+def test_many_unknown_words_are_said(playground: Playground, text: str, share: str | None) -> None:
     playground.open(text=text)
     note = playground.page.locator(".unknown")
     if share is None:
@@ -66,6 +64,7 @@ def test_old_figures_go_while_a_long_text_is_scored(playground: Playground) -> N
     expect(page.locator(".progress")).to_have_text("Scored 3,024 of 14,400 characters")
     assert bar.evaluate("bar => bar.value / bar.max") == pytest.approx(3024 / 14_400)
     expect(page.locator(".totals dt")).to_have_count(0)
+    expect(page.locator(".w", has_text="Zxqvyk")).to_have_count(0)
     for hidden in (".plot", ".more", ".unknown"):
         expect(page.locator(hidden)).to_be_hidden()
     held[1].continue_()
@@ -82,8 +81,9 @@ def test_a_word_after_a_long_text_keeps_the_figures(playground: Playground) -> N
     page = playground.page
     page.evaluate("""() => {
         window.blanked = 0;
-        const seen = () => { window.blanked += !document.querySelector(".progress").hidden; };
-        new MutationObserver(seen).observe(document.querySelector(".progress"), { attributes: true });
+        const progress = document.querySelector(".progress");
+        const seen = () => { window.blanked += !progress.hidden; };
+        new MutationObserver(seen).observe(progress, { attributes: true });
     }""")
     page.locator("#text-text").press("Control+End")
     page.keyboard.type("And")
