@@ -12,10 +12,11 @@ always something to read; spans overlap there, and nowhere else:
     spans     0–1   1–2   1–2
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tokenizers
@@ -36,6 +37,7 @@ MARGIN_CHARACTERS = 64
 PIECE_IDS = 1024
 
 Spans = list[tuple[int, int]]
+Kind = Literal["words", "whitespace", "char", "bpe", "unigram"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Tokenizer:
         self.end_id = manifest.prefix_token_id
         self.unknown_id = manifest.unknown_token_id
         self.subword = manifest.subword
+        self.kind = _kind(serialized, self.subword)
         if self._tokenizer.get_vocab_size() != self.vocabulary_size:
             raise BundleError(
                 f"tokenizer.json has {self._tokenizer.get_vocab_size()} entries, "
@@ -166,6 +169,20 @@ class Tokenizer:
         else:  # a batch of one releases the interpreter lock
             (text,) = self._tokenizer.decode_batch([ids.tolist()], skip_special_tokens=False)
         return text
+
+
+def _kind(serialized: bytes, subword: bool) -> Kind:
+    """Name the kind of a `tokenizer.json` as the trainer's configuration does."""
+    content: Any = json.loads(serialized)
+    model = content["model"]["type"]
+    if model == "BPE":
+        return "bpe"
+    if model == "Unigram":
+        return "unigram"
+    if subword:
+        return "char"
+    split = content.get("pre_tokenizer") or {}
+    return "whitespace" if split.get("type") == "WhitespaceSplit" else "words"
 
 
 def _settled(spans: Spans, words: list[int], limit: int) -> int:

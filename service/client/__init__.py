@@ -22,7 +22,7 @@ from service.client.errors import (
     Unavailable,
 )
 from service.client.exchange import Retries
-from service.client.info import CalibrationEntry, Info, Limits
+from service.client.info import CalibrationEntry, Info, Limits, TokenizerSummary
 from service.client.scores import (
     Aggregates,
     Alternative,
@@ -58,6 +58,7 @@ __all__ = [
     "TiedlmError",
     "TokenScore",
     "Tokenization",
+    "TokenizerSummary",
     "Unauthorized",
     "Unavailable",
     "WordScore",

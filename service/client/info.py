@@ -35,6 +35,14 @@ class CalibrationEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerSummary:
+    kind: str
+    """`words`, `whitespace`, `char`, `bpe` or `unigram`."""
+    subword: bool
+    """Whether a word is several tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
     model: str
     bundle_hash: str
@@ -48,3 +56,5 @@ class Info:
     training: dict[str, Any]
     calibrations: tuple[CalibrationEntry, ...] = ()
     """Tables that `score` gives percentiles by."""
+    tokenizer: TokenizerSummary | None = None
+    """None where the server is older than this field."""

@@ -1,9 +1,10 @@
 // The card beside a word: its probability, rank and entropy, and what was expected instead.
 
-import { element, number, percent } from "./figures.js";
+import { element, number, percent, readable } from "./figures.js";
 
 const LEAVE_MILLISECONDS = 200; // time to move the pointer from the word onto the card
 const MARGIN = 8;
+const MOST_TOKENS = 6; // of a word that are listed
 
 const card = document.getElementById("card");
 const spoken = document.getElementById("spoken");
@@ -35,7 +36,7 @@ export function speak(item, unit) {
   const part = item.parts[0];
   const expected = alternatives(item)
     .slice(0, 3)
-    .map((one) => `${one.text} ${percent(Math.exp(one.logprob))}`);
+    .map((one) => `${readable(one.surface)} ${percent(Math.exp(one.logprob))}`);
   spoken.textContent = [
     `${label(item)}: ${number(item.cross_entropy)} ${unit}`,
     `probability ${percent(probability(item))}`,
@@ -48,8 +49,7 @@ export function speak(item, unit) {
 }
 
 export function label(item) {
-  if (item.surface === "\n") return "end of line";
-  return item.surface === "" ? "end of text" : item.surface;
+  return item.surface === "" ? "end of text" : readable(item.surface);
 }
 
 export function probability(item) {
@@ -78,10 +78,25 @@ function content(item, unit) {
     made.push(element("p", "card-note", "Not in the vocabulary: the figures of <unk>."));
   }
   const found = alternatives(item);
+  if (item.parts.length > 1) made.push(element("p", "card-head", "Its tokens"), tokens(item.parts, unit));
   if (found.length) {
     made.push(element("p", "card-head", "Expected here"), expected(found, part));
   }
   return made;
+}
+
+/** What each token of a word costs; several may share a character. */
+function tokens(parts, unit) {
+  const list = element("ul", "expected");
+  for (const token of parts.slice(0, MOST_TOKENS)) {
+    const row = element("li");
+    row.append(element("bdi", "", readable(token.surface)));
+    row.append(element("span", "value", `${number(token.cross_entropy)} ${unit}`));
+    list.append(row);
+  }
+  const left = parts.length - MOST_TOKENS;
+  if (left > 0) list.append(element("li", "", `and ${left} more`));
+  return list;
 }
 
 function fact(list, name, value) {
@@ -95,7 +110,7 @@ function expected(found, part) {
     const row = element("li", one.id === part.id ? "same" : "");
     const bar = element("span", "bar-fill");
     bar.style.width = `${(Math.exp(one.logprob) / most) * 100}%`;
-    row.append(bar, element("bdi", "", one.text), element("span", "value", percent(Math.exp(one.logprob))));
+    row.append(bar, element("bdi", "", readable(one.surface)), element("span", "value", percent(Math.exp(one.logprob))));
     list.append(row);
   }
   return list;

@@ -40,6 +40,14 @@ export function element(name, className = "", text = "") {
   return made;
 }
 
+/** A token's surface as it is shown alone: what a reader cannot see has a sign or a name. */
+export function readable(surface) {
+  if (surface === "\n") return "end of line";
+  if (surface.startsWith("bytes:\\x")) return "part of a character";
+  if (!/^\s+$/u.test(surface)) return surface;
+  return Array.from(surface, (character) => (character === "\t" ? "⇥" : "␣")).join("");
+}
+
 /** Lets the page breathe: resolves when there is time for more. */
 export function breathe() {
   return new Promise((resolve) => {

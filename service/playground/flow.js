@@ -2,15 +2,19 @@
 // line. The text of the blocks together is the text as it was sent.
 
 import * as card from "./card.js";
-import { element, step } from "./figures.js";
-import { items } from "./scoring.js";
+import { colour } from "./colours.js";
+import { element } from "./figures.js";
+import { items } from "./items.js";
 
 export class Flow {
   items = []; // of the whole text; each has its span, surface and place
-  #chunks = []; // where each began: {items, lines, children}
+  #chunks = []; // where each began: {items, lines, children, points}
   #box;
   #unit = "bits";
+  #colouring = "surprisal";
   #active = 0;
+  #marked = null;
+  #points = 0; // of the chunks before
   #onMark;
 
   /** `onMark(index)` is called with the word that is looked at, null when none is any more. */
@@ -30,6 +34,7 @@ export class Flow {
     if (chunk === undefined) return;
     this.#chunks.length = index;
     this.items.length = chunk.items;
+    this.#points = chunk.points;
     while (this.#box.children.length > chunk.lines) this.#box.lastChild.remove();
     const line = this.#box.lastChild;
     while (line && line.childNodes.length > chunk.children) line.lastChild.remove();
@@ -41,36 +46,50 @@ export class Flow {
     return this.#chunks.length;
   }
 
-  add(text, result, unit) {
+  /** Adds a scored chunk; `look` says the unit, the colouring, and by what words are told apart. */
+  add(text, result, { unit, colouring, by }) {
     this.#unit = unit;
+    this.#colouring = colouring;
     const line = this.#box.lastChild;
     this.#chunks.push({
       items: this.items.length,
       lines: this.#box.children.length,
       children: line ? line.childNodes.length : 0,
+      points: this.#points,
     });
     const points = Array.from(text); // offsets count code points
     const surface = (start, end) => points.slice(start, end).join("");
     let open = line ?? this.#newLine();
     let at = 0;
-    for (const item of items(result)) {
+    for (const item of items(result, points, by)) {
+      const close = item.start === at && open.lastChild !== null;
       if (item.start > at) open.append(surface(at, item.start));
       at = Math.max(at, item.end);
       item.surface = surface(item.start, item.end);
+      item.offset = this.#points;
       item.vocabularySize = result.vocabularySize;
       item.span = this.#span(item);
       item.index = this.items.push(item) - 1;
       item.span.dataset.index = item.index;
+      item.span.classList.toggle("close", close);
       open.append(item.span);
       if (item.surface === "\n") {
         open = this.#newLine();
       }
     }
     if (at < points.length) open.append(surface(at));
+    this.#points += points.length;
     this.#box.hidden = false;
     if (this.items.length && this.#active < this.items.length) {
       this.items[this.#active].span.tabIndex = 0;
     }
+  }
+
+  /** Marks the word that is read on the curve; none with null. */
+  mark(index) {
+    this.#marked?.classList.remove("marked");
+    this.#marked = this.items[index]?.span ?? null;
+    this.#marked?.classList.add("marked");
   }
 
   /** Moves the focus to a word. */
@@ -92,12 +111,12 @@ export class Flow {
   }
 
   #span(item) {
-    const scored = item.cross_entropy !== null;
-    const span = element("span", scored ? `w s${step(item.cross_entropy, this.#unit)}` : "w");
+    const span = element("span", `w ${colour(item, this.#colouring, this.#unit)}`.trimEnd());
     span.textContent = item.surface;
     span.setAttribute("role", "option");
     span.tabIndex = -1;
     if (item.oov) span.classList.add("oov");
+    if (/^\s+$/u.test(item.surface)) span.setAttribute("aria-label", card.label(item));
     if (item.surface === "\n" || item.surface === "") {
       span.classList.add("end");
       span.setAttribute("aria-label", card.label(item));

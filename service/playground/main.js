@@ -1,20 +1,19 @@
 // The page: its views as tabs, the link that brings its texts back, the theme and the key.
 
-import { get, onKeyWanted, useKey } from "./api.js";
+import { onKeyWanted, useKey } from "./api.js";
 import { hide as hideCard } from "./card.js";
+import { BEGINNINGS, HYPOTHESES, TEXTS } from "./examples.js";
 import { number } from "./figures.js";
+import { describe, model } from "./model.js";
 import { NextWord } from "./next.js";
 import { Rescore } from "./rescore.js";
 import { Surprise } from "./surprise.js";
 
 const EXAMPLES = {
   view: "surprise",
-  text:
-    "The ship was built in London in 1897.\n" +
-    "It sank in a storm off the coast of Scotland, and the captain was eaten by a piano.",
-  words: "The capital of ",
-  context: "The bridge crosses",
-  hypotheses: "-1.0\tthe liver\n-1.2\tthe river\n-1.4\tthe rival\n-2.9\ta river",
+  text: Object.values(TEXTS)[0],
+  words: Object.values(BEGINNINGS)[0],
+  ...Object.values(HYPOTHESES)[0],
 };
 const WRITE_MILLISECONDS = 300;
 // A longer text stands in the address only when it is to be shared.
@@ -137,12 +136,8 @@ keyForm.addEventListener("submit", (event) => {
 });
 
 async function showModel() {
-  const info = await get("/info").catch(() => null);
-  if (info === null) return;
-  const words = number(info.vocabulary_size, 0);
-  const parameters = number(info.parameters / 1e6, 1);
-  document.getElementById("model").textContent =
-    `${info.model} · ${words} entries · ${parameters} million parameters · ${info.precision}`;
+  const info = await model().catch(() => null);
+  if (info !== null) document.getElementById("model").textContent = describe(info, number);
 }
 
 window.addEventListener("hashchange", readAddress);

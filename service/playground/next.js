@@ -4,7 +4,12 @@
 // alone and costs the same however long the text is.
 
 import { Latest, post, showError } from "./api.js";
-import { element, percent } from "./figures.js";
+import { BEGINNINGS, examples } from "./examples.js";
+import { element, percent, readable } from "./figures.js";
+import { fileButton } from "./files.js";
+import { continuations, fitting, grows, MOST, question } from "./growth.js";
+import { endsUnspaced } from "./items.js";
+import { forget, model } from "./model.js";
 import { Splitter } from "./splitter.js";
 
 const COUNT = 10;
@@ -17,6 +22,7 @@ export class NextWord {
   #note = document.getElementById("next-note");
   #spoken = document.getElementById("spoken");
   #latest = new Latest();
+  #examples;
   #splitter = null;
   #states = []; // {text, state} after finished words, each text longer than the one before
   #shown = []; // the words in the list
@@ -39,6 +45,17 @@ export class NextWord {
       const row = event.target.closest("li");
       if (row) this.#accept([...this.#list.children].indexOf(row));
     });
+    this.#examples = examples(BEGINNINGS, (text) => this.#type(text));
+    const opened = (text) => this.#type(text.replace(/\s+$/u, ""));
+    const file = fileButton(this.#section, opened, (error) => showError(this.#alert, error));
+    document.getElementById("next-help").after(this.#examples, file);
+  }
+
+  #type(text) {
+    this.#area.value = text;
+    this.#area.setSelectionRange(text.length, text.length);
+    this.#area.focus();
+    this.#area.dispatchEvent(new Event("input"));
   }
 
   read(parameters) {
@@ -64,27 +81,49 @@ export class NextWord {
   async #predict() {
     const before = this.#area.value.slice(0, this.#area.selectionEnd);
     this.#before = before;
+    this.#examples.hidden = this.#area.value !== "";
     try {
-      this.#splitter ??= await Splitter.learn();
-      const { finished, head, prefix } = this.#splitter.split(before);
-      const answer = await this.#ask(finished, head, prefix);
+      this.#splitter ??= Splitter.of(await model());
+      this.#show(await this.#answer(before));
       showError(this.#alert, null);
-      this.#show(answer, prefix);
       this.#list.dataset.characters = before.length; // of the text that the list is about
     } catch (error) {
       this.#states = []; // the server may have another key or model by now
       this.#splitter = null;
+      forget();
       showError(this.#alert, error);
       this.#shown = [];
       this.#list.replaceChildren();
+      this.#note.textContent = "";
     }
     if (!this.#latest.overtaken) this.#list.setAttribute("aria-busy", "false");
   }
 
-  async #ask(finished, head, prefix) {
+  /** {tokens, prefix, note}: a prediction takes the place of `prefix`. */
+  async #answer(before) {
+    const { finished, head, prefix } = this.#splitter.split(before);
+    const pieces = this.#splitter.ofPieces;
+    if (pieces && prefix !== "" && endsUnspaced(prefix)) return this.#goOn(finished, prefix);
+    const asked = await this.#ask(finished, head, prefix, pieces ? MOST : COUNT);
+    const answer = pieces ? fitting(asked, prefix) : asked;
+    if (pieces && prefix !== "" && !grows(answer, prefix)) return this.#goOn(finished, prefix);
+    return { tokens: answer.tokens, prefix, note: note(answer, prefix) };
+  }
+
+  /** What may be added in the middle of a run: the rest of a longer piece, or the next piece. */
+  async #goOn(finished, run) {
+    const { results } = await post("/score", { text: run, eos: false });
+    const asked = question(results[0].tokens, run);
+    const grown = asked && (await this.#ask(finished, asked.head, asked.prefix, MOST));
+    const next = await this.#ask(finished, run, "", MOST);
+    const tokens = continuations(grown, asked?.prefix ?? "", next);
+    return { tokens, prefix: "", note: others(tokens) };
+  }
+
+  async #ask(finished, head, prefix, count) {
     while (this.#states.length && !finished.startsWith(this.#states.at(-1).text)) this.#states.pop();
     let known = this.#states.at(-1);
-    const question = { top_k: COUNT, exclude_special: true };
+    const question = { top_k: count, exclude_special: true };
     if (prefix !== "") question.prefix = prefix;
     if (known?.text !== finished && (head !== "" || prefix !== "")) {
       // A pasted text: the state before its last word, for the keystrokes that follow.
@@ -110,22 +149,23 @@ export class NextWord {
     return kept;
   }
 
-  #show(answer, prefix) {
+  #show({ tokens, prefix, note }) {
+    const shown = tokens.filter(isWhole).slice(0, COUNT);
     this.#prefix = prefix;
-    this.#shown = answer.tokens.map((token) => this.#splitter.spelling(token.text));
+    this.#shown = shown.map((token) => token.surface);
     this.#marked = 0;
     const rows = this.#list.children;
-    while (rows.length > answer.tokens.length) this.#list.lastChild.remove();
-    while (rows.length < answer.tokens.length) this.#list.append(newRow());
-    const most = answer.tokens[0]?.probability ?? 1;
-    answer.tokens.forEach((token, index) => {
+    while (rows.length > shown.length) this.#list.lastChild.remove();
+    while (rows.length < shown.length) this.#list.append(newRow());
+    const most = shown[0]?.probability ?? 1;
+    shown.forEach((token, index) => {
       const [bar, word, value] = rows[index].firstChild.children;
       bar.style.width = `${(token.probability / most) * 100}%`;
-      word.textContent = this.#shown[index];
+      word.textContent = readable(token.surface);
       value.textContent = percent(token.probability);
     });
     this.#mark(0);
-    this.#note.textContent = note(answer, prefix);
+    this.#note.textContent = note;
   }
 
   #mark(index) {
@@ -153,7 +193,7 @@ export class NextWord {
     if (direction === undefined || !atEnd) return;
     event.preventDefault();
     this.#mark((this.#marked + direction + this.#shown.length) % this.#shown.length);
-    this.#spoken.textContent = this.#shown[this.#marked];
+    this.#spoken.textContent = readable(this.#shown[this.#marked]);
   }
 
   /** Puts a prediction in the place of the half-typed word. */
@@ -179,10 +219,19 @@ function newRow() {
   return row;
 }
 
+/** Whether a token is something to read: a piece may end in the middle of a character. */
+function isWhole(token) {
+  return !token.surface.startsWith("bytes:\\x");
+}
+
 function note(answer, prefix) {
-  if (answer.prefix_probability === undefined) {
-    return answer.remaining_probability < 0.0005 ? "" : `All other words: ${percent(answer.remaining_probability)}`;
-  }
+  if (answer.prefix_probability === undefined) return others(answer.tokens);
   if (answer.tokens.length === 0) return `No word of the vocabulary begins with “${prefix}”.`;
   return `Words that begin with “${prefix}”: ${percent(answer.prefix_probability)} of all probability`;
+}
+
+function others(tokens) {
+  const shown = tokens.filter(isWhole).slice(0, COUNT);
+  const left = 1 - shown.reduce((sum, token) => sum + token.probability, 0);
+  return left < 0.0005 ? "" : `All others: ${percent(left)}`;
 }

@@ -5,18 +5,23 @@
 
 import { post } from "./api.js";
 import { UNITS } from "./figures.js";
-import { Splitter } from "./splitter.js";
+import { forget, model } from "./model.js";
 
 const CHUNK_CHARACTERS = 3000;
 const ALTERNATIVES = 5;
-const END = "<eos>";
+export const END = "<eos>";
+// Before a whole run of white space, which belongs to the word that follows.
+const SPACE = String.raw`\S(?=[ \t]+\S)`;
+// After the end of a sentence where none follows, as in Chinese: letters begin a token of their own.
+const SENTENCE = String.raw`[。！？；…」』”](?=\p{L})`;
 
 /** Texts that together are `text`; all but the last go on in the next. */
-export function chunks(text) {
+export function chunks(text, kind = "words") {
+  const gap = new RegExp(kind === "whitespace" ? SPACE : `${SPACE}|${SENTENCE}`, "gu");
   const found = [];
   let begin = 0;
   while (text.length - begin > CHUNK_CHARACTERS) {
-    const end = cut(text, begin);
+    const end = cut(text, begin, gap);
     if (end === text.length) break;
     found.push(text.slice(begin, end));
     begin = end;
@@ -25,41 +30,40 @@ export function chunks(text) {
   return found;
 }
 
-function cut(text, begin) {
+function cut(text, begin, gap) {
   const aim = begin + CHUNK_CHARACTERS;
   const lineEnd = text.indexOf("\n", aim);
   const limit = aim + CHUNK_CHARACTERS;
   if (lineEnd >= 0 && lineEnd < limit) return lineEnd + 1;
-  // Before a whole run of white space, which belongs to the word that follows.
-  const gap = /\S(?=[ \t]+\S)/g;
   gap.lastIndex = aim;
   const match = gap.exec(text);
-  return match ? match.index + 1 : text.length;
+  return match ? match.index + match[0].length : text.length;
 }
 
 export class Scorer {
   #unit = null;
-  #splitter = null;
   #known = []; // {text, last, answer} of the text scored last
 
   /**
    * Scores `text` in `unit`; gives the answers of its chunks one by one, each as
    * {text, result, fresh}: `fresh` is false while nothing has changed since the last time.
+   * `begin(asked, known)` is called first with how many chunks have to be asked for, and how many
+   * before them do not.
    */
-  async *score(text, unit, signal) {
+  async *score(text, unit, signal, begin) {
     if (unit !== this.#unit) this.#known = [];
     this.#unit = unit;
-    const parts = chunks(text);
-    let same = true;
+    const parts = chunks(text, (await model()).tokenizer.kind);
+    const unchanged = this.#unchanged(parts);
+    begin(parts.length - unchanged, unchanged);
     let state;
     for (const [index, part] of parts.entries()) {
       const last = index === parts.length - 1;
-      const before = this.#known[index];
-      same &&= before !== undefined && before.text === part && before.last === last;
+      const same = index < unchanged;
       if (!same) {
         this.#known.length = index;
         const result = await ask(part, unit, state, last, signal);
-        if (result.words) spell(result, (this.#splitter ??= await Splitter.learn()));
+        result.inWord = index > 0 && /\S$/u.test(parts[index - 1]) && /^\S/u.test(part);
         this.#known.push({ text: part, last, result });
       }
       const { result } = this.#known[index];
@@ -68,6 +72,16 @@ export class Scorer {
     }
     this.#known.length = parts.length;
   }
+
+  /** How many of the first parts are as they were scored. */
+  #unchanged(parts) {
+    const last = parts.length - 1;
+    const changed = parts.findIndex((text, index) => {
+      const known = this.#known[index];
+      return known === undefined || known.text !== text || known.last !== (index === last);
+    });
+    return changed < 0 ? parts.length : changed;
+  }
 }
 
 async function ask(text, unit, state, last, signal) {
@@ -75,14 +89,8 @@ async function ask(text, unit, state, last, signal) {
   if (state !== undefined) request.state = state;
   if (!last) request.return_state = true;
   const answer = await post("/score", request, signal);
+  if (answer.model !== (await model()).model) forget(); // the server has another one by now
   return { ...answer.results[0], vocabularySize: answer.vocabulary_size };
-}
-
-/** Makes alternatives, which stand nowhere in the text, as they would stand there. */
-export function spell(result, splitter) {
-  for (const token of result.tokens) {
-    for (const one of token.top ?? []) one.text = splitter.spelling(one.text);
-  }
 }
 
 /** Aggregates over all chunks: totals divided by counts, as the API makes them. */
@@ -91,7 +99,7 @@ export function total(results, unit, characters) {
   const sum = (value) => results.reduce((all, result) => all + value(result), 0);
   const tokens = sum((result) => result.token_count);
   const unknown = sum((result) => result.oov_count);
-  const words = sum((result) => result.word_count);
+  const words = sum((result) => result.word_count - result.inWord);
   const whole = sum((result) => result.total_cross_entropy);
   const ofUnknown = sum((result) =>
     result.tokens.reduce((all, token) => all + (token.oov ? token.cross_entropy : 0), 0),
@@ -116,26 +124,4 @@ function over(sum, count) {
 function perplexity(sum, count, unit) {
   const value = count ? Math.exp(sum / count / UNITS[unit]) : null;
   return Number.isFinite(value) ? value : null;
-}
-
-/**
- * What is coloured as one: the words of a model whose tokens are pieces of words, the tokens of all
- * others. `parts` are its tokens; `start` and `end` count code points of the chunk.
- */
-export function items(result) {
-  const single = (token) => ({ ...token, parts: [token] });
-  if (!result.words?.length) return result.tokens.map(single);
-  const words = result.words.map((word) => ({ ...word, parts: [], oov: false }));
-  const ends = [];
-  let at = 0;
-  for (const token of result.tokens) {
-    if (token.text === END) {
-      ends.push(single(token));
-      continue;
-    }
-    while (at < words.length - 1 && words[at].end <= token.start) at += 1;
-    words[at].parts.push(token);
-    words[at].oov ||= token.oov;
-  }
-  return [...words, ...ends].sort((a, b) => a.start - b.start || a.end - b.end);
 }

@@ -66,7 +66,8 @@ class Playground:
         self.settled()
 
     def words(self, pane: int = 0) -> list[dict[str, Any]]:
-        """What each coloured word shows: its text, classes, and line."""
+        """What each coloured word shows: its text and classes."""
+        self.settled()
         found: list[dict[str, Any]] = (
             self.page.locator(".scored")
             .nth(pane)

@@ -11,7 +11,7 @@ from tests.playground.conftest import starter
 from tests.service.served import served
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-SIZE = {"width": 1100, "height": 840}
+SIZE = {"width": 1100, "height": 940}
 COLOURS = 128  # of a palette: a third of the bytes, and nobody sees it
 TEXT = (
     "The ship was built in London in 1897.\n"
@@ -23,7 +23,7 @@ VIEWS = {
     "rescore": {
         "view": "rescore",
         "context": "The bridge crosses",
-        "hypotheses": "-1.0\tthe liver\n-1.2\tthe river\n-1.4\tthe rival\n-2.9\ta river",
+        "hypotheses": "-1.0 the liver\n-1.2 the river\n-1.4 the rival\n-2.9 a river",
     },
 }
 

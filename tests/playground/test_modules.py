@@ -1,12 +1,10 @@
-"""Modules of the page, called in the browser: models whose tokens are pieces of words."""
+"""Modules of the page, called in the browser: where texts are cut."""
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from tests.playground.browser import Playground
-from tests.service.pieces import PIECES
 
 SPLIT = """async ([kind, text]) => {
     const { Splitter } = await import("/playground/splitter.js");
@@ -19,24 +17,9 @@ ACCEPT = """async ([kind, text, word]) => {
     const { from, inserted } = splitter.accept(text, splitter.split(text).prefix, word);
     return text.slice(0, from) + inserted;
 }"""
-SPELL = """async (entries) => {
-    const { Splitter } = await import("/playground/splitter.js");
-    const splitter = new Splitter("pieces");
-    return entries.map((entry) => splitter.spelling(entry));
-}"""
-ITEMS = """async (result) => {
-    const { items } = await import("/playground/scoring.js");
-    return items(result).map((item) => [item.text, item.oov, item.parts.map((part) => part.text)]);
-}"""
-RESPELL = """async ([kind, result]) => {
-    const { spell } = await import("/playground/scoring.js");
-    const { Splitter } = await import("/playground/splitter.js");
-    spell(result, new Splitter(kind));
-    return result.tokens.map((token) => (token.top ?? []).map((one) => one.text));
-}"""
-CHUNKS = """async (text) => {
+CHUNKS = """async ([text, kind]) => {
     const { chunks } = await import("/playground/scoring.js");
-    return chunks(text);
+    return chunks(text, kind);
 }"""
 
 
@@ -54,8 +37,10 @@ CHUNKS = """async (text) => {
         ("spaces", "mr.", ["", "", "mr."]),
         ("pieces", "The old riv", ["The old", "", " riv"]),
         ("pieces", "The old ", ["The old", "", " "]),
-        ("pieces", "The old  riv", ["The old", " ", " riv"]),
-        ("pieces", "in London.", ["in", " London", "."]),
+        ("pieces", "The old  riv", ["The old ", "", " riv"]),
+        ("pieces", "The old   ", ["The old", "  ", " "]),
+        ("pieces", "in London.", ["in London", "", "."]),
+        ("pieces", "他说：“河不", ["他说：“", "", "河不"]),
         ("pieces", "end\nIt", ["end\n", "", "It"]),
         ("pieces", "end\n ", ["end\n", "", " "]),
         ("characters", "The old riv", ["The old riv", "", ""]),
@@ -88,59 +73,29 @@ def test_a_prediction_takes_the_place_of_what_was_typed_of_it(
     assert playground.page.evaluate(ACCEPT, [kind, text, word]) == after
 
 
-def test_pieces_are_shown_as_they_are_spelled(playground: Playground) -> None:
-    whole = {"Ġthe": " the", "æ²³": "河", "Ġ": " ", "<eos>": "<eos>", "!": "!"}
-    playground.open(text="The")
-    assert playground.page.evaluate(SPELL, list(whole)) == list(whole.values())
-    spelled = playground.page.evaluate(SPELL, PIECES.entries)
-    expected = [spelling.decode(errors="replace") for spelling in PIECES.vocabulary.spellings]
-    assert spelled == expected
-
-
-@pytest.mark.parametrize(
-    ("kind", "spelled"), [("pieces", [" the", "河"]), ("characters", ["Ġthe", "æ²³"])]
-)
-def test_alternatives_are_spelled_too(
-    playground: Playground, kind: str, spelled: list[str]
-) -> None:
-    alternatives = [{"text": "Ġthe"}, {"text": "æ²³"}]
-    result = {"tokens": [{"text": "Ġthe", "top": alternatives}, {"text": "<eos>"}]}
-    playground.open(text="The")
-    assert playground.page.evaluate(RESPELL, [kind, result]) == [spelled, []]
-
-
-def test_pieces_are_coloured_as_the_words_they_make(playground: Playground) -> None:
-    def token(text: str, start: int, end: int) -> dict[str, Any]:
-        return {"text": text, "start": start, "end": end, "oov": False}
-
-    def word(text: str, start: int) -> dict[str, Any]:
-        return {"text": text, "start": start, "end": start + len(text)}
-
-    # "a 河x \nb "
-    result = {
-        "tokens": [
-            *[token("a", 0, 1), token("Ġ", 1, 2), token("æ", 2, 3), token("²³", 2, 3)],
-            *[token("x", 3, 4), token("Ġ", 4, 5), token("<eos>", 5, 6), token("b", 6, 7)],
-            *[token("Ġ", 7, 8), token("<eos>", 8, 8)],
-        ],
-        "words": [word("a", 0), word("河x", 2), word("b", 6)],
-    }
-    playground.open(text="The")
-    assert playground.page.evaluate(ITEMS, result) == [
-        ["a", False, ["a"]],
-        ["河x", False, ["Ġ", "æ", "²³", "x"]],
-        ["<eos>", False, ["<eos>"]],
-        ["b", False, ["Ġ", "b", "Ġ"]],
-        ["<eos>", False, ["<eos>"]],
-    ]
-
-
 @pytest.mark.parametrize(
     "text", ["word " * 3000, "A line of it.\n" * 1000, "x" * 20_000, "", "河 " * 9000]
 )
 def test_chunks_are_the_text_and_end_where_words_end(playground: Playground, text: str) -> None:
     playground.open(text="The")
-    found = playground.page.evaluate(CHUNKS, text)
+    found = playground.page.evaluate(CHUNKS, [text, "words"])
     assert "".join(found) == text
     for chunk, following in pairwise(found):
         assert chunk.endswith("\n") or following.startswith(" ")
+
+
+@pytest.mark.parametrize("kind", ["words", "char", "bpe", "unigram"])
+def test_chunks_without_spaces_end_with_sentences(playground: Playground, kind: str) -> None:
+    text = "河水从山上流下来，一年四季都很清。“他来。”她说。" * 800
+    playground.open(text="The")
+    found = playground.page.evaluate(CHUNKS, [text, kind])
+    assert "".join(found) == text
+    assert len(found) > 4
+    assert all(chunk[-1] in "。”" for chunk in found)
+    assert all(chunk[0] not in "。”" for chunk in found)
+
+
+def test_chunks_of_white_space_tokens_keep_sentences(playground: Playground) -> None:
+    text = "河水从山上流下来。" * 2000
+    playground.open(text="The")
+    assert playground.page.evaluate(CHUNKS, [text, "whitespace"]) == [text]

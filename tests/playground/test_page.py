@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from service.http.routes.playground import FILES, FOLDER
 from tests.playground.browser import Playground, axe
@@ -41,7 +41,7 @@ def test_there_are_no_other_files(wire: Wire, name: str) -> None:
 
 
 def test_the_page_is_small() -> None:
-    assert sum(len(content) for content, _ in FILES.values()) < 100_000
+    assert sum(len(content) for content, _ in FILES.values()) < 120_000
 
 
 def test_the_page_is_open_on_a_server_that_wants_a_key(locked_url: str) -> None:
@@ -49,22 +49,34 @@ def test_the_page_is_open_on_a_server_that_wants_a_key(locked_url: str) -> None:
     assert httpx.get(f"{locked_url}/playground/main.js", trust_env=False).status_code == 200
 
 
+STATES = {
+    "filled": {
+        "text": "The old riverbank Zxqv,\n<b> and مرحبا",
+        "text2": "A text beside it",
+        "words": "The",
+        "hypotheses": "-1 the river\nthe Zxqv",
+    },
+    "by rank": {"text": "He was eaten by a piano of Zxqv", "colouring": "rank", "words": "Zxqv"},
+    "empty": {"text": "", "words": "", "hypotheses": ""},
+}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_serious_keeps_people_out(
-    browser: Browser, url: str, view: str, scheme: str
+    browser: Browser, url: str, view: str, state: str, scheme: str
 ) -> None:
     """axe-core rewrites what a policy of trusted types forbids, so its page has none."""
     options = {"color_scheme": scheme, "bypass_csp": True}
     with browser.new_context(**options) as context:  # type: ignore[arg-type]  # of many types
         playground = Playground(context.new_page(), url)
-        playground.open(
-            text="The old riverbank Zxqv,\n<b> and مرحبا", text2="A text beside it", words="The"
-        )
+        playground.open(**STATES[state])
         playground.tab(view)
-        if view == "Surprise":
+        if view == "Surprise" and STATES[state]["text"]:
             playground.page.locator(".w").first.focus()
             playground.page.locator("summary").first.click()
+            expect(playground.page.locator(".figures tbody tr").first).to_be_visible()
         playground.page.evaluate(axe())
         found = playground.page.evaluate("axe.run()")
     bad = [
@@ -75,18 +87,52 @@ def test_nothing_serious_keeps_people_out(
     assert bad == []
 
 
+# Boxes that hold more than they show, and can be scrolled to it.
+WIDE = """() => [document.documentElement, ...document.querySelectorAll("body *")].filter((box) =>
+    box.scrollWidth > box.clientWidth + 1 && box.clientWidth > 0 && !box.matches(".spoken, thead")
+    && getComputedStyle(box).display !== "inline"
+    && (box === document.documentElement || /auto|scroll/.test(getComputedStyle(box).overflowX))
+).map((box) => `${box.localName}.${box.className}`)"""
+
+
+@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("colouring", ["surprisal", "rank"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_narrow_screen_never_scrolls_sideways(playground: Playground, view: str) -> None:
-    playground.page.set_viewport_size({"width": 320, "height": 640})
+def test_a_narrow_screen_never_scrolls_sideways(
+    playground: Playground, view: str, width: int, colouring: str
+) -> None:
+    page = playground.page
+    page.set_viewport_size({"width": width, "height": 640})
     long = "Donaudampfschifffahrtsgesellschaftskapitän" * 3
-    playground.open(
-        text=f"A {long} and so on", text2=long, words=f"The {long}", hypotheses=f"-1\t{long}"
-    )
+    texts = {"text": f"A {long} and so on", "text2": long, "words": f"The {long}"}
+    lines = f"-1\t{long}\n-12345.678 the river"
+    playground.open(**texts, hypotheses=lines, colouring=colouring, context=long)
     playground.tab(view)
     if view == "Surprise":
-        playground.page.locator(".w").nth(1).focus()
-    width = playground.page.evaluate("document.documentElement.scrollWidth")
-    assert width <= 320
+        page.locator("summary").first.click()
+        expect(page.locator(".figures tbody tr").first).to_be_visible()
+        page.locator(".w").nth(1).focus()
+        page.get_by_role("slider").first.hover()
+    assert page.evaluate(WIDE) == []
+
+
+def test_a_narrow_ranking_stacks(playground: Playground) -> None:
+    page = playground.page
+    page.set_viewport_size({"width": 390, "height": 800})
+    playground.open(view="rescore", hypotheses="-1.0 the liver\n-1.2 the river")
+    row = page.locator("#ranking tbody tr").first
+    text, total = row.locator(".hypothesis"), row.locator("td[data-name=total]")
+    boxes = [part.bounding_box() for part in (text, total)]
+    assert all(boxes)
+    above, below = (box for box in boxes if box is not None)
+    assert above["y"] + above["height"] <= below["y"]
+    labels = row.locator("td[data-name]").evaluate_all(
+        "cells => cells.map((cell) => getComputedStyle(cell, '::before').content)"
+    )
+    assert labels == [f'"{n}"' for n in ("total", "score", "log-probability", "tokens", "unknown")]
+    caption = page.locator("#ranking caption")
+    assert caption.evaluate("box => box.scrollWidth <= box.clientWidth")
+    expect(page.get_by_role("table").get_by_role("row")).to_have_count(3)
 
 
 def test_the_theme_is_the_systems_until_one_is_chosen(playground: Playground) -> None:
@@ -99,6 +145,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen(playground: Playground) ->
     assert light != dark
     button = page.get_by_role("button", name="Theme: system")
     button.click()
+    expect(page.get_by_role("button", name="Theme: light")).to_be_visible()
     assert page.evaluate(paper) == light
     page.reload()
     playground.settled()
@@ -113,20 +160,22 @@ def test_tabs_are_moved_between_with_arrows(playground: Playground) -> None:
     page = playground.page
     page.get_by_role("tab", name="Surprise").focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator(":focus").text_content() == "Next word"
-    assert page.locator("#next").is_visible()
-    assert not page.locator("#surprise").is_visible()
+    expect(page.locator(":focus")).to_have_text("Next word")
+    expect(page.locator("#next")).to_be_visible()
+    expect(page.locator("#surprise")).to_be_hidden()
     page.keyboard.press("End")
-    assert page.locator("#rescore").is_visible()
+    expect(page.locator("#rescore")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    assert page.locator(":focus").text_content() == "Surprise"
-    assert page.locator("[role=tab][tabindex='0']").count() == 1
+    expect(page.locator(":focus")).to_have_text("Surprise")
+    expect(page.locator("[role=tab][tabindex='0']")).to_have_count(1)
 
 
 TEXTS = {
     "text": "Ein „Wort“ & <b>,\n河 #?=+% 👩‍👧",
     "text2": "عربي\te\u0301",
     "unit": "bans",
+    "colouring": "rank",
+    "by": "tokens",
     "words": "The old riv",
     "context": "A & b",
     "hypotheses": "-1.5\tthe river\nthe liver",
@@ -137,6 +186,8 @@ FIELDS = {
     "text": "#text-text",
     "text2": "#text-secondtext",
     "unit": "#unit",
+    "colouring": "#colouring",
+    "by": "#by",
     "words": "#next-text",
     "context": "#context",
     "hypotheses": "#hypotheses",
@@ -152,8 +203,9 @@ def test_a_shared_link_brings_everything_back(playground: Playground, browser: B
     with browser.new_context() as context:
         other = context.new_page()
         other.goto(link)
-        assert {name: other.locator(at).input_value() for name, at in FIELDS.items()} == TEXTS
-        assert other.locator("#rescore").is_visible()
+        for name, at in FIELDS.items():
+            expect(other.locator(at)).to_have_value(TEXTS[name])
+        expect(other.locator("#rescore")).to_be_visible()
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, locked_url: str) -> None:
@@ -162,20 +214,19 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(browser: Browser, locked_u
         page = playground.page
         playground.open(text="The old river")
         why = page.locator("#key-why")
-        why.wait_for()
         refusal = httpx.get(f"{locked_url}/info", trust_env=False).json()["error"]["message"]
-        assert why.text_content() == refusal
+        expect(why).to_have_text(refusal)
         field = page.get_by_label("API key")
         field.fill("a-wrong-key-of-someone")
         field.press("Enter")
-        page.locator("#key-form").wait_for()
-        assert playground.words() == []
+        expect(field).to_have_value("")
+        expect(page.locator("#key-form")).to_be_visible()
+        expect(page.locator(".w")).to_have_count(0)
         field.fill(KEY)
         field.press("Enter")
-        page.locator(".w").first.wait_for()
-        assert [word["text"] for word in playground.words()] == ["The", "old", "river", ""]
-        assert not page.locator("#key-form").is_visible()
-        assert page.locator("#model").text_content() != ""
+        expect(page.locator(".w")).to_have_text(["The", "old", "river", ""])
+        expect(page.locator("#key-form")).to_be_hidden()
+        expect(page.locator("#model")).to_contain_text("starter")
         assert KEY in page.evaluate("JSON.stringify(sessionStorage)")
         assert KEY not in page.evaluate("JSON.stringify(localStorage)")
         assert KEY not in page.evaluate("location.href + document.cookie")

@@ -1,6 +1,7 @@
 """The ranking is that of `/rescore`."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
 from tests.service.wire import Wire
@@ -15,7 +16,14 @@ HYPOTHESES = [
 ]
 
 
+PARSE = """async (text) => {
+    const { parse } = await import("/playground/rescore.js");
+    return parse(text).map(({ text, score }) => [text, score ?? null]);
+}"""
+
+
 def rows(playground: Playground) -> list[list[str]]:
+    playground.settled()
     found: list[list[str]] = playground.page.locator("#ranking tbody tr").evaluate_all(
         "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
     )
@@ -63,4 +71,66 @@ def test_a_field_that_is_no_number_is_refused_in_the_servers_words(
     playground.expected = ("422",)
     refusal = wire.post("/rescore", hypotheses=[{"text": "a"}], lm_weight=None).json()["error"]
     playground.open(view="rescore", hypotheses="a", weight="")
-    assert playground.page.get_by_role("alert").text_content() == refusal["message"]
+    expect(playground.page.get_by_role("alert")).to_have_text(refusal["message"])
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("-1.0 the liver\n-1.2  the river", [["the liver", -1], ["the river", -1.2]]),
+        ("−1.5\u00a0the liver\n+2e-1\u3000河", [["the liver", -1.5], ["河", 0.2]]),
+        ("  .5 \t a  b ", [["a  b ", 0.5]]),
+        ("-3. it", [["it", -3]]),
+        ("-1.0 the liver\nthe river", [["the liver", -1], ["the river", None]]),
+        # A number may be a word: it is a score where all lines have one, or after a tab.
+        ("3 men in a boat\nthe men", [["3 men in a boat", None], ["the men", None]]),
+        ("3 men\n4 men", [["men", 3], ["men", 4]]),
+        ("3\tmen in a boat\nthe men", [["men in a boat", 3], ["the men", None]]),
+        ("42\n-1.5\n- 1 a\n1.2.3 a", [[line, None] for line in ("42", "-1.5", "- 1 a", "1.2.3 a")]),
+        ("1e999 a", [["1e999 a", None]]),
+        (" \n\n", []),
+    ],
+)
+def test_any_white_space_parts_score_and_text(
+    playground: Playground, text: str, parsed: list[list[object]]
+) -> None:
+    playground.open(text="The")
+    assert playground.page.evaluate(PARSE, text) == parsed
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "said"),
+    [
+        ("the liver\nthe river", "No scores found"),
+        ("-1 the liver\nthe river", "found on 1 of 2 lines; the other lines count as 0"),
+        ("-1 the liver\n-2\tthe river", "found on all 2 lines"),
+        ("", ""),
+    ],
+)
+def test_scores_that_were_found_are_said(
+    playground: Playground, hypotheses: str, said: str
+) -> None:
+    playground.open(view="rescore", hypotheses=hypotheses)
+    note = playground.page.locator("#scores-found")
+    expect(note).to_contain_text(said)
+    playground.page.get_by_label("Hypotheses").fill("")
+    expect(note).to_be_empty()
+
+
+def test_spaces_rank_as_tabs_do(playground: Playground) -> None:
+    for parting in ("\t", "  ", " "):
+        lines = f"0{parting}the liver\n-30{parting}the river"
+        playground.open(view="rescore", hypotheses=lines, context="The bridge crosses")
+        assert [row[1] for row in rows(playground)] == ["the liver", "the river"]
+        assert [row[3] for row in rows(playground)] == ["0.00", "−30.00"]
+
+
+def test_tab_leaves_the_hypotheses(playground: Playground) -> None:
+    playground.open(view="rescore", hypotheses="-1 the liver")
+    field = playground.page.get_by_label("Hypotheses")
+    field.focus()
+    playground.page.keyboard.press("Tab")
+    expect(field).not_to_be_focused()
+    expect(field).to_have_value("-1 the liver")
+    playground.page.keyboard.press("Shift+Tab")
+    expect(field).to_be_focused()

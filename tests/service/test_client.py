@@ -227,6 +227,7 @@ def test_importing_the_client_loads_nothing_of_the_service() -> None:
         (client.Tokenization, openai.TokenizeResponse),
         (client.Info, operations.Info),
         (client.Limits, operations.Limits),
+        (client.TokenizerSummary, operations.TokenizerSummary),
     ],
 )
 def test_the_client_has_every_field_of_the_service(mine: Any, schema: type[BaseModel]) -> None:

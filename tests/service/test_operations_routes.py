@@ -43,6 +43,7 @@ def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
     info = wire.http.get("/info").json()
     assert info["bundle_hash"] == bundle.hash
     assert info["vocabulary_size"] == bundle.manifest.vocabulary_size
+    assert info["tokenizer"] == {"kind": "words", "subword": False}
     assert info["precision"] == bundle.manifest.precision
     assert info["training"] == bundle.manifest.training
     assert info["threads"] == 2

@@ -4,20 +4,23 @@ import asyncio
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tokenizers import models
 
 from service import tokenizer as module
 from service.bundle import Manifest
 from service.inference.engine import Decoded
+from service.language_model import LanguageModel
 from service.long_work import LongWork
 from service.metrics import Metrics
 from service.reader import Passage, Reader
 from service.text_score import TextScore, text_score
 from service.tokenizer import Tokenizer
 from service.word_score import word_scores
-from tests.service.pieces import CHARACTERS, PIECES, SUBWORD
-from tests.service.test_tokenizer import plain, texts, tiny_manifest
+from tests.service.pieces import CHARACTERS, PIECES, SUBWORD, served_as
+from tests.service.test_tokenizer import plain, texts, tiny_library_tokenizer, tiny_manifest
 
 kinds = pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
 long_lines = st.text(st.sampled_from("the ca 河é\t<x"), min_size=100, max_size=400) | st.lists(
@@ -31,6 +34,16 @@ def test_a_manifest_that_does_not_say_is_of_whole_words() -> None:
     said = tiny_manifest().model_dump()
     del said["subword"]
     assert Manifest.model_validate(said).subword is False
+
+
+def test_a_tokenizer_names_its_kind(model: LanguageModel) -> None:
+    unigram = tokenizers.Tokenizer(models.Unigram([("<unk>", 0.0), ("<eos>", 0.0)], 0, False))
+    made = {kind: served.kind for kind, served in SUBWORD.items()}
+    assert made == {"pieces": "bpe", "characters": "char"}
+    assert served_as(unigram).kind == "unigram"
+    split = Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest())
+    assert split.kind == "whitespace"
+    assert model.tokenizer.kind == "words"
 
 
 @kinds

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from service.errors import Draining
 from service.http.documentation import ANY, PLAIN_TEXT
 from service.http.routes.model import Model
-from service.http.schemas.operations import CalibrationEntry, Health, Info, Limits
+from service.http.schemas.operations import CalibrationEntry, Health, Info, Limits, TokenizerSummary
 from service.http.serving import Serving
 
 router = APIRouter(tags=["operations"], responses=ANY)
@@ -43,6 +43,7 @@ async def info(model: Model) -> Info:
         bundle_hash=model.bundle.hash,
         precision=manifest.precision,
         vocabulary_size=manifest.vocabulary_size,
+        tokenizer=TokenizerSummary(kind=model.tokenizer.kind, subword=model.tokenizer.subword),
         parameters=manifest.parameters,
         threads=model.threads,
         limits=Limits.model_validate(limits),

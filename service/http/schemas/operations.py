@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import MAX_TOP
 from service.limits import MAX_CACHE_POSITIONS, MAX_TOP_TOKENS
+from service.tokenizer import Kind
 
 
 class Health(BaseModel):
@@ -66,6 +67,18 @@ class CalibrationEntry(BaseModel):
     texts: int = Field(description="How many reference texts it was made from.", examples=[50000])
 
 
+class TokenizerSummary(BaseModel):
+    kind: Kind = Field(
+        description="What a token is: a word (`words`), what stands between white space "
+        "(`whitespace`), a character (`char`), or a piece of a word (`bpe`, `unigram`).",
+        examples=["words"],
+    )
+    subword: bool = Field(
+        description="Whether a word is several tokens; `/score` then adds `words`.",
+        examples=[False],
+    )
+
+
 class Info(BaseModel):
     model: str = Field(description="The bundle's name.", examples=["starter"])
     bundle_hash: str = Field(
@@ -73,6 +86,9 @@ class Info(BaseModel):
     )
     precision: str = Field(description="int8 or float32.", examples=["int8"])
     vocabulary_size: int = Field(description="Ids are below it.", examples=[14000])
+    tokenizer: TokenizerSummary = Field(
+        description="How the model cuts a text.", examples=[example_of(TokenizerSummary)]
+    )
     parameters: int = Field(description="The model's size.", examples=[4650672])
     threads: int = Field(description="Worker threads.", examples=[2])
     limits: Limits = Field(description="What requests may ask.", examples=[example_of(Limits)])
