@@ -13,13 +13,14 @@ import sys
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
+from service.address import listen
 from service.bundle import Bundle
 from service.errors import StartError
 from service.http.app import create_app
 from service.http.auth import Gate
 from service.language_model import LanguageModel
 from service.logs import configure_logging
-from service.server import Server, listen
+from service.server import Server
 from service.settings import read_settings
 
 # How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.

@@ -6,6 +6,7 @@ line that names it.
 
 import json
 import logging
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from pydantic_settings import (
 from service.errors import StartError
 
 KEY_BYTES = 32
+ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 
 Positive = Annotated[int, Field(gt=0)]
@@ -52,6 +54,10 @@ class Settings(BaseSettings):
     bundle: Path = Field(STARTER_BUNDLE, description="the bundle directory to serve")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free one")
+    root_path: str = Field(
+        "",
+        description="prefix of a proxy before every path, such as /lm; it may be stripped or not",
+    )
     threads: Positive | None = Field(None, description="worker threads; default: usable cores")
     max_batch_tokens: Positive = Field(4096, description="padded tokens of one run")
     max_queue_tokens: Positive = Field(
@@ -106,6 +112,15 @@ class Settings(BaseSettings):
         if not isinstance(given, str):
             return given
         return json.loads(given) if given.startswith("[") else tuple(filter(None, given.split(",")))
+
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, given: str) -> str:
+        """`lm/` → `/lm`."""
+        path = "/".join(filter(None, given.split("/")))
+        if not ROOT_PATH.fullmatch(path):
+            raise ValueError("a path of letters, digits and -._~ between slashes, such as /lm")
+        return f"/{path}" if path else ""
 
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""
