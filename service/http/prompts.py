@@ -7,7 +7,7 @@ from service.errors import InputTooLong
 from service.http.schemas.openai import CompletionRequest
 from service.inference.engine import Floats
 from service.language_model import LanguageModel
-from service.limits import MAX_TOP_TOKENS, blamed
+from service.limits import MAX_TOP_TOKENS
 from service.reader import Passage
 from service.text_score import TextScore
 
@@ -46,11 +46,6 @@ async def begin(request: CompletionRequest, model: LanguageModel, prompts: list[
     """Give the prompts their scores and states, as far as the answer needs them; each is read once,
     however many choices follow it. Raises as LanguageModel.score.
     """
-    with blamed("prompt"):
-        await _begin(request, model, prompts)
-
-
-async def _begin(request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]) -> None:
     passages = [prompt.passage for prompt in prompts]
     prefixed = passages[0].starts is not None  # texts, never ids; all are of one kind
     draws = request.max_tokens > 0

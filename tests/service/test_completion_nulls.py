@@ -35,9 +35,7 @@ def test_all_optional_fields_may_be_null_at_once(wire: Wire) -> None:
 
 @pytest.mark.parametrize("name", ["model", "prompt"])
 def test_a_required_field_may_not_be_null(wire: Wire, name: str) -> None:
-    refusal = error(
-        wire.post("/v1/completions", **{**GIVEN, name: None}), 422, "invalid_request"
-    )
+    refusal = error(wire.post("/v1/completions", **{**GIVEN, name: None}), 422, "invalid_request")
     assert refusal["param"] == name
 
 
