@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         model.bundle.manifest.precision,
         model.threads,
     )
+    del model  # a reload replaces it, and then nothing here may keep it
     _settle()
     server = Server(app, settings, app.state.serving)
     # uvicorn ends its loop well on these and then raises them again, for whoever handled them;

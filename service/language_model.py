@@ -6,6 +6,7 @@ Everything here is in tokens and nats. It knows no JSON, no status code and no o
 """
 
 import time
+import weakref
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from functools import partial
@@ -69,7 +70,7 @@ class LanguageModel:
             max_queue_tokens=settings.max_queue_tokens,
             max_queue_seconds=settings.max_queue_seconds,
             request_timeout_seconds=settings.request_timeout,
-            callers=lambda: self.callers,
+            callers=_callers_of(self),
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
@@ -217,6 +218,19 @@ class LanguageModel:
         for lane in LANES:
             waiting = partial(self._runner.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
+
+
+def _callers_of(model: LanguageModel) -> Callable[[], int]:
+    """Return a function that does not keep the model: a model in a circle of references would stay
+    until Python looks for circles, and after a reload it should go at once.
+    """
+    weakly = weakref.ref(model)
+
+    def callers() -> int:
+        found = weakly()
+        return 0 if found is None else found.callers
+
+    return callers
 
 
 def _lefts(prefix: Ids, contexts: Many[Passage]) -> list[Ids]:
