@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         model.bundle.manifest.precision,
         model.threads,
     )
+    if settings.state_key_file is None:
+        log.info("no state key file: state handles hold until this process ends")
     del model  # a reload replaces it, and then nothing here may keep it
     _settle()
     server = Server(app, settings, app.state.serving)

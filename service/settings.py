@@ -5,7 +5,6 @@ line that names it.
 """
 
 import json
-import logging
 import re
 import secrets
 from pathlib import Path
@@ -34,9 +33,6 @@ def _split(given: Any) -> Any:
     if isinstance(given, list):
         given = ",".join(given)
     return [part.strip() for part in given.split(",") if part.strip()]
-
-
-log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -126,7 +122,6 @@ class Settings(BaseSettings):
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""
         path = self.state_key_file
         if path is None:
-            log.info("no state key file: state handles hold until this process ends")
             return secrets.token_bytes(KEY_BYTES)
         try:
             key = path.read_bytes().strip()

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
 from service.limits import check_count
+from service.tokenizer_growth import check_growth
 from service.vocabulary import Vocabulary, over_bytes
 
 Ids = NDArray[np.int64]
@@ -50,10 +51,14 @@ class Encoding:
 class Tokenizer:
     def __init__(self, serialized: bytes, manifest: Manifest) -> None:
         """Raises BundleError for what is no tokenizer, or not this manifest's."""
+        check_growth(serialized, manifest.vocabulary_size)
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(serialized.decode())
         except Exception as error:  # the library raises bare Exception
-            raise BundleError(f"tokenizer.json: {error}") from None
+            raise BundleError(f"tokenizer.json: {str(error)[:200]}") from None
+        # A text has the tokens that it has: none are cut off, none are put behind them.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self.vocabulary_size = manifest.vocabulary_size
         self.end_id = manifest.prefix_token_id
         self.unknown_id = manifest.unknown_token_id

@@ -6,11 +6,13 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from service.bundle import Bundle
-from service.errors import ReloadFailed, StartError
+from service.errors import BundleError, ReloadFailed, StartError
 from service.inference.freed_memory import return_freed_memory
 from service.language_model import LanguageModel
+from service.trial import try_out
 
 # How long what a finished request holds of a model may take to go; then memory stays with glibc.
 LOOKS, LOOK_SECONDS = 100, 0.05
@@ -52,7 +54,7 @@ class Serving:
             new: LanguageModel | None = None
             reason: str | None = None
             try:
-                new = await asyncio.to_thread(lambda: old.successor(Bundle.load(path)))
+                new = await asyncio.to_thread(_next, old, path)
             except StartError as error:
                 log.error("the bundle was not reloaded: %s", error.message)
                 reason = error.message.replace(f"bundle {path}", "the bundle")
@@ -79,6 +81,18 @@ class Serving:
             closing = asyncio.ensure_future(_release(model))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+
+def _next(old: LanguageModel, path: Path) -> LanguageModel:
+    """Return the model of the bundle at `path`, after it was tried out in another process.
+
+    Raises StartError.
+    """
+    tried = try_out(path)
+    bundle = Bundle.load(path)
+    if bundle.hash != tried:
+        raise BundleError(f"bundle {path}: it changed while it was loaded; reload again")
+    return old.successor(bundle)
 
 
 async def _release(model: LanguageModel) -> None:

@@ -10,6 +10,7 @@ from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
 from service.inference.huge_pages import use_huge_pages
+from service.inference.load_check import check_figures
 from service.inference.schedule import LANES, LaneName
 from service.inference.sequence import Sequence, run
 from service.metrics import Metrics
@@ -36,6 +37,10 @@ class Runner:
         the event loop has to do with. Raises BundleError.
         """
         self.engine = OnnxEngine(bundle)
+        try:
+            check_figures(self.engine)
+        except Exception as error:  # graphs that can be read and not be run
+            raise _cannot_run(error) from None
         self._callers = callers
         self._arriving = 0
         self._batcher: Batcher[Sequence] = Batcher(
@@ -49,11 +54,9 @@ class Runner:
         )
         try:
             self._warm_up(threads, max_batch_tokens)
-        except Exception as error:  # graphs that can be read and not be run
+        except Exception as error:
             self._batcher.close()
-            if isinstance(error, BundleError):
-                raise
-            raise BundleError(f"the graphs do not run: {first_line(error)}") from None
+            raise _cannot_run(error) from None
         use_huge_pages()  # after the graphs have laid their weights out as they run them
 
     def check_room(self, lane: LaneName, delay_seconds: float) -> None:
@@ -110,6 +113,12 @@ class Runner:
     def _blank(self) -> Sequence:
         ids = np.full(WARM_UP_STEPS, self.engine.vocabulary_size - 1)
         return Sequence(ids, ids, self.engine.zero_state(), ask=np.size)
+
+
+def _cannot_run(error: Exception) -> BundleError:
+    if isinstance(error, BundleError):
+        return error
+    return BundleError(f"the graphs do not run: {first_line(error)}")
 
 
 # The batcher gets functions, not methods: with methods runner and batcher would keep each other.
