@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
 from service.limits import check_count
-from service.tokenizer_growth import check_growth
+from service.tokenizer_check import check_growth, check_reading
 from service.vocabulary import Vocabulary, over_bytes
 
 Ids = NDArray[np.int64]
@@ -78,6 +78,12 @@ class Tokenizer:
             self._tokenizer.get_vocab(), self.end_id, over_bytes=over_bytes(serialized)
         )
         self.entries = self.vocabulary.entries
+        check_reading(self._probe, self.vocabulary_size)
+
+    def _probe(self, text: str) -> tuple[list[int], list[int]]:
+        encoding = self.encode(text)
+        self.decode(encoding.ids)
+        return encoding.ids.tolist(), encoding.ends
 
     @property
     def special_ids(self) -> Ids:

@@ -1,4 +1,4 @@
-"""How much longer than a text a `tokenizer.json` may make it on its way to tokens, and back.
+"""Whether a `tokenizer.json` can read texts: how much longer it may make them, and what it gives.
 
 A normalizer can double a text forty times over: the file is small, it loads, and the first text
 takes all the memory there is. The parts of the file say how much each can add; their product bounds
@@ -6,6 +6,7 @@ what all of them do.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from service.errors import BundleError
@@ -33,6 +34,16 @@ GROWTH = {
 }
 LISTS = ("normalizers", "pretokenizers", "decoders")
 
+# A character of every kind, alone and in runs.
+PROBE = (
+    "".join(map(chr, range(0x20, 0x7F)))
+    + " the city of the river, 1984 and 3.14. "
+    + "éßñŁйΩ אب ไทย 河流 の ﬃ½ 한글 😀👩‍👧 \u200b\u00a0\ufdfa\t\r\n"
+    + " ".join(character * 300 for character in "a0 .é河")
+)
+
+Encode = Callable[[str], tuple[list[int], list[int]]]
+
 
 def check_growth(serialized: bytes, vocabulary_size: int) -> None:
     """Raises BundleError for a file, a normalizer, a pre-tokenizer or a decoder that is out of all
@@ -57,6 +68,23 @@ def check_growth(serialized: bytes, vocabulary_size: int) -> None:
                 f"tokenizer.json, {part}: it may make a text {min(found, 10**9):.0f} times as "
                 f"long; at most {MAX_GROWTH} times is allowed"
             )
+
+
+def check_reading(encode: Encode, vocabulary_size: int) -> None:
+    """Encode a text of many scripts to ids and the ends of their tokens. Raises BundleError where
+    that fails, or gives what cannot be.
+    """
+    try:
+        ids, ends = encode(PROBE)
+    except BaseException as error:  # what the library's Rust panics with is no Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        reason = str(error).partition("\n")[0][:100]
+        raise BundleError(f"tokenizer.json cannot read a text: {reason}") from None
+    if any(not 0 <= one < vocabulary_size for one in ids):
+        raise BundleError("tokenizer.json: it has ids beyond the vocabulary")
+    if any(end > len(PROBE) for end in ends):
+        raise BundleError("tokenizer.json: its tokens do not lie in the text")
 
 
 def _growth(part: Any) -> float:

@@ -14,6 +14,13 @@ from tests.service.bundles import replace
 
 DOUBLE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
 EVERYTHING = {"type": "Replace", "pattern": {"Regex": "."}, "content": "a" * 1000}
+# Its search goes back 2^n times on a run of letters that another letter follows.
+CATASTROPHE = {
+    "type": "Split",
+    "pattern": {"Regex": "(a+)+b"},
+    "behavior": "Isolated",
+    "invert": False,
+}
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
 
 
@@ -93,3 +100,10 @@ def test_padding_and_truncation_change_no_text(copy: Path) -> None:
     truncation = {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0}
     for parts in ({"padding": padding}, {"truncation": truncation}):
         assert tokenizer(copy, parts).encode("the old river").ids.tolist() == expected
+
+
+def test_a_regular_expression_without_end_is_refused(copy: Path) -> None:
+    """The library gives up after so many steps, with what is no Exception."""
+    with pytest.raises(BundleError, match="cannot read a text") as found:
+        tokenizer(copy, {"pre_tokenizer": CATASTROPHE})
+    assert "\n" not in found.value.message
