@@ -16,13 +16,14 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     require_packages()
 
+from service.address import listen
 from service.bundle import Bundle
 from service.errors import StartError
 from service.http.app import create_app
 from service.http.auth import Gate
 from service.language_model import LanguageModel
 from service.logs import configure_logging
-from service.server import Server, listen
+from service.server import Server
 from service.settings import read_settings
 
 # How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.
@@ -52,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         model.bundle.manifest.precision,
         model.threads,
     )
+    if settings.state_key_file is None:
+        log.info("no state key file: state handles hold until this process ends")
+    del model  # a reload replaces it, and then nothing here may keep it
     _settle()
     server = Server(app, settings, app.state.serving)
     # uvicorn ends its loop well on these and then raises them again, for whoever handled them;

@@ -18,12 +18,19 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.bundle_files import is_folder, read_file, read_manifest
 from service.errors import BundleError
 
 FORMAT_VERSION: Final = 2
 FILES = ("encoder.onnx", "decoder.onnx", "weights.bin", "tokenizer.json")
 
-Count = Annotated[int, Field(ge=0)]
+# Far beyond any vocabulary and any recurrent layer, and still within what arrays can have.
+MOST_ENTRIES = 2**24
+MOST_WIDTH = 2**20
+MOST_STATE = 2**24
+MOST_PARAMETERS = 2**48
+
+Count = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
 
 
 class FileEntry(BaseModel):
@@ -48,11 +55,11 @@ class Manifest(BaseModel):
     format_version: Literal[2]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     precision: Literal["float32", "int8"]
-    vocabulary_size: Annotated[int, Field(ge=2)]
-    embedding_size: Annotated[int, Field(gt=0)]
-    state_size: Annotated[int, Field(gt=0)]
+    vocabulary_size: Annotated[int, Field(ge=2, le=MOST_ENTRIES)]
+    embedding_size: Annotated[int, Field(gt=0, le=MOST_WIDTH)]
+    state_size: Annotated[int, Field(gt=0, le=MOST_STATE)]
     parameters: Count
-    prefix_token_id: Annotated[int, Field(gt=0)]
+    prefix_token_id: Annotated[int, Field(gt=0, lt=MOST_ENTRIES)]
     unknown_token_id: Count | None
     subword: bool = False
     files: dict[str, FileEntry]
@@ -72,21 +79,16 @@ class Bundle:
     @classmethod
     def load(cls, path: Path) -> "Bundle":
         """Raises BundleError for a missing or changed file, another format version, wrong sizes."""
-        if not path.is_dir():
+        if not is_folder(path):
             raise BundleError(f"bundle {path}: no such directory")
-        raw = _read(path / "manifest.json")
+        raw = read_manifest(path / "manifest.json")
         manifest = _parse_manifest(raw, path)
         contents = {}
         for name in FILES:
-            content = _read(path / name)
             entry = manifest.files.get(name)
             if entry is None:
                 raise BundleError(f"bundle {path}: manifest.json does not list {name}")
-            if len(content) != entry.bytes:
-                raise BundleError(
-                    f"bundle {path}: {name} has {len(content)} bytes, "
-                    f"the manifest says {entry.bytes}"
-                )
+            content = read_file(path / name, entry.bytes)
             if hashlib.sha256(content).hexdigest() != entry.sha256:
                 raise BundleError(f"bundle {path}: {name} was changed, its hash does not match")
             contents[name] = content
@@ -103,10 +105,3 @@ def _parse_manifest(raw: bytes, path: Path) -> Manifest:
             f"bundle {path}: manifest.json, {where}: {first['msg']} "
             f"(this service reads format version {FORMAT_VERSION})"
         ) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"bundle {path.parent}: {path.name}: {error.strerror}") from None

@@ -8,6 +8,8 @@ ServiceError                  a message for people: what was wrong, where, what 
 │   ├── InvalidState
 │   ├── ModelNotFound
 │   ├── UnsupportedMediaType
+│   │   └── UnsupportedEncoding
+│   ├── DamagedBody           what was to be unpacked is not whole
 │   ├── BodyTooLarge
 │   ├── BodyTooSlow
 │   ├── Unauthorized
@@ -66,6 +68,14 @@ class ModelNotFound(RequestError):
 
 class UnsupportedMediaType(RequestError):
     code = "unsupported_media_type"
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """A content coding that the service does not unpack."""
+
+
+class DamagedBody(RequestError):
+    code = "invalid_json"
 
 
 class BodyTooLarge(RequestError):

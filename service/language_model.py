@@ -6,6 +6,7 @@ Everything here is in tokens and nats. It knows no JSON, no status code and no o
 """
 
 import time
+import weakref
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from functools import partial
@@ -69,7 +70,7 @@ class LanguageModel:
             max_queue_tokens=settings.max_queue_tokens,
             wait_limits=settings.wait_limits,
             request_timeout_seconds=settings.request_timeout,
-            callers=lambda: self.admission.requests,
+            callers=_callers_of(self),
         )
         self.admission = Admission(
             self._runner,
@@ -219,6 +220,19 @@ class LanguageModel:
         for lane in LANES:
             waiting = partial(self.admission.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
+
+
+def _callers_of(model: LanguageModel) -> Callable[[], int]:
+    """Return a function that does not keep the model: a model in a circle of references would stay
+    until Python looks for circles, and after a reload it should go at once.
+    """
+    weakly = weakref.ref(model)
+
+    def callers() -> int:
+        found = weakly()
+        return 0 if found is None else found.admission.requests
+
+    return callers
 
 
 def _lefts(prefix: Ids, contexts: Many[Passage]) -> list[Ids]:

@@ -1,6 +1,7 @@
 """What a request may ask at most, where it is the same for every server."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
 
 from service.errors import InputTooLong, InvalidRequest
 
@@ -11,7 +12,17 @@ MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
 def check_count(tokens: int, most: int) -> None:
     """Raises InputTooLong."""
     if tokens > most:
-        raise InputTooLong(f"the request holds more tokens than fit; at most {most} are allowed")
+        raise InputTooLong(f"the request holds too many tokens; at most {most} are allowed")
+
+
+@contextmanager
+def blamed(param: str | None) -> Iterator[None]:
+    """Name the field `param` in an InputTooLong that names none."""
+    try:
+        yield
+    except InputTooLong as error:
+        error.param = error.param or param
+        raise
 
 
 def check_top(scored: int, top: int) -> None:

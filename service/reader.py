@@ -10,7 +10,7 @@ import numpy as np
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
 from service.lanes import LaneName
-from service.limits import check_count
+from service.limits import blamed, check_count
 from service.long_work import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
 from service.metrics import Metrics, timed
 from service.tokenizer import Ids, Tokenizer
@@ -64,8 +64,12 @@ class Reader:
         self._long_work = long_work
         self._max_tokens = max_tokens
 
-    async def texts(self, texts: Sequence[str], lane: LaneName = "bulk") -> list[Passage]:
-        """Tokenize. Raises InputTooLong as soon as there are too many tokens."""
+    async def texts(
+        self, texts: Sequence[str], param: str | None = None, lane: LaneName = "bulk"
+    ) -> list[Passage]:
+        """Tokenize. Raises InputTooLong, of the field `param`, as soon as there are too many
+        tokens.
+        """
 
         def read() -> list[Passage]:
             passages, tokens = [], 0
@@ -75,12 +79,13 @@ class Reader:
                 check_count(tokens, self._max_tokens)
             return passages
 
-        with timed(self._metrics.tokenize_seconds):
+        with timed(self._metrics.tokenize_seconds), blamed(param):
             return await self._run(read, sum(map(len, texts)), lane)
 
     async def ids(self, ids: Sequence[int], param: str, lane: LaneName = "bulk") -> Passage:
         """Detokenize. Raises as `id_lists`, of the field `param`."""
-        (passage,) = await self._id_lists([ids], lambda _: param, lane)
+        with blamed(param):
+            (passage,) = await self._id_lists([ids], lambda _: param, lane)
         return passage
 
     async def id_lists(
@@ -89,7 +94,8 @@ class Reader:
         """Detokenize each. Raises InputTooLong before any is looked at, and UnknownToken for an id
         out of range in a list of the field `param`.
         """
-        return await self._id_lists(lists, lambda index: f"{param}.{index}", lane)
+        with blamed(param):
+            return await self._id_lists(lists, lambda index: f"{param}.{index}", lane)
 
     async def _id_lists(
         self, lists: Sequence[Sequence[int]], param: Callable[[int], str], lane: LaneName
@@ -160,7 +166,8 @@ class Reader:
         """
         ids: list[int] = []
         for word in distribution:
-            found = self._tokenizer.word_ids(word, self._max_tokens)
+            with blamed(param):
+                found = self._tokenizer.word_ids(word, self._max_tokens)
             known = len(found) == 1 and (
                 found[0] != self._tokenizer.unknown_id or word == self._unknown_word
             )

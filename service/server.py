@@ -14,7 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from service.errors import ReloadFailed, StartError
+from service.address import url, url_to_ask
+from service.errors import ReloadFailed
 from service.http.serving import Serving
 from service.protocol import patient_protocol
 from service.settings import Settings
@@ -53,10 +54,11 @@ class Server(uvicorn.Server):
             return
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._start_reload)
-        host, port = sockets[0].getsockname()[:2]
+        example = f"{url_to_ask(sockets[0])}/next-token"
+        example = f"'{example}'" if "[" in example else example  # zsh would look for files
         print(
-            f"\ntiedlm listens on http://{host}:{port} (documentation at /docs). Try:\n\n"
-            f"  curl -s http://{host}:{port}/next-token -H 'Content-Type: application/json' \\\n"
+            f"\ntiedlm listens on {url(sockets[0])} (documentation at /docs). Try:\n\n"
+            f"  curl -s {example} -H 'Content-Type: application/json' \\\n"
             """    -d '{"context": "The capital of", "exclude_special": true}'\n""",
             flush=True,
         )
@@ -85,15 +87,3 @@ class Server(uvicorn.Server):
         task = asyncio.create_task(reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bound but not listening yet. Raises StartError when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener

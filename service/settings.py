@@ -5,7 +5,7 @@ line that names it.
 """
 
 import json
-import logging
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +30,7 @@ from service.errors import StartError
 from service.lanes import WaitLimits
 
 KEY_BYTES = 32
+ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 
 Positive = Annotated[int, Field(gt=0)]
@@ -40,9 +41,6 @@ def _split(given: Any) -> Any:
     if isinstance(given, list):
         given = ",".join(given)
     return [part.strip() for part in given.split(",") if part.strip()]
-
-
-log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -60,6 +58,10 @@ class Settings(BaseSettings):
     bundle: Path = Field(STARTER_BUNDLE, description="the bundle directory to serve")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free one")
+    root_path: str = Field(
+        "",
+        description="prefix of a proxy before every path, such as /lm; it may be stripped or not",
+    )
     threads: Positive | None = Field(None, description="worker threads; default: usable cores")
     max_batch_tokens: Positive = Field(4096, description="padded tokens of one run")
     max_queue_tokens: Positive = Field(
@@ -133,11 +135,19 @@ class Settings(BaseSettings):
     def wait_limits(self) -> WaitLimits:
         return WaitLimits(interactive=self.max_interactive_wait, bulk=self.max_bulk_wait)
 
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, given: str) -> str:
+        """`lm/` → `/lm`."""
+        path = "/".join(filter(None, given.split("/")))
+        if not ROOT_PATH.fullmatch(path):
+            raise ValueError("a path of letters, digits and -._~ between slashes, such as /lm")
+        return f"/{path}" if path else ""
+
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""
         path = self.state_key_file
         if path is None:
-            log.info("no state key file: state handles hold until this process ends")
             return secrets.token_bytes(KEY_BYTES)
         try:
             key = path.read_bytes().strip()

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
 from service.limits import check_count
+from service.tokenizer_check import check_growth, check_reading
 from service.vocabulary import Vocabulary, over_bytes
 
 Ids = NDArray[np.int64]
@@ -52,10 +53,14 @@ class Encoding:
 class Tokenizer:
     def __init__(self, serialized: bytes, manifest: Manifest) -> None:
         """Raises BundleError for what is no tokenizer, or not this manifest's."""
+        check_growth(serialized, manifest.vocabulary_size)
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(serialized.decode())
         except Exception as error:  # the library raises bare Exception
-            raise BundleError(f"tokenizer.json: {error}") from None
+            raise BundleError(f"tokenizer.json: {str(error)[:200]}") from None
+        # A text has the tokens that it has: none are cut off, none are put behind them.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         self.vocabulary_size = manifest.vocabulary_size
         self.end_id = manifest.prefix_token_id
         self.unknown_id = manifest.unknown_token_id
@@ -76,6 +81,12 @@ class Tokenizer:
             self._tokenizer.get_vocab(), self.end_id, over_bytes=over_bytes(serialized)
         )
         self.entries = self.vocabulary.entries
+        check_reading(self._probe, self.vocabulary_size)
+
+    def _probe(self, text: str) -> tuple[list[int], list[int]]:
+        encoding = self.encode(text)
+        self.decode(encoding.ids)
+        return encoding.ids.tolist(), encoding.ends
 
     @property
     def special_ids(self) -> Ids:

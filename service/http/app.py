@@ -46,6 +46,7 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
         title="tiedlm",
         summary="Next-word distributions, cross-entropy and perplexity of a tied LSTM",
         version=version("tiedlm"),
+        root_path=settings.root_path,
         lifespan=lifespan,
     )
     app.state.serving = serving
@@ -110,9 +111,12 @@ def _is_index(part: int | str, body: Any) -> bool:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = HTTP_CODES.get(error.status_code, "invalid_request")
+    headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("Allow", "")):
+        headers["Allow"] = f"{allowed}, HEAD"
     message = {
         400: "the body is not JSON, or not UTF-8",
         404: "no such route; the documentation at /docs lists them",
         405: f"this route does not take {request.method}",
     }.get(error.status_code, str(error.detail))
-    return envelope(error.status_code, code, message, headers=dict(error.headers or {}))
+    return envelope(error.status_code, code, message, headers=headers)

@@ -18,8 +18,11 @@ from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailab
 from service.http.accounting import read_tokens
 from service.http.auth import Gate
 from service.http.body import ClientLeft, announced_bytes, is_utf_8, read_body, replay
+from service.http.content_encoding import check_encoding, unpack
 from service.http.errors import envelope, internal_error, service_error
 from service.http.exchange import Exchange
+from service.http.plain_errors import in_the_envelope
+from service.http.root_path import RootPath
 from service.http.serving import Serving
 from service.lanes import LaneName
 
@@ -46,21 +49,26 @@ log = logging.getLogger(__name__)
 
 class Boundary:
     def __init__(self, app: ASGIApp, serving: Serving, gate: Gate) -> None:
-        self._app = app
+        self._root = RootPath(serving.model.settings.root_path)
+        self._app = self._root.restore(app)
         self._serving = serving
         self._gate = gate
         self._settings = serving.model.settings
         self._metrics = serving.model.metrics
         self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         # Pages that may call must be able to read refusals too.
-        self._inner = _open_to_pages(self._answer, self._settings.cors_origins)
+        self._inner = in_the_envelope(_open_to_pages(self._answer, self._settings.cors_origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scheduled: float = scope.get(SCHEDULED, time.perf_counter())
-        exchange = scope[EXCHANGE] = Exchange(scope, send, self._serving.draining)
+        exchange = Exchange(scope, send, self._serving.draining)
+        # A copy, because the server reads its own: it sends no body to HEAD.
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        scope = {**scope, "method": method, "path": self._root.strip(scope["path"])}
+        scope[EXCHANGE] = exchange
         scope[DELAY] = LOOP_WAITS * (time.perf_counter() - scheduled)
         tokens: list[int] = []
         read_tokens.set(tokens)
@@ -91,9 +99,12 @@ class Boundary:
             if scope["path"] in LANES:
                 size = announced_bytes(headers)
                 scope["model"].admission.check(LANES[scope["path"]], size, scope[DELAY])
+            packed = check_encoding(headers)
             body = await read_body(
                 receive, headers, settings.max_body_bytes, settings.client_timeout
             )
+            if packed:
+                body = await unpack(body, settings.max_body_bytes)
         except (RequestError, Unavailable) as error:
             await service_error(error)(scope, receive, send)
             return
@@ -147,7 +158,7 @@ class Boundary:
             self._metrics.rejected.labels(scope["error_code"]).inc()
         if log.isEnabledFor(logging.INFO):
             fields = {
-                "method": scope["method"],
+                "method": scope[EXCHANGE].method,
                 "route": route,
                 "status": exchange.status,
                 "tokens": tokens,
@@ -163,8 +174,8 @@ def _open_to_pages(app: ASGIApp, origins: list[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["Authorization", "Content-Encoding", "Content-Type", "X-Request-Id"],
         expose_headers=["X-Request-Id", "Retry-After"],
     )
 

@@ -11,7 +11,7 @@ from service.http.completions import Choice, complete_all
 from service.http.errors import error_content
 from service.http.prompts import Prompt
 from service.http.schemas.openai import CompletionRequest
-from service.http.telling import Echo, Telling
+from service.http.telling import Echo, Telling, usage_of
 from service.language_model import LanguageModel
 
 ROUTE = "/v1/completions"
@@ -24,8 +24,9 @@ async def events(
     echoes: list[Echo],
     head: bytes,
 ) -> AsyncIterator[bytes]:
-    """What is new of the choices as their tokens come, then `[DONE]`. `head` is what an event says
-    before its choices.
+    """Yield what is new of the choices as their tokens come, then `[DONE]`. `head` is what an event
+    holds before its choices. With `stream_options.include_usage` an event without choices holds the
+    usage, and all others say that theirs is null, as OpenAI has it.
 
     A failure is told by an event with its error, and no `[DONE]` comes. One that is none of ours is
     raised after it, so that the log has it and the connection breaks.
@@ -36,12 +37,13 @@ async def events(
         for index in range(len(prompts) * request.n)
     ]
     drawn = [0] * len(tellings)
+    end = b',"usage":null}' if request.tells_usage else b"}"
 
     def tell(index: int, choice: Choice) -> None:
         drawn[index] = len(choice.steps)
         rest = tellings[index].rest(choice)
         if rest is not None:
-            told.put_nowait(_event(head[:-1] + b',"choices":[' + rest + b"]}"))
+            told.put_nowait(_event(head[:-1] + b',"choices":[' + rest + b"]" + end))
 
     async def grow() -> None:
         try:
@@ -54,6 +56,10 @@ async def events(
         while (event := await told.get()) is not None:
             yield event
         await growing
+        if request.tells_usage:
+            read = sum(len(prompt.passage.ids) for prompt in prompts)
+            usage = orjson.dumps(usage_of(read, sum(drawn)))
+            yield _event(head[:-1] + b',"choices":[],"usage":' + usage + b"}")
         yield _event(b"[DONE]")
     except Exception as error:
         content = error_content(error)

@@ -44,8 +44,10 @@ INVALID: Responses = {
 INFERENCE: Responses = {
     **ANY,
     **INVALID,
-    400: _error("`invalid_json`: the body is not JSON, or not UTF-8."),
-    415: _error("`unsupported_media_type`: the body must be `application/json`."),
+    400: _error("`invalid_json`: the body is not JSON, not UTF-8, or damaged gzip."),
+    415: _error(
+        "`unsupported_media_type`: the body must be `application/json`, as it is or as gzip."
+    ),
     429: _error("`overloaded`: the queue is full.", RETRY_AFTER),
     504: _error("`deadline_exceeded`: the request waited longer than `request_timeout`."),
 }
@@ -53,7 +55,8 @@ MODEL_NOT_FOUND: Responses = {404: _error("`model_not_found`: another model is s
 EVENTS: Responses = {
     200: {
         "description": "The choices; with `stream: true` as server-sent events, one for each piece "
-        "of text, the last of them `[DONE]`, or an error if it failed on the way.",
+        "of text, the last of them `[DONE]`, or an error if it failed on the way. With "
+        "`stream_options.include_usage` the one before `[DONE]` holds the usage.",
         "content": {
             "text/event-stream": {
                 "itemSchema": {

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service.errors import (
     BodyTooLarge,
     BodyTooSlow,
+    DamagedBody,
     DeadlineExceeded,
     Draining,
     Forbidden,
@@ -20,11 +21,13 @@ from service.errors import (
     ServiceError,
     Unauthorized,
     Unavailable,
+    UnsupportedEncoding,
     UnsupportedMediaType,
 )
 
 STATUS: dict[type[ServiceError], int] = {
     RequestError: 422,
+    DamagedBody: 400,
     Unauthorized: 401,
     Forbidden: 403,
     BodyTooSlow: 408,
@@ -37,7 +40,12 @@ STATUS: dict[type[ServiceError], int] = {
     Draining: 503,
     DeadlineExceeded: 504,
 }
-HTTP_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
+HTTP_CODES = {
+    400: "invalid_json",
+    404: "not_found",
+    405: "method_not_allowed",
+    416: "range_not_satisfiable",
+}
 INTERNAL = "an internal error; the log has its details under the request id"
 TYPES = {
     401: "authentication_error",
@@ -90,6 +98,8 @@ def service_error(error: ServiceError) -> Response:
         headers = {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, Unauthorized):
         headers = {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, UnsupportedEncoding):
+        headers = {"Accept-Encoding": "gzip, identity"}  # RFC 9110, section 12.5.3
     if isinstance(error, BodyTooLarge | BodyTooSlow):
         headers = {"Connection": "close"}  # the rest of the body is not read
     return envelope(status, error.code, error.message, error.param, headers)

@@ -23,6 +23,7 @@ class Exchange:
     def __init__(self, scope: Scope, send: Send, closing: bool) -> None:
         """`closing` asks the client not to use the connection again."""
         self.headers = Headers(scope=scope)
+        self.method: str = scope["method"]
         self.request_id = _request_id(self.headers)
         self.status = 0
         self.answered = False
@@ -35,6 +36,8 @@ class Exchange:
             message["headers"] = self._completed(list(message.get("headers", ())))
         elif not message.get("more_body", False):
             self.answered = True
+        if self.method == "HEAD" and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)
 
     def _completed(self, headers: RawHeaders) -> RawHeaders:

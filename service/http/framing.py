@@ -186,4 +186,3 @@ class ChunkedBody:
             raise FramingError(LONG_CHUNK)
         if not self._after_content and not BEGUN_CHUNK.fullmatch(self._line):
             raise FramingError(NO_CHUNK_SIZE)
-

@@ -60,7 +60,7 @@ async def _read_prompts(
     lane: LaneName,
 ) -> list[Prompt]:
     if texts:
-        passages = await model.read.texts(texts, lane)
+        passages = await model.read.texts(texts, "prompt", lane)
         _check_tokens(request, model, [len(passage.ids) for passage in passages])
     else:
         _check_tokens(request, model, list(map(len, lists)))

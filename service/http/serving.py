@@ -2,13 +2,20 @@
 
 import asyncio
 import logging
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from service.bundle import Bundle
-from service.errors import ReloadFailed, StartError
+from service.errors import BundleError, ReloadFailed, StartError
+from service.inference.freed_memory import return_freed_memory
 from service.language_model import LanguageModel
+from service.trial import try_out
+
+# How long what a finished request holds of a model may take to go; then memory stays with glibc.
+LOOKS, LOOK_SECONDS = 100, 0.05
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +51,19 @@ class Serving:
         """
         async with self._reloading:
             path, old = self.model.settings.bundle, self.model
+            new: LanguageModel | None = None
+            reason: str | None = None
             try:
-                new = await asyncio.to_thread(lambda: old.successor(Bundle.load(path)))
+                new = await asyncio.to_thread(_next, old, path)
             except StartError as error:
                 log.error("the bundle was not reloaded: %s", error.message)
                 reason = error.message.replace(f"bundle {path}", "the bundle")
-                raise ReloadFailed(f"{reason}; the old one is still served") from None
             except Exception:
                 log.exception("the bundle was not reloaded")
-                message = (
-                    "the bundle cannot be loaded, the log says why; the old one is still served"
-                )
-                raise ReloadFailed(message) from None
+                reason = "the bundle cannot be loaded, the log says why"
+            if new is None:
+                await asyncio.to_thread(return_freed_memory)  # of what was loaded until then
+                raise ReloadFailed(f"{reason}; the old one is still served")
             self.model = new
             new.publish()
             log.info("serving %s, bundle %s", new.bundle.manifest.name, new.bundle.hash[:16])
@@ -70,6 +78,30 @@ class Serving:
     def _retire(self, model: LanguageModel) -> None:
         if not self._leases[model]:
             del self._leases[model]
-            closing = asyncio.ensure_future(asyncio.to_thread(model.close))
+            closing = asyncio.ensure_future(_release(model))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+
+def _next(old: LanguageModel, path: Path) -> LanguageModel:
+    """Return the model of the bundle at `path`, after it was tried out in another process.
+
+    Raises StartError.
+    """
+    tried = try_out(path)
+    bundle = Bundle.load(path)
+    if bundle.hash != tried:
+        raise BundleError(f"bundle {path}: it changed while it was loaded; reload again")
+    return old.successor(bundle)
+
+
+async def _release(model: LanguageModel) -> None:
+    """Close a model that nobody uses any more, and give its memory back once it is gone."""
+    await asyncio.to_thread(model.close)
+    gone = weakref.ref(model)
+    del model
+    for _ in range(LOOKS):
+        if gone() is None:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    await asyncio.to_thread(return_freed_memory)

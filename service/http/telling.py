@@ -81,6 +81,15 @@ async def answer_of(
     return await model.long_work.run(write) if long else write()
 
 
+def usage_of(read: int, generated: int) -> dict[str, int]:
+    """Return what OpenAI calls usage, in tokens."""
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": generated,
+        "total_tokens": read + generated,
+    }
+
+
 class Telling:
     """One choice, and how much of it was told: characters of its text, and tokens."""
 

@@ -81,10 +81,10 @@ class OnnxEngine:
         self._block_rows = np.array(self.block_rows, np.int64)
         self._encoder = _session(bundle, "encoder.onnx")
         self._decoder = _session(bundle, "decoder.onnx")
-        self._zero_state = np.zeros(self.state_size, np.float32)
-        self._zero_state.flags.writeable = False
         _check_width(self._encoder, "state", self.state_size)
         _check_width(self._decoder, "hidden", self.embedding_size)
+        self._zero_state = np.zeros(self.state_size, np.float32)
+        self._zero_state.flags.writeable = False
 
     def zero_state(self) -> Floats:
         """The state (S,) from which texts start; shared, and not to be written to."""

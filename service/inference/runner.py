@@ -10,6 +10,7 @@ from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
 from service.inference.huge_pages import use_huge_pages
+from service.inference.load_check import check_figures
 from service.inference.sequence import Sequence, run
 from service.lanes import LANES, LaneName, WaitLimits
 from service.metrics import Metrics
@@ -36,27 +37,26 @@ class Runner:
         the event loop has to do with. Raises BundleError.
         """
         self.engine = OnnxEngine(bundle)
-        self._metrics = metrics
+        try:
+            check_figures(self.engine)
+        except Exception as error:  # graphs that can be read and not be run
+            raise _cannot_run(error) from None
         self._callers = callers
         self._arriving = 0
-        self._stages = {stage: metrics.inference_seconds.labels(stage) for stage in STAGES}
-        self._waits = {lane: metrics.queue_seconds.labels(lane) for lane in LANES}
         self._batcher: Batcher[Sequence] = Batcher(
-            run=self._timed_run,
+            run=_timed_run(self.engine, metrics),
             threads=threads,
             max_batch_tokens=max_batch_tokens,
             max_queue_tokens=max_queue_tokens,
             wait_limits=wait_limits,
             request_timeout_seconds=request_timeout_seconds,
-            on_run=self._report,
+            on_run=_report(metrics),
         )
         try:
             self._warm_up(threads, max_batch_tokens)
-        except Exception as error:  # graphs that can be read and not be run
+        except Exception as error:
             self._batcher.close()
-            if isinstance(error, BundleError):
-                raise
-            raise BundleError(f"the graphs do not run: {first_line(error)}") from None
+            raise _cannot_run(error) from None
         use_huge_pages()  # after the graphs have laid their weights out as they run them
 
     def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
@@ -97,18 +97,6 @@ class Runner:
         """Finish what is in flight and end the workers."""
         self._batcher.close()
 
-    def _timed_run(self, sequences: list[Sequence], limit: int) -> None:
-        timings = run(self.engine, sequences, limit)
-        for stage, seconds in self._stages.items():
-            seconds.observe(getattr(timings, stage))
-
-    def _report(self, report: RunReport) -> None:
-        waited = self._waits[report.lane]
-        for seconds in report.waits:
-            waited.observe(seconds)
-        self._metrics.batch_tokens.observe(report.padded_tokens)
-        self._metrics.batch_fill_ratio.observe(report.tokens / report.padded_tokens)
-
     def _warm_up(self, threads: int, max_batch_tokens: int) -> None:
         """Run the largest batch, then every worker until it knows its speed, so that the first
         caller waits for nothing. Raises BundleError for graphs of another vocabulary.
@@ -125,3 +113,35 @@ class Runner:
     def _blank(self) -> Sequence:
         ids = np.full(WARM_UP_STEPS, self.engine.vocabulary_size - 1)
         return Sequence(ids, ids, self.engine.zero_state(), ask=np.size)
+
+
+def _cannot_run(error: Exception) -> BundleError:
+    if isinstance(error, BundleError):
+        return error
+    return BundleError(f"the graphs do not run: {first_line(error)}")
+
+
+# The batcher gets functions, not methods: with methods runner and batcher would keep each other.
+
+
+def _timed_run(engine: OnnxEngine, metrics: Metrics) -> Callable[[list[Sequence], int], None]:
+    stages = {stage: metrics.inference_seconds.labels(stage) for stage in STAGES}
+
+    def timed(sequences: list[Sequence], limit: int) -> None:
+        timings = run(engine, sequences, limit)
+        for stage, seconds in stages.items():
+            seconds.observe(getattr(timings, stage))
+
+    return timed
+
+
+def _report(metrics: Metrics) -> Callable[[RunReport], None]:
+    waits = {lane: metrics.queue_seconds.labels(lane) for lane in LANES}
+
+    def report(done: RunReport) -> None:
+        for seconds in done.waits:
+            waits[done.lane].observe(seconds)
+        metrics.batch_tokens.observe(done.padded_tokens)
+        metrics.batch_fill_ratio.observe(done.tokens / done.padded_tokens)
+
+    return report

@@ -1,5 +1,7 @@
 // The service as the page asks it: JSON, the API key, and errors in the server's own words.
 
+// The service may stand under a prefix of a proxy; this file knows where it came from.
+const ROOT = new URL("..", import.meta.url).href;
 const KEY = "tiedlm-key";
 const whenKeyWanted = [];
 
@@ -36,7 +38,7 @@ function headers() {
 async function exchange(path, request) {
   let response;
   try {
-    response = await fetch(path, request);
+    response = await fetch(ROOT + path.slice(1), request);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError("The server does not answer.", 0);

@@ -33,7 +33,9 @@ def post(path: str, body: Json, *lines: str) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", *own, *lines, "", content]).encode()
 
 
-BEGUN_UPLOAD = b"POST /score HTTP/1.1\r\nHost: t\r\nContent-Length: 8000000\r\n\r\n" + b" " * 4_000_000
+BEGUN_UPLOAD = (
+    b"POST /score HTTP/1.1\r\nHost: t\r\nContent-Length: 8000000\r\n\r\n" + b" " * 4_000_000
+)
 BEHIND = {
     "nothing": b"",
     "one": GET,

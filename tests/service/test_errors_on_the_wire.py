@@ -112,23 +112,40 @@ def test_wrong_values_for_next_token_are_named(
 @pytest.mark.parametrize(
     ("route", "fields", "param"),
     [
-        ("/score", {"texts": [""] * 4097}, None),
-        ("/score", {"text": "a " * 200_000}, None),
-        ("/score", {"texts": ["a " * 100_000] * 2, "tokens": False}, None),
-        ("/score", {"text": "a", "context": "a " * 200_000}, None),
-        ("/score", {"token_ids": [[2] * 100_000, [2] * 100_000]}, None),
+        ("/score", {"texts": [""] * 4097}, "texts"),
+        ("/score", {"text": "a " * 200_000}, "text"),
+        ("/score", {"texts": ["a " * 100_000] * 2, "tokens": False}, "texts"),
+        ("/score", {"text": "a", "context": "a " * 200_000}, "context"),
+        ("/score", {"text": "a", "context": "a " * 200_001}, "context"),
+        ("/score", {"texts": ["a"] * 2, "contexts": ["a " * 120_000, "b " * 120_000]}, "contexts"),
+        ("/score", {"text": "a " * 120_000, "context": "a " * 80_001}, "text"),
+        ("/score", {"texts": ["a"], "contexts": ["a"] * 4097}, "contexts"),
+        ("/score", {"token_ids": [[2] * 100_000, [2] * 100_000]}, "token_ids"),
+        ("/score", {"token_ids": [[]] * 4097}, "token_ids"),
+        ("/score", {"token_ids": [[2] * 200_001]}, "token_ids"),
+        ("/score", {"text": "a", "targets": [[{}] * 200_001]}, "targets"),
+        ("/score", {"text": "a", "targets": [[]] * 4097}, "targets"),
+        ("/score", {"text": "a", "eos": False, "targets": [[{"a" * 200_001: 1.0}]]}, "targets.0.0"),
         ("/score", {"text": "a " * 9_900, "top": 100}, "top"),
-        ("/next-token", {"context": "a " * 200_000}, None),
-        ("/next-token", {"token_ids": [2] * 200_000}, None),
-        ("/score", {"text": "a," * 4_000_000}, None),
-        ("/score", {"texts": ["a," * 60_000] * 2}, None),
-        ("/score", {"text": "a" * 8_000_000}, None),
-        ("/tokenize", {"prompt": "a," * 4_000_000}, None),
-        ("/detokenize", {"tokens": [2] * 200_001}, None),
+        ("/next-token", {"context": "a " * 200_000}, "context"),
+        ("/next-token", {"token_ids": [2] * 200_000}, "token_ids"),
+        ("/next-token", {"token_ids": [2] * 200_001}, "token_ids"),
+        ("/rescore", {"hypotheses": [{"text": ""}] * 4097}, "hypotheses"),
+        ("/rescore", {"hypotheses": [{"text": "a " * 200_000}]}, "hypotheses"),
+        ("/rescore", {"hypotheses": [{"text": "a"}], "context": "a " * 200_000}, "context"),
+        ("/score", {"text": "a," * 4_000_000}, "text"),
+        ("/score", {"texts": ["a," * 60_000] * 2}, "texts"),
+        ("/score", {"text": "a" * 8_000_000}, "text"),
+        ("/tokenize", {"prompt": "a," * 4_000_000}, "prompt"),
+        ("/detokenize", {"tokens": [2] * 200_001}, "tokens"),
+        ("/v1/completions", {"model": "tiedlm", "prompt": "a " * 200_000}, "prompt"),
+        ("/v1/completions", {"model": "tiedlm", "prompt": [""] * 4097}, "prompt"),
+        ("/v1/completions", {"model": "tiedlm", "prompt": [2] * 200_001}, "prompt"),
+        ("/v1/completions", {"model": "tiedlm", "prompt": [[2] * 100_001] * 2}, "prompt"),
     ],
 )
 def test_more_than_is_allowed_is_refused(
-    wire: Wire, route: str, fields: dict[str, Any], param: str | None
+    wire: Wire, route: str, fields: dict[str, Any], param: str
 ) -> None:
     refusal = error(wire.post(route, **fields), 422, "input_too_long")
     assert refusal["param"] == param

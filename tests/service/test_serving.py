@@ -1,8 +1,10 @@
 """Leases: a request keeps the model it began with, and a model ends after its last request."""
 
 import asyncio
+import gc
 import shutil
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +154,30 @@ def test_reloads_wait_for_each_other(first: LanguageModel, copy: Path) -> None:
 
     asyncio.run(live())
     assert workers(before) == []
+
+
+def test_nothing_keeps_a_model_that_was_replaced(copy: Path) -> None:
+    """Reference counts alone free it: no circle waits for Python to find it."""
+    gc.disable()
+    try:
+
+        async def live() -> None:
+            model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
+            parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
+            kept = [weakref.ref(part) for part in parts]
+            serving = Serving(model)
+            with serving.lease() as leased:
+                (passage,) = await leased.read.texts(["The city"])
+                await leased.score([passage])
+            del model, parts, leased
+            await serving.reload()
+            for _ in range(1000):
+                if not any(ref() for ref in kept):
+                    break
+                await asyncio.sleep(0.05)
+            assert [ref() for ref in kept] == [None] * len(kept)
+            await serving.close()
+
+        asyncio.run(live())
+    finally:
+        gc.enable()

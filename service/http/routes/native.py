@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from service.calibration import Calibration
 from service.distribution import Shape
-from service.errors import InputTooLong, InvalidRequest
+from service.errors import InvalidRequest
 from service.http.accounting import count_tokens
 from service.http.documentation import INFERENCE
 from service.http.rendering import render_next_tokens, render_rescored, render_scores
@@ -14,6 +14,7 @@ from service.http.schemas.next_token import NextTokenRequest, NextTokenResponse
 from service.http.schemas.rescore import RescoreRequest, RescoreResponse
 from service.http.schemas.score import ScoreRequest, ScoreResponse
 from service.language_model import LanguageModel
+from service.limits import blamed
 from service.reader import Candidate, Passage
 from service.token_detail import Detail
 from service.tokenizer import Tokenizer
@@ -25,20 +26,21 @@ router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=Dir
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
 async def score(request: ScoreRequest, model: Model) -> Response:
-    _check_count(request.count, model)
     calibration = _calibration(request, model)
-    scores = await model.score(
-        await _passages(request, model),
-        await _contexts(request, model),
-        model.states.open(request.state) if request.state is not None else None,
-        bos=request.bos,
-        eos=request.eos,
-        details=request.details or request.top_g is not None,
-        top=request.top,
-        targets=request.targets,
-        cache=None if request.cache is None else request.cache.settings(),
-        return_state=request.return_state,
-    )
+    passages, contexts = await _passages(request, model), await _contexts(request, model)
+    with blamed(_longest(request, passages, contexts)):
+        scores = await model.score(
+            passages,
+            contexts,
+            model.states.open(request.state) if request.state is not None else None,
+            bos=request.bos,
+            eos=request.eos,
+            details=request.details or request.top_g is not None,
+            top=request.top,
+            targets=request.targets,
+            cache=None if request.cache is None else request.cache.settings(),
+            return_state=request.return_state,
+        )
     count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))
     model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
     detail = Detail(request.tokens, request.unit, request.details, request.top_g)
@@ -51,11 +53,14 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     candidates = await model.read.candidates(request.candidates)
     shape = _shape(request, candidates, model.tokenizer)
     if request.token_ids is not None:
-        context = await model.read.ids(request.token_ids, "token_ids", "interactive")
+        source = "token_ids"
+        context = await model.read.ids(request.token_ids, source, "interactive")
     else:
-        (context,) = await model.read.texts([request.context or ""], "interactive")
+        source = "context"
+        (context,) = await model.read.texts([request.context or ""], source, "interactive")
     state = model.states.open(request.state) if request.state is not None else None
-    result, after = await model.next_token(context, shape, state, bos=request.bos)
+    with blamed(source):
+        result, after = await model.next_token(context, shape, state, bos=request.bos)
     count_tokens(model.metrics, "/next-token", len(context.ids))
     after_or_none = after if request.return_state else None
     body = await render_next_tokens(model, context, result, candidates, after_or_none)
@@ -64,22 +69,19 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
 
 @router.post("/rescore", response_model=RescoreResponse, summary="Order an n-best list")
 async def rescore(request: RescoreRequest, model: Model) -> Response:
-    _check_count(len(request.hypotheses), model)
-    passages = await model.read.texts([hypothesis.text for hypothesis in request.hypotheses])
+    texts = [hypothesis.text for hypothesis in request.hypotheses]
+    passages = await model.read.texts(texts, "hypotheses")
     context = None
     if request.context is not None:
-        (context,) = await model.read.texts([request.context])
-    logprobs = await model.rescore(passages, context)
+        (context,) = await model.read.texts([request.context], "context")
+    before = 0 if context is None else len(context.ids)
+    after = sum(len(passage.ids) for passage in passages)
+    with blamed("context" if before > after else "hypotheses"):
+        logprobs = await model.rescore(passages, context)
     count_tokens(model.metrics, "/rescore", sum(map(len, logprobs)))
     unknown = model.tokenizer.unknown_id
     model.metrics.oov_tokens.inc(sum(int((p.ids == unknown).sum()) for p in passages))
     return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
-
-
-def _check_count(count: int, model: LanguageModel) -> None:
-    limit = model.settings.max_texts
-    if count > limit:
-        raise InputTooLong(f"{count} texts; at most {limit} are allowed")
 
 
 def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | None:
@@ -103,17 +105,33 @@ def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | N
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:
     if request.token_ids is not None:
         return await model.read.id_lists(request.token_ids, "token_ids")
-    return await model.read.texts(request.texts or [request.text or ""])
+    return await model.read.texts(request.texts or [request.text or ""], _source(request))
 
 
 async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[Passage] | None:
     if request.context is not None:
-        return await model.read.texts([request.context]) * request.count
+        return await model.read.texts([request.context], "context") * request.count
     if request.contexts is None:
         return None
     distinct = list(dict.fromkeys(request.contexts))
-    read = dict(zip(distinct, await model.read.texts(distinct), strict=True))
+    read = dict(zip(distinct, await model.read.texts(distinct, "contexts"), strict=True))
     return [read[context] for context in request.contexts]
+
+
+def _source(request: ScoreRequest) -> str:
+    """Return the field that holds what is scored."""
+    if request.token_ids is not None:
+        return "token_ids"
+    return "text" if request.texts is None else "texts"
+
+
+def _longest(request: ScoreRequest, passages: list[Passage], contexts: list[Passage] | None) -> str:
+    """Return the field that holds most of the request's tokens; a context counts once."""
+    scored = sum(len(passage.ids) for passage in passages)
+    distinct = {id(context): len(context.ids) for context in contexts or []}
+    if sum(distinct.values()) <= scored:
+        return _source(request)
+    return "contexts" if request.context is None else "context"
 
 
 def _shape(request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer) -> Shape:

@@ -5,7 +5,7 @@ import uuid
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import InvalidRequest, ModelNotFound
@@ -20,7 +20,7 @@ from service.http.documentation import (
     MODEL_NOT_FOUND,
 )
 from service.http.prompts import begin
-from service.http.routes.direct import require_json
+from service.http.routes.direct import DirectRoute
 from service.http.routes.model import Model
 from service.http.schemas.openai import (
     CompletionRequest,
@@ -34,14 +34,14 @@ from service.http.schemas.openai import (
     TokenizerInfo,
 )
 from service.http.schemas.text import Text
-from service.http.telling import answer_of, echoes_of
+from service.http.telling import answer_of, echoes_of, usage_of
 from service.language_model import LanguageModel
 
 ALIAS = "tiedlm"
 
 Name = Annotated[Text, Path(description="As in the list of models.", examples=["tiedlm"])]
 
-router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, dependencies=[Depends(require_json)])
+router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, route_class=DirectRoute)
 
 
 @router.post(
@@ -70,11 +70,7 @@ async def completions(request: CompletionRequest, model: Model) -> Response:
     choices = await complete_all(request, model, prompts)
     generated = sum(len(choice.steps) for choice in choices)
     count_tokens(model.metrics, "/v1/completions", generated)
-    usage = {
-        "prompt_tokens": read,
-        "completion_tokens": generated,
-        "total_tokens": read + generated,
-    }
+    usage = usage_of(read, generated)
     body = await answer_of(request, model, head, echoes, _best(request, choices), usage)
     return Response(body, media_type="application/json")
 
@@ -99,7 +95,7 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
     "/tokenize", response_model=TokenizeResponse, responses=INFERENCE, summary="Text to ids"
 )
 async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
-    (passage,) = await model.read.texts([request.prompt], "interactive")
+    (passage,) = await model.read.texts([request.prompt], "prompt", "interactive")
     prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
     limit = model.settings.max_request_tokens
@@ -132,6 +128,8 @@ def _check(request: CompletionRequest, model: LanguageModel) -> None:
     _check_name(request.model, model)
     if request.choices < request.n:
         raise InvalidRequest(f"best_of must be at least n, which is {request.n}", "best_of")
+    if request.stream_options is not None and not request.stream:
+        raise InvalidRequest("stream_options is for stream true only", "stream_options")
     if request.stream and request.choices > request.n:
         raise InvalidRequest("best_of greater than n cannot be streamed", "best_of")
     if request.max_tokens == 0 and not request.echo:

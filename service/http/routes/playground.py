@@ -1,8 +1,9 @@
 """`GET /` and the files of its page, which asks this server and no other."""
 
+import re
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 FOLDER = Path(__file__).parents[2] / "playground"
@@ -29,6 +30,8 @@ POLICY = "; ".join(
     ]
 )
 
+RELATIVE = re.compile(rb'\b(href|src)="(?=(?:playground/|docs"))')
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -42,8 +45,14 @@ FILES = _read()
 
 
 @router.get("/")
-async def page() -> Response:
-    return _file(PAGE)
+async def page(request: Request) -> Response:
+    """The page's addresses are relative. Under a prefix they are not, because a browser may show
+    the page at `/lm`, without the slash that they count from.
+    """
+    content, kind = FILES[PAGE]
+    if root := request.scope["root_path"]:
+        content = RELATIVE.sub(rf'\1="{root}/'.encode(), content)
+    return Response(content, media_type=kind, headers={"Content-Security-Policy": POLICY})
 
 
 @router.get("/playground/{name}")

@@ -1,9 +1,10 @@
 """The bodies of `/next-token`."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from service.http.list_limits import Lists
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import HANDLE, LARGEST_INTEGER, Request, whole
 from service.http.schemas.several import Several
@@ -17,6 +18,8 @@ class NextTokenRequest(Request):
         {"context": "The capital of", "exclude_special": True},
         {"context": "The old", "prefix": "r", "candidates": ["river"], "top_k": 3},
     )
+
+    lists: ClassVar[Lists] = {"token_ids": ("tokens",)}
 
     context: Text | None = Field(None, description="The text so far.", examples=["The capital of"])
     token_ids: Several[int] | None = Field(

@@ -1,9 +1,18 @@
 """The bodies of the OpenAI-compatible routes. Unknown fields are ignored: clients send extras."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
+from service.http.list_limits import Lists
+from service.http.schemas.body import RequestBody
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import LARGEST_INTEGER
 from service.http.schemas.several import Several
@@ -12,8 +21,53 @@ from service.http.schemas.text import Text
 TokenIds = Several[int]
 
 
-class Request(BaseModel):
+# What JSON Schema says about a field and not about its value.
+ABOUT = ("title", "description", "default", "examples")
+
+
+class Request(RequestBody):
+    """A request in which null means "not given", wherever a field has a default."""
+
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or None not in given.values():
+            return given
+        fields = cls.model_fields
+        left_out = {n for n, value in given.items() if value is None and n in fields}
+        left_out -= {name for name in left_out if fields[name].is_required()}
+        return {name: value for name, value in given.items() if name not in left_out}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core))
+        for name, field in schema["properties"].items():
+            if name not in schema.get("required", []):
+                schema["properties"][name] = _or_null(field)
+        return schema
+
+
+def _or_null(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a field that may be null too."""
+    value = {key: part for key, part in field.items() if key not in ABOUT}
+    choices = value.get("anyOf", [value])
+    if {"type": "null"} in choices:
+        return field
+    about = {key: part for key, part in field.items() if key in ABOUT}
+    return {"anyOf": [*choices, {"type": "null"}], **about}
+
+
+class StreamOptions(Request):
+    include_usage: bool = Field(
+        False,
+        description="Send one more event before [DONE], without choices, that holds the usage. The "
+        "usage of all other events is null.",
+        examples=[True],
+    )
 
 
 class CompletionRequest(Request):
@@ -31,6 +85,8 @@ class CompletionRequest(Request):
             ]
         }
     )
+
+    lists: ClassVar[Lists] = {"prompt": ("texts", "tokens")}
 
     model: str = Field(description="The bundle's name, or tiedlm.", examples=["tiedlm"])
     prompt: Text | Several[Text] | TokenIds | Several[TokenIds] = Field(
@@ -73,6 +129,9 @@ class CompletionRequest(Request):
         examples=[1],
     )
     stream: bool = Field(False, description="Answer in server-sent events.", examples=[False])
+    stream_options: StreamOptions | None = Field(
+        None, description="With stream alone.", examples=[{"include_usage": True}]
+    )
     suffix: None = Field(None, description="Not supported.", examples=[None])
     prompt_logprobs: int | None = Field(
         None,
@@ -81,6 +140,11 @@ class CompletionRequest(Request):
         description="Alternatives at each token of the prompt, by id.",
         examples=[1],
     )
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether the events of a stream carry a usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
 
     @property
     def choices(self) -> int:
@@ -184,6 +248,8 @@ class TokenizeResponse(BaseModel):
 
 
 class DetokenizeRequest(Request):
+    lists: ClassVar[Lists] = {"tokens": ("tokens",)}
+
     tokens: TokenIds = Field(description="Vocabulary ids.", examples=[[12, 392, 714]])
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
+
+from service.http.schemas.body import RequestBody
 
 MAX_TOP = 100
 LARGEST_INTEGER = 2**31 - 1  # of what no vocabulary, text or answer comes near
@@ -11,7 +13,7 @@ MOST_FIELDS = 100
 HANDLE = "AQ0TrNb1NMgPuweIku5Mta1zQ6IBeCAh1bpICrHiPNLwFfaZ"
 
 
-class Request(BaseModel):
+class Request(RequestBody):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")

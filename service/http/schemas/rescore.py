@@ -1,9 +1,10 @@
 """The bodies of `/rescore`."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, Field
 
+from service.http.list_limits import Lists
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import Request, whole
 from service.http.schemas.several import Several
@@ -33,6 +34,8 @@ class RescoreRequest(Request):
             "lm_weight": 0.5,
         }
     )
+
+    lists: ClassVar[Lists] = {"hypotheses": ("texts",)}
 
     hypotheses: Annotated[Several[Hypothesis], Field(min_length=1)] = Field(
         description="An n-best list; what its texts begin with alike is read once.",

@@ -1,9 +1,10 @@
 """The bodies of `/score`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from service.http.list_limits import Lists
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import HANDLE, LARGEST_INTEGER, MAX_TOP, Request, whole
 from service.http.schemas.several import Several
@@ -55,6 +56,13 @@ class ScoreRequest(Request):
         {"text": "The old river", "top": 2},
         {"texts": ["The old river", "The young river"], "tokens": False, "unit": "bits"},
     )
+
+    lists: ClassVar[Lists] = {
+        "texts": ("texts",),
+        "token_ids": ("texts", "tokens"),
+        "contexts": ("texts",),
+        "targets": ("texts", "tokens"),
+    }
 
     text: Text | None = Field(None, description="One text to score.", examples=["The old river"])
     texts: Annotated[Several[Text], Field(min_length=1)] | None = Field(

@@ -1,0 +1,69 @@
+"""Reading a bundle's files: regular files alone, of the size that is expected, in bounded time."""
+
+import os
+import stat
+from pathlib import Path
+
+from service.errors import BundleError
+
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+# A model card with the report of a long training takes some kilobytes.
+MAX_MANIFEST_BYTES = 16 << 20
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder that this process may look into."""
+    try:
+        return path.is_dir()
+    except OSError:  # no right to see it
+        return False
+
+
+def read_manifest(path: Path) -> bytes:
+    """Raises BundleError, as `read_file`."""
+    return _read(path, None, MAX_MANIFEST_BYTES)
+
+
+def read_file(path: Path, size: int) -> bytes:
+    """Return the bytes of a file that must have `size` of them.
+
+    Raises BundleError for a file that is missing, cannot be read, is a directory, pipe, socket or
+    device, has another size, or does not fit into this machine's memory.
+    """
+    return _read(path, size, usable_memory())
+
+
+def usable_memory() -> int:
+    """Return the bytes that this process may have: the machine's, or its control group's."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in CGROUP_LIMITS:
+        try:
+            memory = min(memory, int(path.read_text()))
+        except (OSError, ValueError):  # no limit
+            continue
+    return memory
+
+
+def _read(path: Path, expected: int | None, most: int) -> bytes:
+    where = f"bundle {path.parent}: {path.name}"
+    try:
+        # Without O_NONBLOCK a pipe that nobody writes to would be opened for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise BundleError(f"{where} is not a regular file")
+            size = found.st_size
+            if expected is not None and size != expected:
+                raise BundleError(f"{where} has {size} bytes, the manifest says {expected}")
+            if size > most:
+                raise BundleError(f"{where} is too large: {size} bytes (at most {most})")
+            content = file.read(size + 1)
+    except OSError as error:
+        raise BundleError(f"{where}: {error.strerror}") from None
+    if len(content) != size:
+        raise BundleError(f"{where} changed while it was read; load it again")
+    return content

@@ -1,0 +1,13 @@
+"""What all request bodies have in common."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from service.http.list_limits import Lists
+
+
+class RequestBody(BaseModel):
+    """A body whose `lists` are counted before it is validated."""
+
+    lists: ClassVar[Lists] = {}

@@ -1,0 +1,81 @@
+"""Whether graphs that were just loaded give figures that can be probabilities.
+
+A bundle can be whole, of this format and of the right shapes, and hold weights that are not
+numbers. Nothing fails then: every score is NaN. This check runs the graphs once, before anything is
+served.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import BundleError
+from service.inference.engine import Decoded, OnnxEngine
+
+STEPS = 8
+SEQUENCES = 8
+TOP = 5
+# Of the sum of a distribution: float32 over the largest vocabularies stays within 1e-4.
+TOTAL_TOLERANCE = 1e-2
+# In nats, between two outputs of the decoder about the same target.
+NATS = 1e-3
+
+
+def check_figures(engine: OnnxEngine) -> None:
+    """Run a batch of ids from all over the vocabulary. Raises BundleError for figures that are not
+    finite, not normalised, of another shape, or that contradict each other.
+    """
+    size = engine.vocabulary_size
+    count = STEPS * SEQUENCES
+    ids = np.linspace(0, size - 1, count).astype(np.int64).reshape(SEQUENCES, STEPS)  # (B, T)
+    lengths = np.full(SEQUENCES, STEPS, np.int32)
+    state = np.stack([engine.zero_state()] * SEQUENCES)  # (B, S)
+    hidden, after = engine.encode(ids, lengths, state)  # (N, D), (B, S)
+    _check("the encoder's hidden vectors", hidden, (count, engine.embedding_size))
+    _check("the encoder's states", after, (SEQUENCES, engine.state_size))
+    rows = engine.log_distribution(hidden)  # (N, V)
+    _check("the decoder's distributions", rows, (count, size))
+    totals = np.exp(rows.astype(np.float64)).sum(axis=-1)
+    if (np.abs(totals - 1) > TOTAL_TOLERANCE).any():
+        furthest = totals[np.abs(totals - 1).argmax()]
+        raise BundleError(f"the decoder's distributions sum to {furthest:.6g}, not to 1")
+    targets = ids.reshape(-1)
+    top = min(TOP, size)
+    _compare(engine.decode(hidden, targets, details=True, top=top), rows, targets, top)
+    _compare(engine.decode(hidden, targets, details=False, top=0), rows, targets, 0)
+
+
+def _compare(
+    found: Decoded, rows: NDArray[np.float32], targets: NDArray[np.int64], top: int
+) -> None:
+    """What the decoder says of targets (N,) against its distributions (N, V)."""
+    count, size = rows.shape
+    every = np.arange(count)
+    _check("the decoder's log-probabilities", found.logprobs, (count,))
+    _close("log-probabilities", found.logprobs, rows[every, targets])
+    if not top:
+        return
+    if found.ranks is None or found.entropies is None:
+        raise BundleError("the decoder gives no ranks and entropies")
+    if found.top_ids is None or found.top_logprobs is None:
+        raise BundleError("the decoder gives no most probable tokens")
+    _check("the decoder's entropies", found.entropies, (count,))
+    _check("the decoder's alternatives", found.top_logprobs, (count, top))
+    if found.ranks.shape != (count,) or not (found.ranks >= 1).all() or (found.ranks > size).any():
+        raise BundleError("the decoder's ranks are not those of the vocabulary")
+    ids = found.top_ids
+    if ids.shape != (count, top) or (ids < 0).any() or (ids >= size).any():
+        raise BundleError("the decoder's alternatives are not ids of the vocabulary")
+    _close("alternatives", found.top_logprobs, np.take_along_axis(rows, ids, axis=1))
+    _close("most probable tokens", found.top_logprobs[:, 0], rows.max(axis=1))
+
+
+def _check(what: str, figures: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if figures.shape != shape:
+        raise BundleError(f"{what} are {figures.shape} figures; the manifest says {shape}")
+    if not np.isfinite(figures).all():
+        raise BundleError(f"{what} are not finite; the weights are damaged")
+
+
+def _close(what: str, found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    if (np.abs(found - expected) > NATS).any():
+        raise BundleError(f"the decoder's {what} contradict its distributions")

@@ -1,0 +1,129 @@
+"""A bundle is tried out in a process that may hang or die; the old one is served meanwhile."""
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import trial
+from service.bundle import Bundle
+from service.errors import BundleError, ReloadFailed
+from service.http import serving as serving_module
+from service.http.serving import Serving
+from service.language_model import LanguageModel
+from service.settings import Settings
+from service.trial import try_out
+from tests.service.bundles import edit_manifest, replace
+
+
+@pytest.fixture
+def copy(bundle_path: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def first(copy: Path) -> Iterator[LanguageModel]:
+    made = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
+    yield made
+    made.close()
+
+
+def refusal(bundle: Path) -> str:
+    with pytest.raises(BundleError) as found:
+        try_out(bundle)
+    assert "\n" not in found.value.message
+    assert "Traceback" not in found.value.message
+    return found.value.message
+
+
+def without_numbers(bundle: Path) -> None:
+    replace(bundle, "weights.bin", b"\xff" * (bundle / "weights.bin").stat().st_size)
+
+
+def exploding(bundle: Path) -> None:
+    content = json.loads((bundle / "tokenizer.json").read_text())
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [double] * 60}
+    replace(bundle, "tokenizer.json", json.dumps(content).encode())
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "weights without numbers": (without_numbers, "not finite"),
+    "an exploding normalizer": (exploding, "normalizer"),
+    "no such folder": (shutil.rmtree, "no such directory"),
+    "an absurd size": (
+        lambda bundle: edit_manifest(bundle, lambda m: m.update(state_size=10**18)),
+        "state_size",
+    ),
+}
+
+
+def test_a_whole_bundle_passes_by_its_hash(copy: Path) -> None:
+    assert try_out(copy) == Bundle.load(copy).hash
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_bundle_is_refused_in_one_line(copy: Path, kind: str) -> None:
+    spoil, said = BROKEN[kind]
+    spoil(copy)
+    assert said in refusal(copy)
+
+
+def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process does this in place of a trial."""
+    run = trial.subprocess.run
+
+    def other(_: list[str], **options: Any) -> Any:
+        return run([sys.executable, "-c", does], **options)
+
+    monkeypatch.setattr(trial.subprocess, "run", other)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("import os; os.abort()", "status -6"),
+        ("import os; os.kill(os.getpid(), 9)", "status -9"),
+        ("raise MemoryError('in /srv/x')", "ended with status 1"),
+        ("import time; time.sleep(1000)", "not loaded within 2 seconds"),
+    ],
+)
+def test_what_a_trial_does_not_survive_is_refused(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+) -> None:
+    trial_that(does, monkeypatch)
+    monkeypatch.setattr(trial, "SECONDS", 1.0)
+
+    async def live() -> None:
+        serving = Serving(first)
+        with pytest.raises(ReloadFailed, match=said) as found:
+            await serving.reload()
+        assert "/" not in found.value.message
+        assert "\n" not in found.value.message
+        assert serving.model is first
+
+    asyncio.run(live())
+
+
+def test_a_bundle_that_changes_meanwhile_is_refused(
+    first: LanguageModel, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried_and_changed(path: Path) -> str:
+        tried = try_out(path)
+        edit_manifest(copy, lambda manifest: manifest.update(name="other"))
+        return tried
+
+    monkeypatch.setattr(serving_module, "try_out", tried_and_changed)
+
+    async def live() -> None:
+        serving = Serving(first)
+        with pytest.raises(ReloadFailed, match="changed"):
+            await serving.reload()
+        assert serving.model is first
+
+    asyncio.run(live())
