@@ -81,7 +81,11 @@ def test_what_is_no_list_is_a_type_error(
         ("rescore", {"hypotheses": [5]}, r"hypotheses\[0\] is an int: give a str, a Hypothesis"),
         ("rescore", {"hypotheses": ["a", ("b", 1.0)]}, r"hypotheses\[1\] is a tuple: give a str"),
         ("rescore", {"hypotheses": [{"text": b"a"}]}, r"hypotheses\[0\].text is a bytes: give a"),
-        ("rescore", {"hypotheses": [Hypothesis("a", id=5)]}, r"hypotheses\[0\].id is an int: give"),
+        (
+            "rescore",
+            {"hypotheses": [{"text": "a", "id": 5}]},
+            r"hypotheses\[0\].id is an int: give",
+        ),
         ("detokenize", {"tokens": np.ones((2, 2), int)}, r"tokens\[0\] is a ndarray: give an int"),
         ("tokenize", {"prompt": ["a"]}, "prompt is a list: give a str"),
         ("score", {"text": "a", "top": object()}, "a object cannot be sent"),
