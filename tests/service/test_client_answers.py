@@ -364,3 +364,33 @@ def test_a_client_without_a_timeout_waits_for_the_end() -> None:
     assert receiving.add(b'{"a": ')
     assert receiving.add(b"1}")
     assert receiving.ended().json() == {"a": 1}
+
+
+def received(content: bytes) -> httpx.Response:
+    answer = httpx.Response(200, stream=httpx.ByteStream(b""), request=httpx.Request("GET", URL))
+    receiving = Receiving(answer, 128 * MIB, 60.0)
+    receiving.add(content)
+    return receiving.ended()
+
+
+@pytest.mark.parametrize("value", [b"[],", b"{},", b'{"a":1},', b'"ab",', b"1.5,", b"[[]],[1],"])
+def test_a_large_answer_of_small_values_is_not_parsed(asking: Asking, value: bytes) -> None:
+    content = b'{"prompt":"a","more":[' + value * (17 * MIB // len(value)) + b"0]}"
+    with (
+        answering(lambda: [head(), content]) as url,
+        pytest.raises(ServerFailed, match="holds more values"),
+    ):
+        asking(url)("detokenize", [2])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"id":1,"text":"a","surface":"a","logprob":-1.25},',
+        b'{"id":1,"text":"a","surface":"a","start":0,"end":1,"logprob":-1.5,"cross_entropy":1.5,'
+        b'"oov":false},',
+    ],
+)
+def test_a_large_answer_of_the_smallest_tokens_is_parsed(value: bytes) -> None:
+    content = b"[" + value * (17 * MIB // len(value)) + b"0]"
+    assert received(content).content == content
