@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_ty
 
 Result = TypeVar("Result")
 
-PLAIN = {str: (str,), int: (int,), bool: (bool,), float: (float, int), types.NoneType: ()}
-ANYTHING = frozenset((str, int, bool, float, dict, list))
-NULL = types.NoneType
+NULL: type = type(None)
+PLAIN: dict[type, tuple[type, ...]]
+PLAIN = {str: (str,), int: (int,), bool: (bool,), float: (float, int)}
+ANYTHING = frozenset((str, int, bool, float, dict, list, NULL))
 
 
 class Member(NamedTuple):
@@ -66,7 +67,7 @@ def _members(kind: type) -> tuple[Member, ...]:
 def _read_as(hint: Any) -> tuple[frozenset[type], Callable[[Any], Any] | None]:
     """The types of JSON that a hint allows, and what is made of a value that is not null."""
     if hint is Any:
-        return ANYTHING | {NULL}, None
+        return ANYTHING, None
     if get_origin(hint) in (types.UnionType, Union):
         parts = [_read_as(part) for part in get_args(hint) if part is not NULL]
         (convert,) = {convert for _, convert in parts}

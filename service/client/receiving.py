@@ -19,6 +19,11 @@ DIGITS = 20  # of a length that can be read as a number
 # The service packs nothing, a proxy may. All else that httpx unpacks has no bound on a piece.
 ACCEPTED = "gzip"
 GZIP_WINDOW = zlib.MAX_WBITS | 16
+# Python needs 64 to 250 bytes for an object that JSON writes in two, so that an answer beyond this
+# share of the largest must not be dense. The service writes at least 48 bytes an object.
+DENSE_FROM_SHARE = 8
+BYTES_AN_OBJECT = 32
+BYTES_A_VALUE = 8
 # How `exchange` finds what is wrong with a content.
 PROBLEM = "tiedlm_problem"
 
@@ -76,6 +81,11 @@ class Receiving:
         """The answer with its whole content, or without it and with the problem named."""
         if self._came and self._problem is None and self._unpacking and not self._unpacking.eof:
             self._problem = "is damaged: its end is missing"
+        dense_from = max(self._max_bytes, MAX_ANSWER_BYTES) // DENSE_FROM_SHARE
+        if self._problem is None and len(self._content) > dense_from and _is_dense(self._content):
+            self._problem = (
+                "holds more values than one of the service, or needs more max_answer_bytes"
+            )
         headers = [
             (name, value)
             for name, value in self._head.headers.multi_items()
@@ -88,3 +98,10 @@ class Receiving:
             request=self._head.request,
             extensions={PROBLEM: self._problem} if self._problem else {},
         )
+
+
+def _is_dense(content: bytearray) -> bool:
+    """Whether the values of a JSON text take many times its own memory."""
+    objects = content.count(b"{") + content.count(b"[")
+    values = objects + content.count(b",")
+    return objects * BYTES_AN_OBJECT > len(content) or values * BYTES_A_VALUE > len(content)

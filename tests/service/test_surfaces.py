@@ -143,7 +143,9 @@ def test_alternatives_are_read_after_what_stands_before() -> None:
     score = scored(PIECES, "汉", eos=False)  # e6 b1 89
     ids = score.ids.tolist()
     top = np.array([[ids[0], ids[1]], [ids[1], ids[2]], [ids[2], ids[0]]])
-    decoded = Decoded(np.zeros(3, np.float32), top_ids=top, top_logprobs=np.zeros((3, 2)))
+    decoded = Decoded(
+        np.zeros(3, np.float32), top_ids=top, top_logprobs=np.zeros((3, 2), np.float32)
+    )
     passage_score = TextScore(
         *(score.text, score.ids, score.starts, score.ends, score.oov),
         *(score.logprobs, score.totals, decoded),
