@@ -46,7 +46,6 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
         title="tiedlm",
         summary="Next-word distributions, cross-entropy and perplexity of a tied LSTM",
         version=version("tiedlm"),
-        root_path=settings.root_path,
         lifespan=lifespan,
     )
     app.state.serving = serving

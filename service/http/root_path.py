@@ -29,6 +29,7 @@ class RootPath:
 
         async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
+                scope["root_path"] = self._prefix
                 scope["path"] = self._prefix + scope["path"]
             await app(scope, receive, send)
 

@@ -90,6 +90,61 @@ def test_a_stream_says_what_an_answer_says(client: OpenAI) -> None:
     assert len(set(texts)) == 2
 
 
+def test_a_stream_ends_with_its_usage_on_request(client: OpenAI) -> None:
+    whole = client.completions.create(model="tiedlm", prompt=PROMPT, max_tokens=12, seed=3, n=2)
+    *told, last = client.completions.create(
+        model="tiedlm",
+        prompt=PROMPT,
+        max_tokens=12,
+        seed=3,
+        n=2,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert last.choices == []
+    assert last.usage is not None
+    assert last.usage == whole.usage
+    assert all(event.usage is None and event.choices for event in told)
+    assert {event.id for event in [*told, last]} == {last.id}
+
+
+def test_options_of_a_stream_alone_are_refused(client: OpenAI) -> None:
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        client.completions.create(
+            model="tiedlm", prompt=PROMPT, stream_options={"include_usage": True}
+        )
+    assert raised.value.param == "stream_options"
+
+
+def test_null_is_what_is_not_given(client: OpenAI) -> None:
+    """As the package types its parameters: `Optional[int] | Omit`."""
+    fields = {
+        "best_of": None,
+        "echo": None,
+        "frequency_penalty": None,
+        "logit_bias": None,
+        "logprobs": None,
+        "n": None,
+        "presence_penalty": None,
+        "stop": None,
+        "stream": None,
+        "stream_options": None,
+        "suffix": None,
+        "top_p": None,
+    }
+    plain = client.completions.create(model="tiedlm", prompt=PROMPT, max_tokens=8, temperature=0)
+    nulls = client.completions.create(
+        model="tiedlm", prompt=PROMPT, max_tokens=8, temperature=0, extra_body=fields
+    )
+    assert nulls.choices == plain.choices
+    assert nulls.usage == plain.usage
+    defaults = client.completions.create(
+        model="tiedlm", prompt=PROMPT, extra_body={"max_tokens": None, "temperature": None}
+    )
+    assert defaults.usage is not None
+    assert defaults.usage.completion_tokens <= 16
+
+
 def test_the_same_seed_gives_the_same_text(client: OpenAI) -> None:
     def text(seed: int) -> str:
         answer = client.completions.create(

@@ -50,7 +50,7 @@ async def page(request: Request) -> Response:
     the page at `/lm`, without the slash that they count from.
     """
     content, kind = FILES[PAGE]
-    if root := request.scope["root_path"]:
+    if root := request.scope.get("root_path"):
         content = RELATIVE.sub(rf'\1="{root}/'.encode(), content)
     return Response(content, media_type=kind, headers={"Content-Security-Policy": POLICY})
 
