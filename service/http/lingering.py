@@ -26,8 +26,7 @@ class LingeringTransport(asyncio.Transport):
         self._loop = loop
         self._closing = False
         self._dropped = 0
-        self._seconds = LINGER_SECONDS
-        self._sent = self._heard = 0.0
+        self._seconds = self._sent = self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
@@ -44,6 +43,7 @@ class LingeringTransport(asyncio.Transport):
             self._transport.abort()
             return
         self._transport.resume_reading()
+        self._seconds = LINGER_SECONDS
         self._sent = self._heard = self._loop.time()
         self._look()
 
