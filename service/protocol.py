@@ -109,5 +109,8 @@ def _in_the_kernel(transport: asyncio.Transport) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def patient_protocol(client_seconds: float) -> type[PatientProtocol]:
-    return type("Protocol", (PatientProtocol,), {"client_seconds": client_seconds})
+def patient_protocol(
+    client_seconds: float, max_body_bytes: int = FramedProtocol.max_body_bytes
+) -> type[PatientProtocol]:
+    limits = {"client_seconds": client_seconds, "max_body_bytes": max_body_bytes}
+    return type("Protocol", (PatientProtocol,), limits)

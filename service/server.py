@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=patient_protocol(settings.client_timeout),
+                http=patient_protocol(settings.client_timeout, settings.max_body_bytes),
                 ws="none",
                 log_config=None,
                 access_log=False,

@@ -4,24 +4,23 @@ It replaces how uvicorn reads: llhttp, which uvicorn feeds a whole connection, t
 headers and stops at an upgrade. What uvicorn starts, and how it answers, stays.
 """
 
-from collections.abc import Callable
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.http.errors import envelope
 from service.http.exchange import refusal_headers
 from service.http.framing import Body, FramingError, HeadReader, SizedBody, body_of
 from service.http.lingering import LingeringTransport
+from service.http.read_ahead import ReadAhead
 
 # Far more than any client sends, of a head or of trailers; a body has `max_body_bytes`.
 MAX_HEAD_BYTES = 64 << 10
-# Requests, and their bytes, that may wait on a connection for those before them.
+# Requests that may wait on a connection for those before them; their bytes are bounded too.
 MAX_PIPELINED = 256
-MAX_PIPELINED_BYTES = 16 << 20
 # After an answer that is given before the end of its request's body, up to this much of the body is
 # dropped and the connection stays; with more to come, the connection closes.
 DROPPED_BODY_BYTES = 1 << 20
@@ -31,23 +30,25 @@ LAST_LINGER_SECONDS = 1.0
 
 class FramedProtocol(HttpToolsProtocol):
     """Reads on while a request is answered, because only a reader sees the end of a connection, and
-    a client that leaves ends all its work. Requests that wait are bounded by number and bytes: what
-    comes beyond is dropped, and the connection closes after the answers that are owed.
+    a client that leaves ends all its work. Up to MAX_PIPELINED requests wait as such and more as
+    bytes, together up to twice the largest body; beyond it nothing is read until they are done.
 
     Trailers are dropped, and no upgrade to another protocol is taken: the request is answered as it
     is (RFC 9110, sections 6.5.1 and 7.8).
     """
 
+    max_body_bytes = 8 << 20
     _active: RequestResponseCycle | None = None  # the request that is being answered
     _body: Body | None = None  # the rest of the newest request, which is not whole yet
-    _deaf = False  # drops all that comes
-    _pipelined_bytes = 0
+    _drops = False  # all that comes
+    _waiting_bytes = 0  # received since requests last began to wait
     _idle_bytes = 0  # received since the newest request last made progress
 
     def connection_made(self, transport: Any) -> None:
         closing: Any = LingeringTransport(transport, self.loop)
         super().connection_made(closing)
-        self.flow = ReadAhead(closing, lambda: self.cycle is not self._active)
+        self.flow = self._ahead = ReadAhead(closing, self.loop, lambda: self._newest_waits)
+        self._unread: deque[bytes] = deque()
         self._head = HeadReader()
         self._head_events = SimpleNamespace(
             on_message_begin=self.on_message_begin,
@@ -58,34 +59,40 @@ class FramedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        self._idle_bytes += len(data)
-        rest = data
-        try:
-            while rest and not self._drops:
-                rest = self._read(rest)
-        except FramingError as error:
-            self._refuse(str(error))
+        self._waiting_bytes += len(data)
+        if self._drops or self.transport.is_closing():
+            self.closing.drop(len(data))
             return
-        if self._drops:
-            self.closing.drop(len(rest))
-            return
-        self._pipelined_bytes = self._pipelined_bytes + len(data) if self.pipeline else 0
+        self._unread.append(data)
+        self._read_on()
         if self._idle_bytes > MAX_HEAD_BYTES:
             self.closing.abort()
-        elif self._pipelined_bytes > MAX_PIPELINED_BYTES:
-            self._drop_the_rest()
+        elif not self.pipeline:
+            self._waiting_bytes = 0
+        elif self._waiting_bytes > 2 * self.max_body_bytes:
+            self._ahead.hold()
 
     def eof_received(self) -> None:
         """The transport closes itself after this, as soon as all is sent."""
         self._end_all_work()
 
+    def on_body(self, body: bytes) -> None:
+        if self._newest_waits and len(self.cycle.body) > self.max_body_bytes:
+            self._waiting_bytes -= len(body)  # the application will refuse what it has
+            self.closing.drop(len(body))
+        else:
+            super().on_body(body)
+
     def on_response_complete(self) -> None:
         self._active = None
         super().on_response_complete()
         if self.transport.is_closing():
-            self.pipeline.clear()
+            self._forget_waiting()
+        elif self._unread and len(self.pipeline) <= MAX_PIPELINED // 2:
+            self._read_on()
         if not self.pipeline:
-            self._pipelined_bytes = 0
+            self._waiting_bytes = 0
+            self._ahead.release()
 
     def timeout_keep_alive_handler(self) -> None:
         self.closing.close_at_once()
@@ -99,6 +106,7 @@ class FramedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing.lost()
+        self._ahead.lost()
         self._end_all_work()
         super().connection_lost(exc)
 
@@ -130,8 +138,26 @@ class FramedProtocol(HttpToolsProtocol):
         return transport
 
     @property
-    def _drops(self) -> bool:
-        return self._deaf or self.transport.is_closing()
+    def _newest_waits(self) -> bool:
+        """Whether requests before the newest are still to be answered."""
+        return self._active is not None and self.cycle is not self._active
+
+    def _read_on(self) -> None:
+        """Read what came, up to the end of the requests that may wait."""
+        while self._unread and not self._drops and not self.transport.is_closing():
+            if self._body is None and len(self.pipeline) >= MAX_PIPELINED:
+                return
+            data = self._unread.popleft()
+            self._idle_bytes += len(data)
+            try:
+                rest = self._read(data)
+            except FramingError as error:
+                self._unread.clear()
+                self._refuse(str(error))
+                return
+            if rest:
+                self._idle_bytes = 0
+                self._unread.appendleft(rest)
 
     def _read(self, data: bytes) -> bytes:
         """Read to the end of a request's head and body, and return what follows them.
@@ -153,7 +179,7 @@ class FramedProtocol(HttpToolsProtocol):
             return b""
         self._body = None
         self.on_message_complete()
-        if not self.cycle.keep_alive or len(self.pipeline) >= MAX_PIPELINED:
+        if not self.cycle.keep_alive:
             self._drop_the_rest()
         return rest
 
@@ -191,7 +217,8 @@ class FramedProtocol(HttpToolsProtocol):
 
     def _drop_the_rest(self) -> None:
         """Close after the answers that are owed, and read no request from here on."""
-        self._deaf = True
+        self._drops = True
+        self._unread.clear()
         if self._body is not None and self.pipeline:  # the newest will never be whole
             self.pipeline.popleft()
         last = self.pipeline[0][0] if self.pipeline else self._active
@@ -200,8 +227,12 @@ class FramedProtocol(HttpToolsProtocol):
         else:
             last.keep_alive = False
 
-    def _end_all_work(self) -> None:
+    def _forget_waiting(self) -> None:
         self.pipeline.clear()
+        self._unread.clear()
+
+    def _end_all_work(self) -> None:
+        self._forget_waiting()
         if self._active is not None:
             self._leave(self._active)
 
@@ -216,15 +247,3 @@ class FramedProtocol(HttpToolsProtocol):
         if cycle.waiting_for_100_continue:  # whether its body comes is the client's choice
             return True
         return not isinstance(self._body, SizedBody) or self._body.left > DROPPED_BODY_BYTES
-
-
-class ReadAhead(FlowControl):
-    """Never stops reading for a request that waits for those before it."""
-
-    def __init__(self, transport: Any, newest_waits: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self._newest_waits = newest_waits
-
-    def pause_reading(self) -> None:
-        if not self._newest_waits():
-            super().pause_reading()

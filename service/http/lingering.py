@@ -29,8 +29,7 @@ class LingeringTransport(asyncio.Transport):
         self._closing = False
         self._dropped = 0
         self._held: list[bytes] = []
-        self._seconds = LINGER_SECONDS
-        self._sent = self._heard = 0.0
+        self._seconds = self._sent = self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
@@ -49,6 +48,7 @@ class LingeringTransport(asyncio.Transport):
             self._transport.abort()
             return
         self._transport.resume_reading()
+        self._seconds = LINGER_SECONDS
         self._sent = self._heard = self._loop.time()
         self._look()
 

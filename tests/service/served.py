@@ -23,7 +23,8 @@ def listening(model: LanguageModel, lifespan: Literal["on", "off"] = "off") -> I
     """Serve a model by the protocol of the real server; closed at the end with lifespan `on`."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    protocol = patient_protocol(model.settings.client_timeout)
+    settings = model.settings
+    protocol = patient_protocol(settings.client_timeout, settings.max_body_bytes)
     config = uvicorn.Config(
         create_app(model),
         http=protocol,

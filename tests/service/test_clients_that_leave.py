@@ -33,8 +33,11 @@ def post(path: str, body: Json, *lines: str) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", *own, *lines, "", content]).encode()
 
 
-BEGUN_UPLOAD = (
-    b"POST /score HTTP/1.1\r\nHost: t\r\nContent-Length: 8000000\r\n\r\n" + b" " * 4_000_000
+UPLOAD = b"POST /score HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n"
+BEGUN_UPLOAD = UPLOAD % 8_000_000 + b" " * 4_000_000
+CHUNK = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+ENDLESS_UPLOAD = (
+    b"POST /score HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK * 40
 )
 BEHIND = {
     "nothing": b"",
@@ -43,6 +46,8 @@ BEHIND = {
     "more than may wait": GET * (MAX_PIPELINED + 20),
     "part of a head": GET[:20],
     "part of a large body": BEGUN_UPLOAD,
+    "a body beyond every limit": UPLOAD % 64_000_000 + b" " * 40_000_000,
+    "an endless body": ENDLESS_UPLOAD,
     "garbage": b"\0\0\0\0",
     "the same again": post("/v1/completions", COSTLY) * 5,
 }
@@ -146,6 +151,24 @@ def test_whoever_leaves_ends_all_work(
         wait_until(lambda: nothing_waits(model))
         assert len(drawn) < ALL_TOKENS // 2
         assert left.ids == {"leaver"}  # the others were never begun
+
+
+def test_a_reset_is_seen_where_nothing_is_read(
+    model: LanguageModel, address: Address, left: Left, drawn: list[int]
+) -> None:
+    """So much waits that the service reads no more."""
+    with socket.create_connection(address, timeout=SECONDS) as connection:
+        connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
+        wait_until(lambda: len(drawn) > 64)
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            for _ in range(100):
+                connection.sendall(UPLOAD % 4_000_000 + b" " * 4_000_000)
+        by_reset(connection)
+        assert left.wait_for("leaver")
+        wait_until(lambda: nothing_waits(model))
+        assert len(drawn) < ALL_TOKENS // 2
+        assert left.ids == {"leaver"}
 
 
 def test_a_stream_that_nobody_takes_ends_with_its_client(

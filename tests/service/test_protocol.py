@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import socket
+import threading
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -22,7 +23,8 @@ from tests.service.served import Address, served
 SECONDS = 60.0
 TEXT = {"text": "the old river"}
 GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
-FLOOD_BYTES = 200 << 20
+MB = 1 << 20
+FLOOD_BYTES = 200 * MB
 
 
 @pytest.fixture(scope="module")
@@ -186,14 +188,38 @@ OFFER = b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\
 
 @pytest.mark.parametrize("request_", [GET, GET[:-2] + OFFER], ids=["plain", "upgrade"])
 def test_no_more_requests_wait_than_may(
-    connection: socket.socket, request_: bytes, caplog: pytest.LogCaptureFixture
+    connection: socket.socket,
+    request_: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Those that may wait are answered, the rest is not read, and the connection ends."""
+    """The others wait as bytes, and all are answered."""
+    waiting: list[int] = []
+    parsed = FramedProtocol.on_message_complete
+
+    def noted(self: FramedProtocol) -> None:
+        waiting.append(len(self.pipeline))
+        parsed(self)
+
+    monkeypatch.setattr(FramedProtocol, "on_message_complete", noted)
     connection.sendall(request_ * 1000)
-    found = answers(connection, MAX_PIPELINED + 1)
+    found = answers(connection, 1000)
     assert {status for status, *_ in found} == {200}
-    assert connection.recv(1 << 16) == b""
+    assert len(waiting) == 1000
+    assert max(waiting) <= MAX_PIPELINED
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_large_requests_in_a_row_are_all_answered(connection: socket.socket) -> None:
+    """More bytes than wait inside, while nobody takes the answers of those before."""
+    body = b" " * (MB - 2) + b"{}"
+    large = b"POST /detokenize HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    large += b"Content-Length: %d\r\n\r\n" % len(body) + body
+    sender = threading.Thread(target=lambda: [connection.sendall(large) for _ in range(40)])
+    sender.start()
+    found = answers(connection, 40)
+    sender.join()
+    assert [status for status, *_ in found] == [422] * 40
 
 
 def test_upgrades_are_read_without_an_end(connection: socket.socket) -> None:
