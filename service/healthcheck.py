@@ -13,7 +13,7 @@ SECONDS = 3.0
 
 
 def main() -> int:
-    host = os.environ.get("TIEDLM_HOST", "")
+    host = os.environ.get("TIEDLM_HOST", "").strip("[] ")
     port = int(os.environ.get("TIEDLM_PORT", "8000"))
     connection = HTTPConnection(LOOPBACK.get(host, host), port, timeout=SECONDS)
     try:

@@ -22,7 +22,7 @@ from service.http.content_encoding import check_encoding, unpack
 from service.http.errors import envelope, internal_error, service_error
 from service.http.exchange import Exchange
 from service.http.plain_errors import in_the_envelope
-from service.http.root_path import RootPath
+from service.http.root_path import below_root, from_root
 from service.http.serving import Serving
 from service.lanes import LaneName
 
@@ -49,8 +49,7 @@ log = logging.getLogger(__name__)
 
 class Boundary:
     def __init__(self, app: ASGIApp, serving: Serving, gate: Gate) -> None:
-        self._root = RootPath(serving.model.settings.root_path)
-        self._app = self._root.restore(app)
+        self._app = from_root(app)
         self._serving = serving
         self._gate = gate
         self._settings = serving.model.settings
@@ -66,8 +65,8 @@ class Boundary:
         scheduled: float = scope.get(SCHEDULED, time.perf_counter())
         exchange = Exchange(scope, send, self._serving.draining)
         # A copy, because the server reads its own: it sends no body to HEAD.
-        method = "GET" if exchange.method == "HEAD" else exchange.method
-        scope = {**scope, "method": method, "path": self._root.strip(scope["path"])}
+        scope = below_root(scope, self._settings.root_path)
+        scope["method"] = "GET" if exchange.method == "HEAD" else exchange.method
         scope[EXCHANGE] = exchange
         scope[DELAY] = LOOP_WAITS * (time.perf_counter() - scheduled)
         tokens: list[int] = []

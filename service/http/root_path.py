@@ -6,31 +6,30 @@ A proxy may strip the prefix or leave it; both arrive here:
     /lm/score         /score            /score              /lm/score
     /lm/score         /lm/score         /score              /lm/score
 
-Routes see the whole path, because Starlette takes `root_path` off it again.
+The boundary decides by the path who needs a key, so it must see it without a prefix. Routes see the
+whole path, because Starlette takes `root_path` off it again.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class RootPath:
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+def below_root(scope: Scope, prefix: str) -> Scope:
+    """Return a copy of the scope whose path has no prefix, and whose `root_path` is the prefix: the
+    one that was set, or else what the server says, as Ray Serve does.
+    """
+    root: str = prefix or scope.get("root_path", "").rstrip("/")
+    path: str = scope["path"]
+    if root and (path == root or path.startswith(f"{root}/")):
+        path = path[len(root) :] or "/"
+    return {**scope, "root_path": root, "path": path}
 
-    def strip(self, path: str) -> str:
-        """Return the path below the prefix."""
-        if self._prefix and (path == self._prefix or path.startswith(self._prefix + "/")):
-            return path[len(self._prefix) :] or "/"
-        return path
 
-    def restore(self, app: ASGIApp) -> ASGIApp:
-        """Return an application that sees paths with the prefix."""
-        if not self._prefix:
-            return app
+def from_root(app: ASGIApp) -> ASGIApp:
+    """Return an application that sees paths with their prefix again."""
 
-        async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                scope["root_path"] = self._prefix
-                scope["path"] = self._prefix + scope["path"]
-            await app(scope, receive, send)
+    async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["root_path"] + scope["path"]
+        await app(scope, receive, send)
 
-        return prefixed
+    return prefixed

@@ -1,5 +1,6 @@
 """Behind a proxy that publishes the service under a prefix, everything is found and guarded."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,12 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from starlette.types import Message
 
+from service.http.app import create_app
+from service.http.auth import Gate
+from service.http.body import replay
 from service.language_model import LanguageModel
 from service.settings import Settings
 from tests.service.proxy import proxied
@@ -97,6 +103,39 @@ def test_the_prefix_opens_no_way_past_the_keys(
             assert http.get(url + route).status_code == 200, route
         allowed = {"Authorization": f"Bearer {KEY}"}
         assert http.get(f"{url}/info", headers=allowed).status_code == 200
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_root_path_of_the_server_counts_too(model: LanguageModel, kept: bool) -> None:
+    """As Ray Serve gives it: in the scope, with the path as it was or without the prefix."""
+    app = create_app(model, Gate(Settings(api_keys=SecretStr(KEY))))
+
+    async def asked(path: str, **headers: str) -> int:
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "path": f"{PREFIX}{path}" if kept else path,
+            "root_path": PREFIX,
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await app(scope, replay(b""), send)
+        return int(sent[0]["status"])
+
+    async def live() -> None:
+        assert await asked("/info") == 401
+        assert await asked("/info", authorization=f"Bearer {KEY}") == 200
+        assert await asked("/health/ready") == 200
+        assert await asked("/static-offline-docs/swagger-ui.css") == 200
+        assert await asked("/admin/reload") == 403
+
+    asyncio.run(live())
 
 
 @pytest.mark.parametrize(
