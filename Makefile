@@ -8,10 +8,11 @@ RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak overload faults scale scale-bulk \
+.PHONY: help venv serve test check format bench portability soak overload faults scale scale-bulk \
   bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock clean
 
 help:
+	@echo "make venv                      set up .venv, the Python of the README's commands"
 	@echo "make serve                     set up without torch and serve the starter bundle"
 	@echo "make test                      set up and run all tests"
 	@echo "make check                     format, lint and types"
@@ -39,6 +40,8 @@ help:
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
 	@echo "make clean                     remove the virtual environments"
+
+venv: $(SERVICE)/ready
 
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
