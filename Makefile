@@ -14,10 +14,11 @@ RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak overload faults scale scale-bulk \
+.PHONY: help venv serve test check format bench portability soak overload faults scale scale-bulk \
   bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock clean
 
 help:
+	@echo "make venv                      set up .venv, the Python of the README's commands"
 	@echo "make serve                     set up without torch and serve the starter bundle"
 	@echo "make test                      set up and run all tests"
 	@echo "make check                     format, lint and types"
@@ -50,6 +51,8 @@ help:
 need = { test -n "$$$(1)" || { echo 'give $(1)=$(2)'; exit 2; }; }
 # $(call list,NAME): the paths of a list as "$$@"; a value that is one path as it stands is that path.
 list = if test -e "$$$(1)"; then set -- "$$$(1)"; else eval "set -- $$$(1)"; fi
+
+venv: $(SERVICE)/ready
 
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)

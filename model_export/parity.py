@@ -23,24 +23,20 @@ from train.model import State, TiedLSTM, layer_sizes
 ROUNDINGS = 3
 LAST_BIT = float(np.finfo(np.float32).eps)
 TOP = 5
+ROWS = 32
 
 
 @dataclass(frozen=True)
 class Results:
     """What one arithmetic makes of a batch: N tokens, B sequences, V vocabulary, S state size."""
 
-    log_distribution: Doubles  # (N, V)
+    scores: Doubles  # (N, 1), the log-probabilities of the targets
+    best: Doubles  # (N, TOP), those of the words that the graphs call most probable
+    largest: Doubles  # (N, TOP), the largest of all, in order
+    entropies: Doubles  # (N, 1), in nats
+    magnitude: Doubles  # (N, 1), the largest |log-probability|
+    ends: Doubles  # (B, V), the distributions after the last token
     states: Doubles  # (B, S)
-
-    def logprobs(self, ids: Ids) -> Doubles:
-        """Ids (N, k) → their log-probabilities (N, k)."""
-        return np.take_along_axis(self.log_distribution, ids, axis=1)
-
-    def entropies(self) -> Doubles:
-        """(N, 1), in nats."""
-        terms = np.exp(self.log_distribution) * self.log_distribution
-        entropies: Doubles = -terms.sum(axis=1, keepdims=True)
-        return entropies
 
 
 Of = Callable[[Results], Doubles]
@@ -59,9 +55,7 @@ def check_parity(model: TiedLSTM, engine: OnnxEngine, seed: int = 0) -> dict[str
     logprobs: list[Figure] = []
     states: list[Figure] = []
     for batch in batches(exact, engine.vocabulary_size, engine.state_size, random):
-        truth = _exact(exact, batch)
-        samples = [_torch(model, batch), *(_exact(other, batch) for other in rounded)]
-        scores, ends = _figures(engine, batch, truth, samples, layer_parts(model))
+        scores, ends = _figures(model, engine, batch, exact, rounded)
         for figure in (*scores, *ends):
             figure.check(batch.name)
         logprobs.append(scores[0])
@@ -89,78 +83,104 @@ def layer_parts(model: TiedLSTM) -> dict[str, slice]:
 
 
 def _figures(
+    model: TiedLSTM,
     engine: OnnxEngine,
     batch: Batch,
-    truth: Results,
-    samples: list[Results],
-    parts: dict[str, slice],
+    exact: DoubleLSTM,
+    rounded: list[DoubleLSTM],
 ) -> tuple[list[Figure], list[Figure]]:
-    """The figures of tokens, log-probabilities first, and those of states. `samples` are the same
-    results by other arithmetic, torch's first.
-    """
+    """The figures of tokens, log-probabilities first, and those of states."""
     hidden, states = engine.encode(batch.ids, np.array(batch.lengths, np.int32), batch.states)
     decoded = engine.decode(hidden, batch.targets, details=True, top=TOP)
     assert decoded.top_ids is not None
-    last, top_ids = batch.last, decoded.top_ids
-    largest = np.abs(truth.log_distribution).max(axis=1, keepdims=True)  # (N, 1)
+    top_ids = decoded.top_ids
+    truth = _exact(exact, batch, top_ids)
+    samples = [_torch(model, batch, top_ids)]
+    samples += [_exact(other, batch, top_ids) for other in rounded]
+    # An entropy is a sum of V terms. Right graphs of 200,000 words lose 15 times as much.
+    summed = truth.magnitude * max(1, np.sqrt(engine.vocabulary_size) / 16)
 
     def figure(
         name: str, unit: str, found: Any, of: Of, magnitude: Doubles | None = None
     ) -> Figure:
         """`of` picks (rows, columns) of results; every row has a noise of its own."""
-        exact, torch_has, *others = (of(results) for results in (truth, *samples))
-        noise = np.abs(np.array([torch_has, *others]) - exact).max(axis=(0, 2))
+        right, torch_has, *others = (of(results) for results in (truth, *samples))
+        noise = np.abs(np.array([torch_has, *others]) - right).max(axis=(0, 2))
         if unit == "token":  # rounding adds up from token to token
             noise = batch.largest_so_far(noise)
         return Figure(
             name,
             unit,
-            np.asarray(found, np.float64).reshape(exact.shape),
-            exact,
+            np.asarray(found, np.float64).reshape(right.shape),
+            right,
             torch_has,
             noise[:, None],
-            np.maximum(1, np.abs(exact) if magnitude is None else magnitude),
+            np.maximum(1, np.abs(right) if magnitude is None else magnitude),
         )
-
-    def top(results: Results) -> Doubles:
-        return -np.sort(-results.log_distribution, axis=1)[:, : top_ids.shape[1]]
 
     def part_of(part: slice) -> Of:
         return lambda results: results.states[:, part]
 
-    def best(results: Results) -> Doubles:
-        return results.logprobs(top_ids)
-
-    def scores(results: Results) -> Doubles:
-        return results.logprobs(batch.targets[:, None])
-
-    def ends(results: Results) -> Doubles:
-        return results.log_distribution[last]
-
-    rows = engine.log_distribution(hidden[last])
+    magnitude = truth.magnitude
+    ends = engine.log_distribution(hidden[batch.last])
     return [
-        figure("log-probabilities", "token", decoded.logprobs, scores, largest),
-        figure("largest log-probabilities", "token", decoded.top_logprobs, top, largest),
-        figure("most probable words", "token", decoded.top_logprobs, best, largest),
-        figure("entropies", "token", decoded.entropies, Results.entropies, largest),
-        figure("distributions after the end", "sequence", rows, ends, largest[last]),
-    ], [figure(name, "sequence", states[:, part], part_of(part)) for name, part in parts.items()]
+        figure("log-probabilities", "token", decoded.logprobs, lambda r: r.scores, magnitude),
+        figure("most probable words", "token", decoded.top_logprobs, lambda r: r.best, magnitude),
+        figure("ranking", "token", decoded.top_logprobs, lambda r: r.largest, magnitude),
+        figure("entropies", "token", decoded.entropies, lambda r: r.entropies, summed),
+        figure(
+            "distributions after the end", "sequence", ends, lambda r: r.ends, magnitude[batch.last]
+        ),
+    ], [
+        figure(name, "sequence", states[:, part], part_of(part))
+        for name, part in layer_parts(model).items()
+    ]
 
 
-def _exact(model: DoubleLSTM, batch: Batch) -> Results:
+def _exact(model: DoubleLSTM, batch: Batch, top_ids: Ids) -> Results:
     hidden, states = model.read(batch.ids, batch.lengths, batch.states)
-    return Results(model.log_distribution(hidden), states)
+    return _results(lambda rows: model.log_distribution(hidden[rows]), batch, top_ids, states)
 
 
 @torch.no_grad()
-def _torch(model: TiedLSTM, batch: Batch) -> Results:
+def _torch(model: TiedLSTM, batch: Batch, top_ids: Ids) -> Results:
     """One sequence at a time without padding, in float32."""
-    rows, states = [], []
+    vectors, states = [], []
     for ids, length, start in zip(batch.ids, batch.lengths, batch.states, strict=True):
-        hidden, end = model(torch.from_numpy(ids[:length, None]), _unpack(model, start))
-        rows.append(torch.log_softmax(model.logits(hidden[:, 0]), dim=-1).double().numpy())
+        outputs, end = model(torch.from_numpy(ids[:length, None]), _unpack(model, start))
+        vectors.append(outputs[:, 0])
         states.append(torch.cat([part.double().ravel() for layer in end for part in layer]).numpy())
-    return Results(np.concatenate(rows), np.stack(states))
+    hidden = torch.cat(vectors)  # (N, D)
+
+    def log_distribution(rows: slice | Ids) -> Doubles:
+        found: Doubles = torch.log_softmax(model.logits(hidden[rows]), dim=-1).double().numpy()
+        return found
+
+    return _results(log_distribution, batch, top_ids, np.stack(states))
+
+
+def _results(
+    log_distribution: Callable[[slice | Ids], Doubles], batch: Batch, top_ids: Ids, states: Doubles
+) -> Results:
+    """The rows (N, V) are made and summed up block by block: of a large vocabulary all would take
+    gigabytes.
+    """
+    blocks = []
+    for begin in range(0, len(batch.targets), ROWS):
+        rows = slice(begin, begin + ROWS)
+        values = log_distribution(rows)
+        top = np.sort(np.partition(values, -top_ids.shape[1], axis=1)[:, -top_ids.shape[1] :])
+        blocks.append(
+            (
+                np.take_along_axis(values, batch.targets[rows, None], axis=1),
+                np.take_along_axis(values, top_ids[rows], axis=1),
+                top[:, ::-1],
+                -(np.exp(values) * values).sum(axis=1, keepdims=True),
+                np.abs(values).max(axis=1, keepdims=True),
+            )
+        )
+    columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+    return Results(*columns, ends=log_distribution(batch.last), states=states)
 
 
 def _unpack(model: TiedLSTM, state: Floats) -> State:
