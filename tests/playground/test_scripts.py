@@ -176,6 +176,7 @@ def test_nothing_unreadable_is_shown(pieces: Playground) -> None:
         for text in expected.all_text_contents():
             assert "bytes:" not in text
             assert "Ġ" not in text
+            assert "\ufffd" not in text
 
 
 @pytest.mark.parametrize("by", ["words", "tokens"])
