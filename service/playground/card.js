@@ -3,6 +3,7 @@
 import { element, number, percent, readable } from "./figures.js";
 
 const LEAVE_MILLISECONDS = 200; // time to move the pointer from the word onto the card
+const UNKNOWN = "<unk>";
 const MARGIN = 8;
 const MOST_TOKENS = 6; // of a word that are listed
 
@@ -36,7 +37,7 @@ export function speak(item, unit) {
   const part = item.parts[0];
   const expected = alternatives(item)
     .slice(0, 3)
-    .map((one) => `${readable(one.surface)} ${percent(Math.exp(one.logprob))}`);
+    .map((one) => `${named(one)} ${percent(Math.exp(one.logprob))}`);
   spoken.textContent = [
     `${label(item)}: ${number(item.cross_entropy)} ${unit}`,
     `probability ${percent(probability(item))}`,
@@ -54,6 +55,11 @@ export function label(item) {
 
 export function probability(item) {
   return item.logprob === null ? null : Math.exp(item.logprob);
+}
+
+/** An alternative as it is shown: what is in no text has a name. */
+function named(one) {
+  return one.text === UNKNOWN ? "an unknown word" : readable(one.surface);
 }
 
 function alternatives(item) {
@@ -75,7 +81,7 @@ function content(item, unit) {
   }
   const made = [title, facts];
   if (item.oov) {
-    made.push(element("p", "card-note", "Not in the vocabulary: the figures of <unk>."));
+    made.push(element("p", "card-note", "Not in the vocabulary: the figures are those of any unknown word."));
   }
   const found = alternatives(item);
   if (item.parts.length > 1) made.push(element("p", "card-head", "Its tokens"), tokens(item.parts, unit));
@@ -110,7 +116,7 @@ function expected(found, part) {
     const row = element("li", one.id === part.id ? "same" : "");
     const bar = element("span", "bar-fill");
     bar.style.width = `${(Math.exp(one.logprob) / most) * 100}%`;
-    row.append(bar, element("bdi", "", readable(one.surface)), element("span", "value", percent(Math.exp(one.logprob))));
+    row.append(bar, element("bdi", "", named(one)), element("span", "value", percent(Math.exp(one.logprob))));
     list.append(row);
   }
   return list;

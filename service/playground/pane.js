@@ -200,7 +200,7 @@ export class Pane {
     this.#unknown.hidden = !(share > SHARE_UNKNOWN);
     this.#unknown.textContent =
       `${number(share * 100, 0)} % of the ${this.#entries} are unknown to this model. The perplexity flatters, because ` +
-      "each of them costs only what <unk> costs, whatever it is. Look at “without unknown” too.";
+      "each of them is scored as any unknown word, whatever it is. Look at “without unknown” too.";
   }
 
   #total(name, value) {

@@ -163,7 +163,7 @@ function unknown(results) {
   if (many === 0) return "";
   return (
     `More than a tenth of the words are unknown in ${many} of ${results.length} hypotheses. ` +
-    "Their log-probabilities flatter, because an unknown word costs only what <unk> costs, whatever it is."
+    "Their log-probabilities flatter, because each is scored as any unknown word, whatever it is."
   );
 }
 

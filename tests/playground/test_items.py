@@ -20,7 +20,8 @@ LATIN, THAI, EMOJI = "e\u0301te\u0301", "น้ำใส", "👩\u200d👧"
 
 def result(text: str, tokens: list[str]) -> dict[str, Any]:
     """An answer of `/score`, in which the token at place n costs 2 to the n."""
-    made, at = [], 0
+    made: list[dict[str, Any]] = []
+    at = 0
     for n, token in enumerate(tokens):
         end = at + len("\n" if token == "<eos>" and at < len(text) else token.removeprefix("<eos>"))
         made.append({"text": token, "start": at, "end": end, "oov": False, "logprob": -(2.0**n)})

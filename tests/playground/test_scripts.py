@@ -29,8 +29,8 @@ def list_of(playground: Playground) -> dict[str, str]:
     return dict(zip(words, rows.locator(".value").all_text_contents(), strict=True))
 
 
-def percent(value: float) -> float:
-    return pytest.approx(100 * value, rel=0.01)  # type: ignore[no-any-return]
+def figures(shown: dict[str, str]) -> dict[str, float]:
+    return {surface: float(value.removesuffix(" %")) for surface, value in shown.items()}
 
 
 def probabilities(answer: Json) -> dict[str, float]:
@@ -115,8 +115,8 @@ def test_something_follows_unspaced_text(pieces: Playground, pieces_wire: Wire) 
     pieces.open(view="next", words="我们可以电脑")
     found = list_of(pieces)
     assert list(found) == list(expected)
-    for surface, probability in expected.items():
-        assert float(found[surface].removesuffix(" %")) == percent(probability)
+    percents = {surface: 100 * probability for surface, probability in expected.items()}
+    assert figures(found) == pytest.approx(percents, rel=0.01)
 
 
 def test_a_piece_that_may_grow_grows_or_ends(pieces: Playground, pieces_wire: Wire) -> None:
@@ -131,8 +131,8 @@ def test_a_piece_that_may_grow_grows_or_ends(pieces: Playground, pieces_wire: Wi
     pieces.open(view="next", words="我们可以使用")
     found = list_of(pieces)
     assert list(found) == best
-    for surface in best:
-        assert float(found[surface].removesuffix(" %")) == percent(expected[surface])
+    percents = {surface: 100 * expected[surface] for surface in best}
+    assert figures(found) == pytest.approx(percents, rel=0.01)
 
 
 def test_a_taken_piece_is_added_at_the_end(pieces: Playground) -> None:
@@ -176,6 +176,7 @@ def test_nothing_unreadable_is_shown(pieces: Playground) -> None:
         for text in expected.all_text_contents():
             assert "bytes:" not in text
             assert "Ġ" not in text
+            assert "\ufffd" not in text
 
 
 @pytest.mark.parametrize("by", ["words", "tokens"])

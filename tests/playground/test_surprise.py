@@ -89,7 +89,9 @@ def test_a_word_tells_its_figures_on_focus_and_under_the_pointer(
     expect(facts.nth(2)).to_have_text(f"{token['entropy']:.2f} bits")
     probability = (facts.first.text_content() or "").removesuffix(" %")
     assert float(probability) == pytest.approx(100 * math.exp(token["logprob"]), rel=0.01)
-    listed = ["end of line" if one["text"] == "<eos>" else one["text"] for one in token["top"]]
+    names = {"<eos>": "end of line", "<unk>": "an unknown word"}
+    listed = [names.get(one["text"], one["text"]) for one in token["top"]]
+    assert "an unknown word" in listed
     expect(card.locator(".expected bdi")).to_have_text(listed)
     page.mouse.move(0, 0)
     expect(card).to_be_hidden()
