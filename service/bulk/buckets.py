@@ -18,15 +18,23 @@ from service.scoring import NATS_IN
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """By two percentiles of `table`; rows have their figures in `unit`."""
+    """By two percentiles of `table`, which is None where no document was scored; rows have their
+    figures in `unit`.
+    """
 
-    table: Calibration
+    table: Calibration | None
     percentiles: tuple[float, float]
     unit: str
 
     def add(self, row: Row) -> Row:
-        """The row with its `bucket`: head is the least surprising."""
+        """Return the row with its `bucket`: head is the least surprising, and null is a row without
+        a score.
+        """
         low, high = self.percentiles
+        if row["mean_cross_entropy"] is None:
+            row["bucket"] = None
+            return row
+        assert self.table is not None
         percentile = self.table.percentile(row["mean_cross_entropy"] / NATS_IN[self.unit])
         assert percentile is not None
         row["bucket"] = "head" if percentile < low else "middle" if percentile < high else "tail"

@@ -22,7 +22,8 @@ from service.word_score import word_scores
 Name = Literal["jsonl", "tsv", "parquet", "kenlm-query", "surprisal-tsv"]
 ROW_FORMATS = ("jsonl", "tsv", "parquet")
 Row = dict[str, Any]
-Scored = list[tuple[Record, TextScore]]
+# A document that is not scored has none; its row, if it keeps one, holds nulls.
+Scored = list[tuple[Record, TextScore | None]]
 MANY = 1 << 62
 
 FIGURES = tuple(Totals().figures("nats"))
@@ -63,11 +64,15 @@ def _row(
     columns: Columns,
     calibration: Calibration | None,
     record: Record,
-    score: TextScore,
+    score: TextScore | None,
 ) -> Row:
     row: Row = {"input": record.source, "line": record.line}
     if columns.id:
         row["id"] = record.id
+    if score is None:
+        names = [*columns.names, *(["tokens"] if columns.tokens else [])]
+        names += ["words"] if columns.tokens and model.tokenizer.subword else []
+        return row | dict.fromkeys(name for name in names if name not in row)
     if columns.text:
         row["text"] = record.text
     row |= score.totals.figures(columns.unit)
@@ -119,9 +124,11 @@ def kenlm_query(model: LanguageModel, scored: Scored) -> bytes:
     The id 0 is that of unknown words and of nothing else; where a bundle's own ids have it
     otherwise, or a word is several tokens, what stands there is 1 + the id of its first token.
     ngram_length counts the words that the probability depends on: all since the beginning, the
-    prefix token and the word itself included. Each `<eos>` is a `</s>`.
+    prefix token and the word itself included. Each `<eos>` is a `</s>`. A document that is not
+    scored is an empty line.
     """
-    return "".join(_kenlm_line(model, score) for _, score in scored).encode()
+    lines = ("\n" if score is None else _kenlm_line(model, score) for _, score in scored)
+    return "".join(lines).encode()
 
 
 def _kenlm_line(model: LanguageModel, score: TextScore) -> str:
@@ -187,11 +194,15 @@ SURPRISAL_HEADER = b"sentence_id\ttoken_id\ttoken\tsurprisal\n"
 
 def surprisal_tsv(model: LanguageModel, unit: str, scored: Scored) -> bytes:
     """A line for each token, counted from 1 in each document, which is counted from 1 over all
-    inputs; the surprisal in `unit`. The token is the text's own spelling.
+    inputs; the surprisal in `unit`. The token is the text's own spelling. A document that is not
+    scored is a line with its number alone.
     """
     factor, end_id, entries = NATS_IN[unit], model.tokenizer.end_id, model.tokenizer.entries
     lines = []
     for record, score in scored:
+        if score is None:
+            lines.append(f"{record.number}\t\t\t\n")
+            continue
         assert score.starts is not None
         assert score.ends is not None
         columns = zip(

@@ -10,7 +10,8 @@ from typing import IO, Any, Literal
 
 import orjson
 
-from service.bulk import compression, tables
+from service import compression
+from service.bulk import tables
 from service.bulk.record import Position, Problem, Record
 from service.errors import JobError
 

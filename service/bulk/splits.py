@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.bulk import compression, tables
+from service import compression
+from service.bulk import tables
 from service.bulk.reading import Source, kind_of
 from service.bulk.record import Position
 
