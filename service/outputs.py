@@ -31,6 +31,12 @@ class Output(NamedTuple):
     name: str
 
 
+def input_path(value: str) -> Path:
+    """Return the path of an input: `-` is standard input, `./-` a file of that name."""
+    path = Path(value)
+    return path.absolute() if path == STANDARD and value != "-" else path
+
+
 def output_path(value: str) -> Path:
     """Return the path of an output: `-` is standard output, `./-` a file of that name.
 

@@ -5,7 +5,8 @@ import io
 from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
 
-from service.plot.scored import Scored
+from service.plot.scored import LINE_ENDS, Scored
+from service.plot.visible import visible
 
 LABELS_UP_TO = 60  # tokens whose words can still be read under the axis
 MEAN_FROM = 200  # tokens from which a running mean says more than the line
@@ -19,7 +20,7 @@ DOTS_PER_INCH = 150
 
 
 def picture(scored: Scored, kind: str) -> bytes:
-    """A file of the `kind` that matplotlib knows: png, svg."""
+    """Return a file of a `kind` that matplotlib knows: png, svg."""
     known = {font.name for font in font_manager.fontManager.ttflist}
     with rc_context({"font.family": [name for name in FONTS if name in known]}):
         return _drawn(scored, kind)
@@ -68,11 +69,12 @@ def running_mean(values: list[float]) -> list[float]:
 
 
 def _labels(scored: Scored) -> list[str]:
-    words = [scored.text[t.start : t.end].strip() or "↵" for t in scored.tokens]
+    surfaces = [scored.text[token.start : token.end] for token in scored.tokens]
+    words = ["↵" if s in ("", *LINE_ENDS) else s.strip() or s for s in surfaces]
     cut = [w if len(w) <= LABEL_CHARACTERS else f"{w[: LABEL_CHARACTERS - 1]}…" for w in words]
     return [_plain(word) for word in cut]
 
 
 def _plain(text: str) -> str:
-    """Without matplotlib's mathematics, which dollars begin."""
-    return text.replace("$", r"\$")
+    """Return `text` without control characters, and dollars as dollars: they begin formulas."""
+    return visible(text).replace("$", r"\$")
