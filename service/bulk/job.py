@@ -96,20 +96,19 @@ class Job:
         job = identity(options, self.model.bundle.hash)
         if options.overwrite:
             files.begin_again()
-        state = None if is_stream(self.out) else State.load(files.state, job)
-        if state is not None and not options.resumable:
-            files.tidy()
+        state = State.load(files.state, job) if files.keeps_state else None
+        if not options.resumable:
             state = None
         self.state = state or State(job)
-        if not self._finished():
+        if state is None or not self._finished():
             for path in files.outputs:
                 refuse_existing(path, overwrite=False)
         if state is None:
-            files.refuse_strangers()
+            files.forget()
             self._save()
 
     def _save(self) -> None:
-        if not is_stream(self.out):
+        if self.files.keeps_state:
             self.state.save(self.files.state)
 
     async def _score(self, progress: Progress) -> None:
@@ -208,7 +207,9 @@ class Job:
 
     def _finished(self) -> bool:
         """Return whether the job was killed when only tidying up was left."""
-        if not os.path.lexists(self.files.state) or not os.path.lexists(self.out):
+        if is_stream(self.out) or not os.path.lexists(self.files.state):
+            return False
+        if not os.path.lexists(self.out):
             return False
         if self.options.format is None:
             return written_by_a_job(self.out)

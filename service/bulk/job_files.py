@@ -44,10 +44,15 @@ class JobFiles:
     def __init__(self, out: Path, errors: Path | None) -> None:
         self.out = out
         self.errors = errors
-        self.scored = beside(out, ".scored")
-        self.state = beside(out, ".state")
         self.outputs = [out] if errors is None else [out, errors]
         self._files = [path for path in self.outputs if not is_stream(path)]
+        self.scored = beside(out, ".scored")
+        # Where the output is a stream, the state vouches for the partial file of --errors alone.
+        self.state = beside(next(iter(self._files), out), ".state")
+
+    @property
+    def keeps_state(self) -> bool:
+        return bool(self._files)
 
     @property
     def locks(self) -> list[Path]:
@@ -86,14 +91,20 @@ class JobFiles:
         """Remove the outputs and what an earlier job left beside them: all, or nothing where
         OutputError is raised, because a file is there that no job wrote.
         """
-        for path in list(self._removable()):
+        for path in [*self._old_outputs(), *self._old_partials()]:
+            remove(path)
+
+    def forget(self) -> None:
+        """Remove what an earlier job left beside its outputs. Raises OutputError likewise."""
+        for path in list(self._old_partials()):
             remove(path)
 
     def tidy(self) -> None:
         """Remove what a finished job needs no longer; the state last, because it says whose the
         rest is.
         """
-        for path in (*self.partials, beside(self.state, ".new"), self.state):
+        states = (beside(self.state, ".new"), self.state) if self._files else ()
+        for path in (*self.partials, *states):
             remove(path)
 
     def refuse_strangers(self) -> None:
@@ -104,13 +115,16 @@ class JobFiles:
                     f"{path} is there, but no {self.state} says that a job wrote it; remove it"
                 )
 
-    def _removable(self) -> Iterator[Path]:
+    def _old_outputs(self) -> Iterator[Path]:
         for path in self._files:
             if path == self.errors:
                 refuse_existing(path, overwrite=True)
             _refuse_foreign(path, PART, by_content=True)
             yield path
-        if self.out not in self._files:
+
+    def _old_partials(self) -> Iterator[Path]:
+        """Yield the state last, because it says whose the rest is."""
+        if not self._files:
             return
         state = self._old_state()
         if state is None:
@@ -134,12 +148,12 @@ class JobFiles:
             return None
         except (OSError, ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or not {"version", "job"} <= found.keys():
             raise OutputError(f"{self.state} is not the state of a job; remove it")
         return found
 
     def _kept(self) -> list[Path]:
-        states = [self.state, beside(self.state, ".new")] if self.out in self._files else []
+        states = [self.state, beside(self.state, ".new")] if self._files else []
         return [*self.partials, *states, *self.locks]
 
 

@@ -158,7 +158,7 @@ def _prepare(options: Options) -> list[Split]:
     if options.errors is not None and not (state and written_by_a_job(options.errors)):
         refuse_existing(options.errors, overwrite=False)
     if state is None:
-        files.refuse_strangers()
+        files.forget()
         State(job).save(files.state)
     if folder.is_symlink():
         raise OutputError(f"{folder} is a symbolic link; remove it")

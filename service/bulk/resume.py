@@ -84,7 +84,10 @@ class State:
 
     @classmethod
     def load(cls, path: Path, job: dict[str, Any]) -> Self | None:
-        """Return None where there is no state. Raises JobError for the state of another job."""
+        """Return None where there is no state, or that of another job that committed nothing.
+
+        Raises JobError for the state of another job.
+        """
         try:
             content = json.loads(path.read_bytes())
             version = content.pop("version", None)
@@ -95,6 +98,8 @@ class State:
         if version != VERSION:
             raise JobError(f"{path} is of another version; --overwrite begins again")
         if content["job"] != job:
+            if _is_untouched(content):
+                return None
             changed = sorted(k for k in job.keys() | content["job"] if _differ(job, content, k))
             raise JobError(
                 f"{path} is of another job: {', '.join(changed)} changed. Repeat the first "
@@ -119,6 +124,12 @@ def identity(options: Options, bundle_hash: str) -> dict[str, Any]:
     }
     found: dict[str, Any] = json.loads(json.dumps(job))
     return found
+
+
+def _is_untouched(content: dict[str, Any]) -> bool:
+    """Return whether nothing is lost without this state. That of `--engine ray` does not say."""
+    begun = content["stage"] == "score" and content["position"] == asdict(Position())
+    return begun and "engine" not in content["job"]
 
 
 def _differ(job: dict[str, Any], content: dict[str, Any], key: str) -> bool:
