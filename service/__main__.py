@@ -14,6 +14,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 from service.bundle import Bundle
+from service.console import print_any_text
 from service.errors import StartError
 from service.http.app import create_app
 from service.http.auth import Gate
@@ -33,6 +34,7 @@ log = logging.getLogger("service")
 
 def main(arguments: list[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
+    print_any_text()
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level, settings.log_format)

@@ -9,7 +9,7 @@ def train_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train",
         description="Text in, a checkpoint directory out.",
-        epilog="python -m train report CHECKPOINT… compares runs; report --help tells how.",
+        epilog="python -m train report CHECKPOINT... compares runs; see report --help.",
     )
     parser.add_argument(
         "config",

@@ -1,4 +1,4 @@
-"""`python -m service.bulk INPUT… --out OUTPUT` and `python -m service.bulk calibrate …`."""
+"""`python -m service.bulk INPUT... --out OUTPUT` and `python -m service.bulk calibrate ...`."""
 
 import gc
 import sys
@@ -13,6 +13,7 @@ from service.bulk.job_files import JobFiles
 from service.bulk.model import load
 from service.bulk.options import Options, parse
 from service.bulk.resume import locked
+from service.console import print_any_text
 from service.errors import ServiceError
 from service.outputs import is_standard_output
 
@@ -22,6 +23,7 @@ COLLECT_EVERY = (50_000, 20, 20)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    print_any_text()
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         summary = run(options)

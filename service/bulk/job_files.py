@@ -166,7 +166,9 @@ def written_by_a_job(path: Path) -> bool:
             return {"input", "line", "token_count"} <= set(pyarrow.parquet.read_schema(path).names)
         with path.open("rb") as raw, compression.reader(raw, path) as file:
             head = file.read(HEAD_BYTES)
-    except (ImportError, JobError, OSError, ValueError, *_damage(path)):
+    except (ImportError, JobError, OSError, ValueError):
+        return False
+    except _damage(path):
         return False
     return not head or WRITTEN.match(head) is not None
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from service.console import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.benchmarks.servers import Server, service
 from tests.soak.mix import PTB_LENGTHS, WORDS
@@ -183,6 +184,7 @@ def verdict(phases: list[Phase]) -> dict[str, str]:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.overload", description=__doc__
     )

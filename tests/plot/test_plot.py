@@ -290,4 +290,4 @@ def test_names_beyond_the_terminal_are_printed(
     (tmp_path / "河.txt").write_text("The river", encoding="utf-8")
     assert main([str(tmp_path / "河.txt"), "--out", str(tmp_path / "河.html")]) == 0
     printed.flush()
-    assert b"\\u6cb3.html: 3 tokens" in printed.buffer.getvalue()  # type: ignore[attr-defined]
+    assert b"\\u6cb3.html: 3 tokens" in printed.buffer.getvalue()

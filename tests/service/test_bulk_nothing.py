@@ -86,7 +86,7 @@ def test_surprisals_keep_a_line_for_each_document(jobs: Jobs, source: Path) -> N
 
 @pytest.mark.parametrize("calibrated", [False, True])
 def test_kept_rows_are_in_no_bucket(jobs: Jobs, source: Path, calibrated: bool) -> None:
-    more = []
+    more: list[str | Path] = []
     if calibrated:
         jobs.summary("calibrate", source, "--out", source.parent / "table.json")
         more = ["--calibration", source.parent / "table.json"]

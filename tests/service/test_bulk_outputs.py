@@ -57,7 +57,7 @@ def test_no_output_is_the_input_by_any_name(jobs: Jobs, source: Path, link: str,
         (folder / "linked").symlink_to(folder)
         other = folder / "linked" / source.name
     out = other if flag == "--out" else folder / "out.jsonl"
-    arguments = [source, "--out", out, "--format", "jsonl", "--overwrite"]
+    arguments: list[str | Path] = [source, "--out", out, "--format", "jsonl", "--overwrite"]
     arguments += ["--errors", other] if flag == "--errors" else []
     assert f"{flag} {other} is the input {source}" in refused(jobs, folder, *arguments)
 
@@ -214,7 +214,7 @@ def test_output_in_the_inputs_folder_resumes(jobs: Jobs, tmp_path: Path, name: s
     (folder / "a.txt").write_bytes(b"The river\n\xff\nThe city\n")
     out = folder / name
     more = ["--format", "kenlm-query"] if name == "s.kenlm" else []
-    arguments = (folder, "--out", out, "--errors", folder / "errors.jsonl", *more)
+    arguments: list[str | Path] = [folder, "--out", out, "--errors", folder / "errors.jsonl", *more]
     assert jobs(*arguments, "--strict") == 1
     assert (folder / f"{name}.state").exists()
     assert jobs.summary(*arguments)["documents"] == 2

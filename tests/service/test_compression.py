@@ -126,7 +126,7 @@ def test_a_truncated_input_ends_the_job(
         content = packed(b"the river\n", suffix) + content
     source.write_bytes(b"" if cut == "all" else content[: len(content) // 2])
     out = tmp_path / ("out.json" if command == "calibrate" else "out.jsonl")
-    arguments = [source, "--out", out]
+    arguments: list[str | Path] = [source, "--out", out]
     assert jobs(*(["calibrate"] if command == "calibrate" else []), *arguments) == 1
     assert f"error: {source}, after line " in jobs.errors
     assert "the file is damaged" in jobs.errors
