@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from service.bulk import ray_engine
+from service.bulk.inputs import is_stream, printable
 from service.bulk.job import Job, beside
 from service.bulk.model import load
 from service.bulk.options import Options, parse
@@ -19,17 +20,19 @@ COLLECT_EVERY = (50_000, 20, 20)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    options: Options | None = None
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         summary = run(options)
     except ServiceError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(f"error: {printable(error.message)}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {printable(where)}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print(f"stopped; the same command {_afterwards(options)}", file=sys.stderr)
         return 130
     if options.json:
         print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
@@ -57,6 +60,11 @@ def take_over_the_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_EVERY)
+
+
+def _afterwards(options: Options | None) -> str:
+    streams = options is None or any(map(is_stream, options.inputs))
+    return "begins again" if streams else "goes on from here"
 
 
 def _told(summary: dict[str, Any]) -> str:

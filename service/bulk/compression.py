@@ -19,20 +19,20 @@ ZSTD_LEVEL = 3
 
 
 def is_compressed(path: Path) -> bool:
-    return path.suffix in SUFFIXES
+    return path.suffix.lower() in SUFFIXES
 
 
 def require(path: Path) -> None:
     """Raises JobError where a file of this name needs a package that is not there."""
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         _zstandard(path)
 
 
 def reader(raw: IO[bytes], path: Path) -> IO[bytes]:
     """What a file holds once it is decompressed."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return io.BufferedReader(gzip.GzipFile(fileobj=raw))
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         stream = _zstandard(path).ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return io.BufferedReader(stream, 1 << 16)
     return raw
@@ -40,9 +40,9 @@ def reader(raw: IO[bytes], path: Path) -> IO[bytes]:
 
 def frame(content: bytes, path: Path) -> bytes:
     """`content` as a frame of a file of this name; the same bytes at every call."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return gzip.compress(content, GZIP_LEVEL, mtime=0)
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         packed: bytes = _zstandard(path).ZstdCompressor(level=ZSTD_LEVEL).compress(content)
         return packed
     return content
@@ -50,9 +50,9 @@ def frame(content: bytes, path: Path) -> bytes:
 
 def damage(path: Path) -> tuple[type[Exception], ...]:
     """What reading raises where a compressed file is broken or cut off."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return (EOFError, gzip.BadGzipFile, zlib.error)
-    return (_zstandard(path).ZstdError,) if path.suffix == ".zst" else ()
+    return (_zstandard(path).ZstdError,) if path.suffix.lower() == ".zst" else ()
 
 
 def _zstandard(path: Path) -> Any:

@@ -12,11 +12,11 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from service.bulk import formats
 from service.bulk.buckets import Buckets, second_stage
 from service.bulk.formats import ROW_FORMATS
+from service.bulk.ids import dumps
+from service.bulk.inputs import is_stream, size
 from service.bulk.options import Options
 from service.bulk.progress import Progress
 from service.bulk.reading import Reader
@@ -46,7 +46,8 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """The summary. Raises JobError."""
-        progress = Progress(sum(path.stat().st_size for path in self.options.inputs))
+        streams = any(map(is_stream, self.options.inputs))
+        progress = Progress(None if streams else sum(map(size, self.options.inputs)))
         with closing(progress):
             if not self._finished():
                 if self.state.stage == "score":
@@ -107,7 +108,7 @@ class Job:
 
     def _report(self, record: Record, progress: Progress) -> None:
         assert record.problem is not None
-        line = f"{record.source}, line {record.line}: {record.problem.message}"
+        line = f"{record.place}: {record.problem.message}"
         if self.options.strict:
             raise JobError(line)
         self._reported += 1
@@ -195,7 +196,7 @@ def error_line(record: Record) -> bytes:
     }
     if record.id is not None:
         line["id"] = record.id
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(line) + b"\n"
 
 
 def lines_sink(sink: FileSink, options: Options, *, begun: bool) -> Sink:

@@ -1,15 +1,18 @@
 """What a job is asked to do, and the command line that says so."""
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from service.bulk import compression
 from service.bulk.formats import ROW_FORMATS, Columns, Name
+from service.bulk.inputs import files, is_stream, named, printable
 from service.bulk.reading import MAX_DOCUMENT_BYTES, Kind, Source
 from service.errors import JobError
 
+MOST_NOTES = 10
 BUCKETS = ("head", "middle", "tail")
 
 
@@ -47,7 +50,13 @@ def parser() -> argparse.ArgumentParser:
         "A job that was killed goes on with the same command. `python -m service.bulk calibrate "
         "INPUT… --out FILE.json` makes a calibration instead.",
     )
-    made.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    made.add_argument(
+        "inputs",
+        nargs="+",
+        type=named,
+        metavar="INPUT",
+        help="files, folders (docs/texts.md), pipes; - is standard input",
+    )
     made.add_argument("--out", type=Path, required=True, metavar="OUTPUT")
     _read(made)
     made.add_argument("--format", choices=get_args(Name), help="default: by OUTPUT's name")
@@ -75,7 +84,13 @@ def calibrate_parser() -> argparse.ArgumentParser:
         description="Percentiles of the mean cross-entropy per token of a reference corpus's "
         "documents, for --calibration here and in the service.",
     )
-    made.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    made.add_argument(
+        "inputs",
+        nargs="+",
+        type=named,
+        metavar="INPUT",
+        help="files, folders (docs/texts.md), pipes; - is standard input",
+    )
     made.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     _read(made)
     _run(made)
@@ -87,7 +102,7 @@ def _read(made: argparse.ArgumentParser) -> None:
         "--document", choices=("line", "file"), default="line", help="what a document is in text"
     )
     made.add_argument("--field", "--column", default="text", help="where the text is: %(default)s")
-    made.add_argument("--id", help="a field or column that is handed on as id")
+    made.add_argument("--id", help="a field or column that is copied to each row, exactly")
     made.add_argument("--input-format", choices=("text", "jsonl", "parquet"))
     made.add_argument("--max-document-bytes", type=_positive, default=MAX_DOCUMENT_BYTES)
     made.add_argument(
@@ -146,7 +161,7 @@ def parse(arguments: list[str]) -> Options:
 def _common(given: argparse.Namespace) -> dict[str, Any]:
     kind: Kind | None = "file" if given.document == "file" else given.input_format
     return {
-        "inputs": tuple(files(given.inputs)),
+        "inputs": _inputs(given.inputs),
         "out": given.out,
         "source": Source(given.field, given.id, kind, given.max_document_bytes, given.keep_empty),
         "errors": given.errors,
@@ -158,30 +173,24 @@ def _common(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def files(inputs: list[Path]) -> list[Path]:
-    """Of a folder, and those in it, the files in the order of their names, but for hidden ones.
-    Raises JobError where there are none.
-    """
-    found: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
-            if not inside:
-                raise JobError(f"{path}: an empty folder")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise JobError(f"{path}: no such file")
-    return found
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part[0] in "._" for part in path.relative_to(folder).parts)
+def _inputs(given: list[Path]) -> tuple[Path, ...]:
+    """Warn of what a folder has that is not read, and of inputs that cannot be read twice."""
+    found, notes = files(given)
+    notes += [
+        f"{path} is a stream: a job that is stopped begins again"
+        for path in found
+        if is_stream(path)
+    ]
+    for note in notes[:MOST_NOTES]:
+        print(f"warning: {printable(note)}", file=sys.stderr)
+    if len(notes) > MOST_NOTES:
+        print(f"warning: {len(notes) - MOST_NOTES} more like these", file=sys.stderr)
+    return tuple(found)
 
 
 def _format_of(out: Path) -> Name:
-    suffixes = [suffix for suffix in out.suffixes if suffix not in compression.SUFFIXES]
+    suffixes = [suffix.lower() for suffix in out.suffixes]
+    suffixes = [suffix for suffix in suffixes if suffix not in compression.SUFFIXES]
     known: dict[str, Name] = {
         ".jsonl": "jsonl",
         ".ndjson": "jsonl",

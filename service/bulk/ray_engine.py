@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from service.bulk.formats import ROW_FORMATS
+from service.bulk.inputs import is_stream
 from service.bulk.job import beside, error_line, lines_sink
 from service.bulk.model import bundle_of, load
 from service.bulk.options import Options
@@ -102,6 +103,8 @@ def run(options: Options) -> dict[str, Any]:
         raise JobError(f"--engine ray writes jsonl, tsv and parquet, not {options.format}")
     if options.two_passes:
         raise JobError("--engine ray needs --calibration with --buckets; make one first")
+    for path in filter(is_stream, options.inputs):
+        raise JobError(f"{path}: --engine ray cannot read a stream; write it to a file first")
     todo = _prepare(options)
     progress = Progress(len(todo), unit="split")
     with closing(progress), redirect_stdout(sys.stderr):  # where Ray tells of what was retried
@@ -186,7 +189,7 @@ def _part(options: Options, split: Split) -> tuple[Path, Path]:
 
 def _told(record: Record) -> str:
     assert record.problem is not None
-    return f"{record.source}, line {record.line}: {record.problem.message}"
+    return f"{record.place}: {record.problem.message}"
 
 
 def _ray() -> Any:

@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from service.bulk.inputs import is_stream
 from service.bulk.options import Options
 from service.bulk.record import Position
 from service.bulk.tally import Tally
 from service.errors import JobError
 
 VERSION = 1
+STREAM = "stream"
 SAMPLES = 16
 SAMPLE_BYTES = 1 << 16
 
@@ -37,7 +39,15 @@ class State:
     errors: int = 0
     tally: Tally = field(default_factory=Tally)
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the inputs can be read again, so that a job that was stopped can go on."""
+        return not any(name.endswith(f" {STREAM}") for name in self.job["inputs"])
+
     def save(self, path: Path) -> None:
+        """Write the state durably; nothing where a job cannot go on."""
+        if not self.can_go_on:
+            return
         content = {
             "version": VERSION,
             "job": self.job,
@@ -103,9 +113,12 @@ def replace(path: Path, content: bytes) -> None:
 def fingerprint(path: Path) -> str:
     """Of a file's size and of samples from all over it; a few milliseconds for any size.
 
-    Raises JobError for a file that cannot be read.
+    A stream has none, because it can be read only once. Raises JobError for a file that cannot be
+    read.
     """
     try:
+        if is_stream(path):
+            return f"{path} {STREAM}"
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as file:
@@ -113,7 +126,7 @@ def fingerprint(path: Path) -> str:
                 file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
                 digest.update(file.read(SAMPLE_BYTES))
     except OSError as error:
-        raise JobError(f"{path}: {error.strerror}") from None
+        raise JobError(f"{path}: {error.strerror or error}") from None
     return f"{path} {size} {digest.hexdigest()[:32]}"
 
 
