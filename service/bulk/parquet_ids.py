@@ -24,7 +24,7 @@ def ids(pa: Any, column: Any) -> list[Id]:
     if types.is_integer(kind) or types.is_boolean(kind):
         values: list[Id] = column.to_pylist()
         return values
-    if any(test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list)):
+    if any(test(kind) for test in _list_tests(types)):
         lists = (value.values for value in column)
         return [None if values is None else _json(ids(pa, values)) for values in lists]
     if types.is_map(kind):
@@ -49,6 +49,9 @@ def _plain(pa: Any, column: Any) -> list[Id]:
         return [None if v is None else f"{v:f}" for v in column.to_pylist()]
     if types.is_duration(kind):
         return [_duration(n, DIGITS[kind.unit]) for n in column.cast(pa.int64()).to_pylist()]
+    if types.is_date(kind):
+        texts: list[Id] = column.cast(pa.string()).to_pylist()
+        return texts
     return [_value(value) for value in column]
 
 
@@ -77,6 +80,11 @@ def as_bytes(pa: Any, column: Any) -> Any:
     return column.cast(pa.large_binary() if large else pa.binary())
 
 
+def _list_tests(types: Any) -> tuple[Any, ...]:
+    views = types.is_list_view, types.is_large_list_view
+    return types.is_list, types.is_large_list, types.is_fixed_size_list, *views
+
+
 def _json(values: list[Id]) -> Id:
     return JsonText(f"[{','.join(dumps(value).decode() for value in values)}]")
 
@@ -100,10 +108,20 @@ def _structs(pa: Any, column: Any) -> list[Id]:
 
 def _timestamps(pa: Any, column: Any) -> list[Id]:
     kind = column.type
+    if kind.tz is not None and not _is_known_zone(pa, kind):
+        column = column.cast(kind := pa.timestamp(kind.unit, "UTC"))
     if kind.unit != "ns":
         return [_value(value) for value in column]
     split = _split(pa, column, pa.timestamp("us", kind.tz))
     return [_nanoseconds(n, whole) for n, whole in split]
+
+
+def _is_known_zone(pa: Any, kind: Any) -> bool:
+    try:
+        pa.scalar(0, kind).as_py()
+    except ValueError:
+        return False
+    return True
 
 
 def _split(pa: Any, column: Any, whole: Any) -> list[tuple[int, Any]]:
@@ -126,8 +144,8 @@ def _nanoseconds(nanos: int, scalar: Any) -> Id:
 
 
 def _value(scalar: Any) -> Id:
-    """Return a date or a time as ISO 8601 has it, or the number behind it where the calendar ends
-    before it or no one knows its time zone.
+    """Return a date or a time as ISO 8601 has it, or the number behind it where it is beyond
+    Python's calendar.
     """
     if not scalar.is_valid:
         return None
