@@ -13,7 +13,7 @@ import orjson
 from service.bulk.ids import Id, JsonText
 
 TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++')
-NO_JSON = ("NaN", "Infinity", "-Infinity")
+NOT_JSON = ("NaN", "Infinity", "-Infinity")
 # A whole number may have more digits than Python turns into an int (4,300).
 _LENIENT = json.JSONDecoder(parse_int=float)
 
@@ -35,14 +35,15 @@ def exact(line: bytes, row: dict[str, Any], field: str) -> Id:
     """Return the member `field` of `row`, which `parse` made of `line`, without loss.
 
     `{"id": 1e400}` gives JsonText("1e400") and `{"id": [1.0, -0]}` JsonText("[1.0,-0]"). What is
-    not JSON becomes a string: `{"id": NaN}` gives JsonText('"NaN"').
+    not JSON becomes a string: `{"id": NaN}` gives "NaN".
     """
     value = row.get(field)
     if value is None or isinstance(value, bool) or (isinstance(value, int) and value):
         return value
     if isinstance(value, str) and is_text(value):
         return value
-    return JsonText(_member(line.decode(), field))
+    found = _member(line.decode(), field)
+    return found[1:-1] if found[1:-1] in NOT_JSON else JsonText(found)
 
 
 def is_text(value: str) -> bool:
@@ -80,7 +81,7 @@ def _member(line: str, field: str) -> str:
 
 
 def _written(token: str) -> str:
-    if token in NO_JSON:
+    if token in NOT_JSON:
         return f'"{token}"'
     if token[0] == '"':
         value = json.loads(token)
