@@ -50,7 +50,9 @@ def rows(
                         row += 1
                         if row > begin:
                             yield value, given_id, row / total
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
+            if _is_of_the_system(error):
+                raise
             raise JobError(
                 f"{path}, after row {row}: the file is damaged, or uses what this pyarrow cannot "
                 f"read: {_one_line(error)}"
@@ -75,7 +77,7 @@ def _open(pa: Any, path: Path) -> Iterator[Any]:
                     raw, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
                 )
             except (pa.ArrowException, OSError) as error:
-                if isinstance(error, OSError) and error.errno:
+                if _is_of_the_system(error):
                     raise
                 raise JobError(f"{path}: not Parquet: {_one_line(error)}") from None
             with file:
@@ -99,6 +101,11 @@ def _columns(pa: Any, path: Path, schema: Any, column: str, id_column: str | Non
 
 def _first(batch: Any, name: str) -> Any:
     return batch.column(batch.schema.names.index(name))
+
+
+def _is_of_the_system(error: Exception) -> bool:
+    """Whether reading failed and not what was read: pyarrow raises OSError for that too."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def _one_line(error: Exception) -> str:

@@ -2,11 +2,11 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.bulk import inputs
 from service.bulk.inputs import files
 from service.errors import JobError
 from tests.service.bulk import Jobs, rows
@@ -152,12 +152,12 @@ def test_a_folder_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     make(tmp_path, "a.txt", "gone/b.txt", "later/c.txt")
     iterdir = Path.iterdir
 
-    def vanishing(path: Path) -> "os.PathLike[str]":
+    def vanishing(path: Path) -> Iterator[Path]:
         if path.name == "gone":
             raise FileNotFoundError(2, "No such file or directory", str(path))
-        return iterdir(path)  # type: ignore[return-value]  # an iterator, as Path's own
+        return iter(iterdir(path))
 
-    monkeypatch.setattr(inputs.Path, "iterdir", vanishing)
+    monkeypatch.setattr(Path, "iterdir", vanishing)
     assert found(tmp_path) == ["a.txt", "later/c.txt"]
     assert notes(tmp_path) == ["gone is left out: it is gone"]
 
@@ -168,12 +168,12 @@ def test_a_folder_that_cannot_be_read_is_one_line(
     make(tmp_path, "a.txt", "locked/b.txt")
     iterdir = Path.iterdir
 
-    def locked(path: Path) -> "os.PathLike[str]":
+    def locked(path: Path) -> Iterator[Path]:
         if path.name == "locked":
             raise PermissionError(13, "Permission denied", str(path))
-        return iterdir(path)  # type: ignore[return-value]  # an iterator, as Path's own
+        return iter(iterdir(path))
 
-    monkeypatch.setattr(inputs.Path, "iterdir", locked)
+    monkeypatch.setattr(Path, "iterdir", locked)
     assert jobs(tmp_path, "--out", tmp_path / "out.jsonl") == 1
     assert jobs.errors == f"error: {tmp_path}/locked: Permission denied\n"
 

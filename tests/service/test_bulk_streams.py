@@ -19,6 +19,7 @@ from service.bulk.job import Job
 from service.bulk.options import parse
 from service.bulk.splits import splits
 from service.bulk.writing import FileSink
+from service.errors import JobError
 from service.language_model import LanguageModel
 from tests.service.bulk import Jobs, rows
 from tests.service.wire import ROOT
@@ -151,7 +152,7 @@ def test_ray_refuses_streams_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(ray_engine, "_ray", lambda: None)
     options = parse([str(tmp_path / "pipe"), "--out", str(tmp_path / "o.jsonl"), "--engine", "ray"])
-    with pytest.raises(ray_engine.JobError, match="pipe: --engine ray cannot read a stream"):
+    with pytest.raises(JobError, match="pipe: --engine ray cannot read a stream"):
         ray_engine.run(options)
 
 

@@ -60,7 +60,7 @@ def text_of(cell: str) -> str:
 
 def read_delim(content: str) -> list[list[str]]:
     """R's `read.delim`: a quote anywhere begins a part in which tabs and line ends are text."""
-    table, row, cell, quoted = [], list[str](), "", False
+    table, row, cell, quoted = list[list[str]](), list[str](), "", False
     for character in content:
         if character == '"':
             quoted = not quoted
