@@ -24,29 +24,29 @@ ZSTD_PIECE = 256
 
 
 def is_compressed(path: Path) -> bool:
-    return path.suffix in SUFFIXES
+    return path.suffix.lower() in SUFFIXES
 
 
 def require(path: Path) -> None:
     """Raise JobError where a file of this name needs a package that is not there."""
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         _zstandard(path)
 
 
 def reader(raw: IO[bytes], path: Path) -> IO[bytes]:
     """Return what a file holds once it is decompressed; reading raises what `damage` names."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return io.BufferedReader(_GzipStream(raw), 1 << 16)
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         return io.BufferedReader(_ZstdStream(raw, path), 1 << 16)
     return raw
 
 
 def frame(content: bytes, path: Path) -> bytes:
     """Return `content` as a frame of a file of this name; the same bytes at every call."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return gzip.compress(content, GZIP_LEVEL, mtime=0)
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         packed: bytes = _zstandard(path).ZstdCompressor(level=ZSTD_LEVEL).compress(content)
         return packed
     return content
@@ -54,9 +54,9 @@ def frame(content: bytes, path: Path) -> bytes:
 
 def damage(path: Path) -> tuple[type[Exception], ...]:
     """Return what reading raises where a compressed file is broken or cut off."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return (EOFError, gzip.BadGzipFile, zlib.error)
-    return (EOFError, _zstandard(path).ZstdError) if path.suffix == ".zst" else ()
+    return (EOFError, _zstandard(path).ZstdError) if path.suffix.lower() == ".zst" else ()
 
 
 class _GzipStream(io.RawIOBase):

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from service.bulk import ray_engine
+from service.bulk.inputs import printable
 from service.bulk.job import Job
 from service.bulk.job_files import JobFiles
 from service.bulk.model import load
@@ -24,24 +25,22 @@ COLLECT_EVERY = (50_000, 20, 20)
 
 def main(arguments: list[str] | None = None) -> int:
     print_any_text()
+    options: Options | None = None
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         summary = run(options)
     except ServiceError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(f"error: {printable(error.message)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         print("error: the reader of a stream closed it before the job was done", file=sys.stderr)
         return 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {printable(where)}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "stopped; the same command goes on from here, unless a stream is read or written",
-            file=sys.stderr,
-        )
+        print(f"stopped; the same command {_afterwards(options)}", file=sys.stderr)
         return 130
     # Standard output that holds the scores has no place for the summary.
     taken = any(map(is_standard_output, filter(None, (options.out, options.errors))))
@@ -95,6 +94,11 @@ def _told(summary: dict[str, Any]) -> str:
         parts = ", ".join(f"{count:,} {kind}" for kind, count in summary["problems"].items())
         text += f"\nnot scored: {parts}"
     return text
+
+
+def _afterwards(options: Options | None) -> str:
+    goes_on = options is not None and options.resumable
+    return "goes on from here" if goes_on else "begins again"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
+from service.bulk import json_line
 from service.bulk.formats import Row
 from service.bulk.record import BLOCK_BYTES, BLOCK_RECORDS, Position
 from service.bulk.resume import State
@@ -53,12 +52,19 @@ def second_stage(scored: Path, sink: Sink, buckets: Buckets, state: State, save_
     sink.commit(True)
 
 
+def _row(line: bytes) -> Row:
+    row: Row = json_line.parse(line)
+    if "id" in row:
+        row["id"] = json_line.exact(line, row, "id")
+    return row
+
+
 def _blocks(path: Path, begin: Position) -> Iterator[tuple[list[Row], Position]]:
     with path.open("rb") as file:
         file.seek(begin.offset)
         offset, rows, size = begin.offset, [], 0
         for line in file:
-            rows.append(orjson.loads(line))
+            rows.append(_row(line))
             offset, size = offset + len(line), size + len(line)
             if len(rows) == BLOCK_RECORDS or size >= BLOCK_BYTES:
                 yield rows, replace(begin, offset=offset)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-
+from service.bulk.cell import escaped
+from service.bulk.ids import Id, as_text, dumps
 from service.bulk.record import Record
 from service.calibration import Calibration
 from service.language_model import LanguageModel
@@ -88,11 +88,11 @@ def _row(
 
 
 def jsonl(rows: Iterable[Row]) -> bytes:
-    return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    return b"".join(dumps(row) + b"\n" for row in rows)
 
 
 def tsv(names: list[str]) -> Callable[[Iterable[Row]], bytes]:
-    """Lines of these columns; what is null is an empty cell, and figures are read back exactly."""
+    """Return a writer of lines of these columns: null is an empty cell, figures are exact."""
 
     def write(rows: Iterable[Row]) -> bytes:
         lines = ("\t".join(_cell(row.get(name)) for name in names) + "\n" for row in rows)
@@ -101,21 +101,10 @@ def tsv(names: list[str]) -> Callable[[Iterable[Row]], bytes]:
     return write
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return escaped(value)
-    if isinstance(value, (int, float)):
+def _cell(value: Id) -> str:
+    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
         return repr(value)
-    return escaped(orjson.dumps(value).decode())
-
-
-def escaped(text: str) -> str:
-    """In one cell: tab, newline, carriage return and backslash are written as in C."""
-    if not any(c in text for c in "\\\t\n\r"):
-        return text
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return escaped(as_text(value) or "")
 
 
 def kenlm_query(model: LanguageModel, scored: Scored) -> bytes:

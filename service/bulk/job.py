@@ -17,12 +17,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import orjson
-
 from service import compression
 from service.bulk import formats, tables
 from service.bulk.buckets import Buckets, second_stage
 from service.bulk.formats import ROW_FORMATS
+from service.bulk.ids import dumps
+from service.bulk.inputs import size
 from service.bulk.job_files import PARTIAL, JobFiles, beside, written_by_a_job
 from service.bulk.options import Options
 from service.bulk.progress import Progress
@@ -66,26 +66,31 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """Return the summary. Raises JobError."""
-        sizes = (0 if is_stream(path) else path.stat().st_size for path in self.options.inputs)
-        progress = Progress(sum(sizes))
+        streams = any(map(is_stream, self.options.inputs))
+        progress = Progress(None if streams else sum(map(size, self.options.inputs)))
         with closing(progress):
-            if not self.options.resumable:
-                progress.say(
-                    "note: a stream is read or written, so that this job cannot go on "
-                    "after it is stopped"
-                )
-            if not self._finished():
-                if self.state.stage == "score":
-                    asyncio.run(self._score(progress))
-                if self.state.stage == "bucket":
-                    self._bucket()
-            self._finish()
+            if is_stream(self.out):
+                progress.say(f"note: {self.out} is a stream: a job that is stopped begins again")
+            try:
+                self._run(progress)
+            except BaseException:
+                if not self.options.resumable:  # what it has written is of no use
+                    self.files.tidy()
+                raise
         summary = self.state.tally.summary(self.options.columns.unit)
         if progress.tokens:
             summary["seconds"] = round(progress.seconds, 3)
             summary["cpu_seconds"] = round(progress.cpu_seconds, 3)
             summary["tokens_per_second"] = round(progress.tokens_per_second, 1)
         return summary
+
+    def _run(self, progress: Progress) -> None:
+        if not self._finished():
+            if self.state.stage == "score":
+                asyncio.run(self._score(progress))
+            if self.state.stage == "bucket":
+                self._bucket()
+        self._finish()
 
     def _prepare(self) -> None:
         options, files = self.options, self.files
@@ -163,7 +168,7 @@ class Job:
 
     def _report(self, record: Record, progress: Progress) -> None:
         assert record.problem is not None
-        line = f"{record.source}, line {record.line}: {record.problem.message}"
+        line = f"{record.place}: {record.problem.message}"
         if self.options.strict:
             raise JobError(line)
         self._reported += 1
@@ -262,7 +267,7 @@ def error_line(record: Record) -> bytes:
     }
     if record.id is not None:
         line["id"] = record.id
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(line) + b"\n"
 
 
 def lines_sink(sink: FileSink | StreamSink, options: Options, *, begun: bool) -> Sink:

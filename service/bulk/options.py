@@ -1,18 +1,21 @@
 """The options of a job, and the command line that they come from."""
 
 import argparse
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from service import compression
 from service.bulk.formats import ROW_FORMATS, Columns, Name
+from service.bulk.inputs import files, named, printable
 from service.bulk.job_files import JobFiles
 from service.bulk.reading import MAX_DOCUMENT_BYTES, Kind, Source
 from service.errors import JobError
 from service.outputs import is_stream, output_path, refuse_inputs
 from service.settings import read_settings
 
+MOST_NOTES = 10
 BUCKETS = ("head", "middle", "tail")
 
 
@@ -56,7 +59,13 @@ def parser() -> argparse.ArgumentParser:
         "A job that was killed goes on with the same command, unless it reads or writes a stream. "
         "`python -m service.bulk calibrate INPUT... --out FILE.json` makes a calibration instead.",
     )
-    made.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    made.add_argument(
+        "inputs",
+        nargs="+",
+        type=named,
+        metavar="INPUT",
+        help="files, folders (docs/texts.md), pipes; - is standard input",
+    )
     made.add_argument(
         "--out",
         required=True,
@@ -98,7 +107,13 @@ def calibrate_parser() -> argparse.ArgumentParser:
         description="Percentiles of the mean cross-entropy per token of a reference corpus's "
         "documents, for --calibration here and in the service.",
     )
-    made.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    made.add_argument(
+        "inputs",
+        nargs="+",
+        type=named,
+        metavar="INPUT",
+        help="files, folders (docs/texts.md), pipes; - is standard input",
+    )
     made.add_argument("--out", required=True, metavar="FILE.json")
     _read(made)
     _run(made)
@@ -110,7 +125,7 @@ def _read(made: argparse.ArgumentParser) -> None:
         "--document", choices=("line", "file"), default="line", help="what a document is in text"
     )
     made.add_argument("--field", "--column", default="text", help="where the text is: %(default)s")
-    made.add_argument("--id", help="a field or column that is handed on as id")
+    made.add_argument("--id", help="a field or column that is copied to each row, exactly")
     made.add_argument("--input-format", choices=("text", "jsonl", "parquet"))
     made.add_argument("--max-document-bytes", type=_positive, default=MAX_DOCUMENT_BYTES)
     made.add_argument(
@@ -198,43 +213,31 @@ def _inputs(given: argparse.Namespace, own: JobFiles) -> list[Path]:
     read = [*given.inputs, bundle, *(bundle.iterdir() if bundle.is_dir() else [])]
     read += [given.calibration] if getattr(given, "calibration", None) else []
     refuse_inputs(own.written(), read)
-    found: list[Path] = []
-    for path in given.inputs:
-        if not path.is_dir():
-            found += files([path])
-            continue
-        inside = [file for file in files([path]) if not own.holds(file)]
-        if not inside:
-            raise JobError(f"{path}: a folder with nothing in it but this job's own output")
-        found += inside
+    everything, notes = files(given.inputs)
+    found = [path for path in everything if path in given.inputs or not own.holds(path)]
+    if not found:
+        raise JobError("the folder has nothing in it but what this job wrote; give another INPUT")
     refuse_inputs(own.written(), found)
+    _warn(found, notes)
     return found
 
 
-def files(inputs: list[Path]) -> list[Path]:
-    """Of a folder, and those in it, the files in the order of their names, but for hidden ones.
-    Raises JobError where there are none.
-    """
-    found: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
-            if not inside:
-                raise JobError(f"{path}: an empty folder")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise JobError(f"{path}: no such file")
-    return found
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part[0] in "._" for part in path.relative_to(folder).parts)
+def _warn(found: list[Path], notes: list[str]) -> None:
+    """Print what a folder has that is not read, and which inputs cannot be read twice."""
+    notes += [
+        f"{path} is a stream: a job that is stopped begins again"
+        for path in found
+        if is_stream(path)
+    ]
+    for note in notes[:MOST_NOTES]:
+        print(f"warning: {printable(note)}", file=sys.stderr)
+    if len(notes) > MOST_NOTES:
+        print(f"warning: {len(notes) - MOST_NOTES} more like these", file=sys.stderr)
 
 
 def _format_of(out: Path) -> Name:
-    suffixes = [suffix for suffix in out.suffixes if suffix not in compression.SUFFIXES]
+    suffixes = [suffix.lower() for suffix in out.suffixes]
+    suffixes = [suffix for suffix in suffixes if suffix not in compression.SUFFIXES]
     known: dict[str, Name] = {
         ".jsonl": "jsonl",
         ".ndjson": "jsonl",

@@ -36,7 +36,7 @@ from service.bulk.tally import Tally
 from service.bulk.writing import FileSink, Part, Sink, part_name
 from service.errors import JobError, OutputError
 from service.language_model import LanguageModel
-from service.outputs import refuse_existing, write_whole
+from service.outputs import is_stream, refuse_existing, write_whole
 
 
 class SplitScorer:
@@ -112,6 +112,8 @@ def run(options: Options) -> dict[str, Any]:
         raise JobError(f"--engine ray writes jsonl, tsv and parquet, not {options.format}")
     if options.two_passes:
         raise JobError("--engine ray needs --calibration with --buckets; make one first")
+    for path in filter(is_stream, options.inputs):
+        raise JobError(f"{path}: --engine ray cannot read a stream; write it to a file first")
     todo = _prepare(options)
     progress = Progress(len(todo), unit="split")
     with closing(progress), redirect_stdout(sys.stderr):  # where Ray tells of what was retried
@@ -214,7 +216,7 @@ def _part(options: Options, split: Split) -> tuple[Path, Path]:
 
 def _told(record: Record) -> str:
     assert record.problem is not None
-    return f"{record.source}, line {record.line}: {record.problem.message}"
+    return f"{record.place}: {record.problem.message}"
 
 
 def _ray() -> Any:

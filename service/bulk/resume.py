@@ -37,7 +37,7 @@ class Digest:
     def add(self, records: Iterable[Record]) -> None:
         for record in records:
             problem = record.problem and record.problem.kind
-            head = f"{record.source} {record.line} {record.size} {problem} {_written(record.id)} "
+            head = f"{record.source} {record.line} {record.size} {problem} {record.id!r} "
             text = record.text.encode("utf-8", "surrogatepass")
             self._hash.update(f"{len(text)} {len(head)} {head}".encode("utf-8", "surrogatepass"))
             self._hash.update(text)
@@ -45,13 +45,6 @@ class Digest:
     @property
     def value(self) -> str:
         return self._hash.hexdigest()
-
-
-def _written(given_id: Any) -> str:
-    try:
-        return repr(given_id)
-    except RecursionError:  # the record's size stands for it
-        return "nested too deep"
 
 
 @dataclass
@@ -151,9 +144,9 @@ def fingerprint(path: Path) -> str:
 
     A stream has none. Raises JobError for a file that cannot be read.
     """
-    if is_stream(path):
-        return f"{path} stream"
     try:
+        if is_stream(path):
+            return f"{path} stream"
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as file:
@@ -161,7 +154,7 @@ def fingerprint(path: Path) -> str:
                 file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
                 digest.update(file.read(SAMPLE_BYTES))
     except OSError as error:
-        raise JobError(f"{path}: {error.strerror}") from None
+        raise JobError(f"{path}: {error.strerror or error}") from None
     return f"{path} {size} {digest.hexdigest()[:32]}"
 
 

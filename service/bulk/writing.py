@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
-
 from service import compression
 from service.bulk.formats import Columns, Row
+from service.bulk.ids import as_text
 from service.bulk.job_files import PARTIAL, UNFINISHED_PART, beside, remove
 from service.bulk.tables import pyarrow
 from service.errors import JobError, OutputError
@@ -139,8 +138,8 @@ class Part:
 
     def write(self, payload: list[Row]) -> None:
         for row in payload:
-            if not isinstance(row.get("id"), str | None):
-                row["id"] = orjson.dumps(row["id"]).decode()
+            if "id" in row:
+                row["id"] = as_text(row["id"])
         if payload:
             self._writer.write_table(self._pa.Table.from_pylist(payload, self._schema))
 
