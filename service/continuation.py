@@ -59,8 +59,13 @@ class Speller:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     @property
+    def begun(self) -> bytes:
+        """The bytes of a character that is not complete yet."""
+        return self._decoder.getstate()[0]
+
+    @property
     def unfinished(self) -> bool:
-        return bool(self._decoder.getstate()[0])
+        return bool(self.begun)
 
     def __call__(self, token: int) -> tuple[str, str]:
         spelling = b"\n" if token == self._end_id else self._spellings[token]

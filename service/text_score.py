@@ -18,6 +18,7 @@ class TextScore:
 
     `logprobs` are natural, and NaN for a first token that nothing stands before; what was decoded
     covers the others only. `starts` and `ends` are offsets into `text`, None where ids were given.
+    With `end_added` the last token is the `<eos>` after the text, which is no part of the passage.
     `state` is the recurrent state after the text, if it was asked for.
     """
 
@@ -30,6 +31,7 @@ class TextScore:
     totals: Totals
     decoded: Decoded
     state: Floats | None = None
+    end_added: bool = False
 
     @property
     def unscored(self) -> int:
@@ -65,7 +67,8 @@ def text_score(
     logprobs = np.concatenate([np.full(unscored, np.nan), scored]) if unscored else scored
     oov = ids == (-1 if unknown_id is None else unknown_id)
     starts, ends = passage.starts, passage.ends
-    if starts is not None and ends is not None and len(ids) > len(passage.ids):
+    end_added = len(ids) > len(passage.ids)
+    if starts is not None and ends is not None and end_added:
         starts, ends = [*starts, len(passage.text)], [*ends, len(passage.text)]
     # What an unscored token spans is no denominator either; `<eos>` alone spans nothing.
     counted = passage.text[passage.first_end :] if unscored else passage.text
@@ -80,4 +83,6 @@ def text_score(
     if unknown.any():
         totals.oov_nats = float((-scored[unknown]).sum())
         totals.oov_tokens = int(unknown.sum())
-    return TextScore(passage.text, ids, starts, ends, oov, logprobs, totals, decoded, state)
+    return TextScore(
+        passage.text, ids, starts, ends, oov, logprobs, totals, decoded, state, end_added
+    )

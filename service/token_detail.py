@@ -9,8 +9,12 @@ import numpy as np
 
 from service.inference.engine import Decoded
 from service.scoring import NATS_IN
+from service.surfaces import NextSurfaces, covered
 from service.text_score import TextScore
+from service.tokenizer import Tokenizer
 from service.word_score import word_scores
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,44 +30,49 @@ class Detail:
 
 
 def token_rows(
-    entries: list[str], score: TextScore, detail: Detail, rows: slice
-) -> list[dict[str, Any]]:
-    """Some of a text's tokens; `entries` are the vocabulary's. Logprobs are always natural."""
-    ids = score.ids[rows].tolist()
-    logprobs = score.logprobs[rows]
-    factor = NATS_IN[detail.unit]
-    nothing = [None] * len(ids)
-    tokens: list[dict[str, Any]] = [
-        {
-            "id": token,
-            "text": entries[token],
-            "start": start,
-            "end": end,
-            "logprob": logprob,
-            "cross_entropy": cross_entropy,
-            "oov": oov,
-        }
-        for token, start, end, logprob, cross_entropy, oov in zip(
-            ids,
-            nothing if score.starts is None else score.starts[rows],
-            nothing if score.ends is None else score.ends[rows],
-            logprobs.tolist(),
-            (-factor * logprobs).tolist(),
-            score.oov[rows].tolist(),
-            strict=True,
-        )
-    ]
-    if score.decoded.has_more:
-        first = rows.start - score.unscored
-        for row, token in enumerate(tokens, first):
-            if row >= 0:
-                token.update(_asked(entries, score.decoded, row, detail))
-    return tokens
+    tokenizer: Tokenizer, score: TextScore, detail: Detail, block: int
+) -> Iterator[list[Row]]:
+    """Yield all tokens of a text, `block` of them at a time. Logprobs are always natural."""
+    entries, factor = tokenizer.entries, NATS_IN[detail.unit]
+    text, starts, ends = covered(tokenizer, score)
+    following = NextSurfaces(tokenizer) if score.decoded.has_more else None
+    for begin in range(0, len(score.ids), block):
+        rows = slice(begin, begin + block)
+        logprobs = score.logprobs[rows]
+        tokens: list[Row] = [
+            {
+                "id": token,
+                "text": entries[token],
+                "surface": text[start:end],
+                "start": start,
+                "end": end,
+                "logprob": logprob,
+                "cross_entropy": cross_entropy,
+                "oov": oov,
+            }
+            for token, start, end, logprob, cross_entropy, oov in zip(
+                score.ids[rows].tolist(),
+                starts[rows],
+                ends[rows],
+                logprobs.tolist(),
+                (-factor * logprobs).tolist(),
+                score.oov[rows].tolist(),
+                strict=True,
+            )
+        ]
+        if score.starts is None:  # these are offsets into no text that was sent
+            for row in tokens:
+                row["start"] = row["end"] = None
+        if following is not None:
+            unscored = max(0, score.unscored - begin)
+            for row in tokens[:unscored]:
+                following.add(row["id"])
+            asked = slice(begin + unscored - score.unscored, begin + block - score.unscored)
+            _add_asked(tokens[unscored:], entries, following, score.decoded, asked, detail)
+        yield tokens
 
 
-def word_rows(
-    score: TextScore, end_id: int, unit: str, block: int
-) -> Iterator[list[dict[str, Any]]]:
+def word_rows(score: TextScore, end_id: int, unit: str, block: int) -> Iterator[list[Row]]:
     """All words of a text, `block` of them at a time."""
     words, factor = word_scores(score, end_id), NATS_IN[unit]
     rows = zip(words.spans, words.logprobs.tolist(), words.token_counts.tolist(), strict=True)
@@ -81,25 +90,35 @@ def word_rows(
         ]
 
 
-def _asked(entries: list[str], decoded: Decoded, row: int, detail: Detail) -> dict[str, Any]:
-    """What was asked about one scored token beyond its log-probability."""
+def _add_asked(
+    tokens: list[Row],
+    entries: list[str],
+    following: NextSurfaces,
+    decoded: Decoded,
+    rows: slice,
+    detail: Detail,
+) -> None:
+    """Add to scored tokens what was asked about them beyond their log-probabilities."""
     factor = NATS_IN[detail.unit]
-    found: dict[str, Any] = {}
     if decoded.ranks is not None and decoded.entropies is not None:
-        rank = int(decoded.ranks[row])
-        if detail.ranks:
-            found = {"rank": rank, "entropy": float(decoded.entropies[row]) * factor}
-        if detail.top_g is not None:
-            found["anomalous"] = rank > detail.top_g
+        ranks = decoded.ranks[rows].tolist()
+        entropies = (decoded.entropies[rows].astype(np.float64) * factor).tolist()
+        for token, rank, entropy in zip(tokens, ranks, entropies, strict=True):
+            if detail.ranks:
+                token["rank"], token["entropy"] = rank, entropy
+            if detail.top_g is not None:
+                token["anomalous"] = rank > detail.top_g
     if decoded.soft_cross_entropies is not None:
-        found["soft_cross_entropy"] = float(decoded.soft_cross_entropies[row]) * factor
+        soft = (decoded.soft_cross_entropies[rows].astype(np.float64) * factor).tolist()
+        for token, cross_entropy in zip(tokens, soft, strict=True):
+            token["soft_cross_entropy"] = cross_entropy
     if decoded.top_ids is not None and decoded.top_logprobs is not None:
-        found["top"] = _alternatives(entries, decoded.top_ids[row], decoded.top_logprobs[row])
-    return found
-
-
-def _alternatives(entries: list[str], ids: Any, logprobs: Any) -> list[dict[str, Any]]:
-    return [
-        {"id": token, "text": entries[token], "logprob": logprob}
-        for token, logprob in zip(ids.tolist(), logprobs.astype(np.float64).tolist(), strict=True)
-    ]
+        ids = decoded.top_ids[rows].tolist()
+        logprobs = decoded.top_logprobs[rows].astype(np.float64).tolist()
+        for token, top, values in zip(tokens, ids, logprobs, strict=True):
+            surface = following.surface
+            token["top"] = [
+                {"id": other, "text": entries[other], "surface": surface(other), "logprob": value}
+                for other, value in zip(top, values, strict=True)
+            ]
+            following.add(token["id"])

@@ -5,6 +5,7 @@ Over bytes, an entry writes each byte as one printable character, in GPT-2's tab
     entry     Ġthe        Ã©         Ġæ                 <eos>
     spells    " the"      "é"        20 e6, no text     itself, in a text a newline
     name      " the"      "é"        bytes:\\x20\\xe6    <eos>
+    surface   " the"      "é"        bytes:\\x20\\xe6    a newline
 
 Of all other vocabularies an entry is its own spelling and name. No two ids share one.
 """
@@ -32,6 +33,9 @@ class Vocabulary:
         ]
         self.spellings = spellings
         self.names = [_name(spelling) for spelling in spellings] if over_bytes else self.entries
+        self.surfaces = [*self.names]
+        self.surfaces[end_id] = "\n"
+        self.over_bytes = over_bytes
         self._ids = ids
         self._by_spelling = {spelling: index for index, spelling in enumerate(spellings)}
         self._sorted = _Sorted(spellings)

@@ -11,7 +11,7 @@ import sys
 
 from tests.test_readme import EXAMPLES, PYTHON, README, ROOT, running, there
 
-WIDTH = 132
+WIDTH = 148
 
 
 def pretty(value: object, indent: int = 0) -> str:

@@ -93,6 +93,8 @@ def _told(summary: dict[str, Any]) -> str:
     if summary["problems"]:
         parts = ", ".join(f"{count:,} {kind}" for kind, count in summary["problems"].items())
         text += f"\nnot scored: {parts}"
+    if "note" in summary:
+        text += f"\nnote: {summary['note']}"
     return text
 
 

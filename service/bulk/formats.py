@@ -80,7 +80,7 @@ def _row(
         row["percentile"] = calibration.percentile(score.totals.mean_nats)
     if columns.tokens:
         detail = Detail(tokens=True, unit=columns.unit)
-        row["tokens"] = token_rows(model.tokenizer.entries, score, detail, slice(0, len(score.ids)))
+        row["tokens"] = [t for b in token_rows(model.tokenizer, score, detail, MANY) for t in b]
         if model.tokenizer.subword:
             end_id = model.tokenizer.end_id
             row["words"] = [w for b in word_rows(score, end_id, columns.unit, MANY) for w in b]

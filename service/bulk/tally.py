@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from service.bulk.record import Record
 from service.calibration import Histogram
+from service.flattery import flattery
 from service.scoring import Totals
 from service.text_score import TextScore
 
@@ -49,10 +50,16 @@ class Tally:
         )
 
     def summary(self, unit: str) -> dict[str, Any]:
-        """For people and programs: the aggregates over all documents, and what was left out."""
-        return {
+        """For people and programs: the aggregates over all documents, and what was left out; a
+        `note` where these figures mislead.
+        """
+        # Each document has an end, which is no word. An end of a line inside a document counts as
+        # a word here, which makes the share of unknown words a little smaller.
+        note = flattery(self.totals.oov_tokens, self.totals.tokens - self.documents)
+        summary = {
             "documents": self.documents,
             "problems": dict(sorted(self.problems.items())),
             "unit": unit,
             **self.totals.figures(unit),
         }
+        return summary if note is None else {**summary, "note": note}

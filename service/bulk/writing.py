@@ -240,7 +240,9 @@ def schema(pa: Any, columns: Columns, subword: bool) -> Any:
     if columns.tokens:
         figures = [("logprob", pa.float64()), ("cross_entropy", pa.float64())]
         places = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
-        token = pa.struct([("id", pa.int64()), *places, *figures, ("oov", pa.bool_())])
+        text, *span = places
+        names = [("id", pa.int64()), text, ("surface", pa.string())]
+        token = pa.struct([*names, *span, *figures, ("oov", pa.bool_())])
         fields.append(("tokens", pa.list_(token)))
         if subword:
             word = pa.struct([*places, *figures, ("token_count", pa.int64())])

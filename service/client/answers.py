@@ -7,10 +7,13 @@ from dataclasses import dataclass
 class RankedToken:
     id: int
     text: str
+    """The vocabulary's entry."""
     probability: float
     logprob: float
     """Natural."""
     rank: int
+    surface: str = ""
+    """What the token adds to the text: to be read by people, as `text` of a piece is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class CandidateToken:
     logprob: float | None
     rank: int | None
     oov: bool
+    surface: str = ""
+    """What the token adds to the text; of an unknown word the word itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,16 @@ class RescoredHypothesis:
 class RescoreResult:
     results: tuple[RescoredHypothesis, ...]
     """Best total first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detokenization:
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

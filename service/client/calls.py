@@ -9,12 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from service.client.answers import NextTokenResult, RescoreResult, Tokenization
+from service.client import arguments
+from service.client.answers import (
+    Detokenization,
+    Health,
+    NextTokenResult,
+    RescoreResult,
+    Tokenization,
+)
 from service.client.info import Info
 from service.client.reading import read
 from service.client.scores import ScoreResult
 
 T = TypeVar("T")
+
+HYPOTHESES = "a list of hypotheses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +91,22 @@ def score(
     Raises RequestRefused (InvalidState among them), Unavailable, ServerFailed, NoAnswer.
     """
     body = _given(
-        text=text,
-        texts=texts,
-        token_ids=token_ids,
-        context=context,
-        contexts=contexts,
+        text=arguments.text("text", text, several="texts"),
+        texts=arguments.texts("texts", texts),
+        token_ids=arguments.id_lists("token_ids", token_ids),
+        context=arguments.text("context", context, several="contexts"),
+        contexts=arguments.texts("contexts", contexts),
         bos=bos,
         eos=eos,
         unit=unit,
         tokens=tokens,
         details=details,
         top=top,
-        targets=targets,
+        targets=arguments.distributions("targets", targets),
         top_g=top_g,
-        cache=cache,
-        calibration=calibration,
-        state=state,
+        cache=arguments.mapping("cache", cache, "a dict of window, theta and lambda"),
+        calibration=arguments.text("calibration", calibration),
+        state=arguments.text("state", state),
         return_state=return_state,
     )
     return Call("POST", "/score", body, lambda data: read(ScoreResult, data))
@@ -131,22 +140,22 @@ def next_token(
     Raises RequestRefused (InvalidState among them), Unavailable, ServerFailed, NoAnswer.
     """
     body = _given(
-        context=context,
-        token_ids=token_ids,
+        context=arguments.text("context", context),
+        token_ids=arguments.ids("token_ids", token_ids),
         bos=bos,
         top_k=top_k,
-        candidates=candidates,
-        prefix=prefix,
+        candidates=arguments.texts("candidates", candidates),
+        prefix=arguments.text("prefix", prefix),
         temperature=temperature,
         exclude_special=exclude_special,
-        state=state,
+        state=arguments.text("state", state),
         return_state=return_state,
     )
     return Call("POST", "/next-token", body, lambda data: read(NextTokenResult, data))
 
 
 def rescore(
-    hypotheses: Sequence[str | Hypothesis],
+    hypotheses: Sequence[str | Hypothesis | Mapping[str, Any]],
     *,
     context: str | None = None,
     lm_weight: float = 1.0,
@@ -154,16 +163,18 @@ def rescore(
 ) -> Call[RescoreResult]:
     """An n-best list ordered by score + lm_weight · logprob + length_bonus · token_count.
 
-    A `str` is a hypothesis with score 0; logprob is natural, of the text and its end after
+    A hypothesis is a `Hypothesis`, a dict of the same fields (`{"text": "the river", "score":
+    -1.2}`), or a `str`, whose score is 0. logprob is natural, of the text and its end after
     `context`. What the texts begin with alike is read once. Equal totals stay in order.
 
     Raises RequestRefused, Unavailable, ServerFailed, NoAnswer.
     """
     body = _given(
         hypotheses=[
-            {"text": one} if isinstance(one, str) else _given(**asdict(one)) for one in hypotheses
+            _hypothesis(one, f"hypotheses[{index}]")
+            for index, one in enumerate(arguments.items("hypotheses", hypotheses, HYPOTHESES))
         ],
-        context=context,
+        context=arguments.text("context", context),
         lm_weight=lm_weight,
         length_bonus=length_bonus,
     )
@@ -175,7 +186,7 @@ def tokenize(prompt: str, *, add_special_tokens: bool = True) -> Call[Tokenizati
 
     Raises RequestRefused, Unavailable, ServerFailed, NoAnswer.
     """
-    body = _given(prompt=prompt, add_special_tokens=add_special_tokens)
+    body = _given(prompt=arguments.text("prompt", prompt), add_special_tokens=add_special_tokens)
     return Call("POST", "/tokenize", body, lambda data: read(Tokenization, data))
 
 
@@ -184,7 +195,8 @@ def detokenize(tokens: Sequence[int]) -> Call[str]:
 
     Raises RequestRefused, Unavailable, ServerFailed, NoAnswer.
     """
-    return Call("POST", "/detokenize", _given(tokens=tokens), lambda data: str(data["prompt"]))
+    body = _given(tokens=arguments.ids("tokens", tokens))
+    return Call("POST", "/detokenize", body, lambda data: read(Detokenization, data).prompt)
 
 
 def info() -> Call[Info]:
@@ -201,7 +213,21 @@ def ready() -> Call[bool]:
     False also where nothing answers. Raises ServerFailed or RequestRefused for an answer that is
     not the service's.
     """
-    return Call("GET", "/health/ready", None, lambda _: True, if_unavailable=False)
+    return Call(
+        *("GET", "/health/ready", None),
+        lambda data: read(Health, data).status == "ready",
+        if_unavailable=False,
+    )
+
+
+def _hypothesis(one: Any, place: str) -> dict[str, Any]:
+    if isinstance(one, str):
+        return {"text": one}
+    one = asdict(one) if isinstance(one, Hypothesis) else one
+    given = arguments.fields_of(place, one, "a str, a Hypothesis, or a dict of text, score and id")
+    for name in ("text", "id"):
+        arguments.text(f"{place}.{name}", given.get(name))
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _given(**fields: Any) -> dict[str, Any]:

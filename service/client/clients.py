@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing, closing
 from functools import update_wrapper
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, get_args
@@ -11,8 +12,12 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, get_args
 import httpx
 
 from service.client import calls
+from service.client.addresses import checked, shown
 from service.client.calls import Call
+from service.client.errors import NotSent
 from service.client.exchange import Outcome, Retries, exchange
+from service.client.receiving import ACCEPTED, MAX_ANSWER_BYTES, Receiving
+from service.client.writing import written
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,7 +62,9 @@ class Client:
     `with Client("http://127.0.0.1:8000") as client: client.score("The cat sat.").summary`
 
     - `api_key` is sent as `Authorization: Bearer`.
-    - `timeout_seconds` bounds connecting, and each wait for bytes of an answer.
+    - `timeout_seconds` bounds connecting, and each wait for bytes of an answer; ten times it bounds
+      an answer from its head to its end.
+    - `max_answer_bytes` bounds an answer as it comes and unpacked. A larger one is a ServerFailed.
     - `transport` is httpx's: a proxy, TLS of your own, a mock. By default httpx reads the
       environment's proxies.
     - `sleep` waits between attempts, in seconds.
@@ -70,20 +77,23 @@ class Client:
         api_key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries = Retries(),  # noqa: B008 - frozen
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._http = httpx.Client(
-            base_url=base_url,
+            base_url=checked(base_url),
             headers=_headers(api_key),
             timeout=timeout_seconds,
             transport=transport,
         )
         self._retries = retries
+        self._bounds = max_answer_bytes, timeout_seconds
         self._sleep = sleep
 
     def _send(self, call: Call[T]) -> T:
-        steps = exchange(call, self._retries)
+        content = None if call.body is None else written(call.body)
+        steps = exchange(call, self._retries, shown(self._http.base_url, call.path))
         outcome: Outcome | None = None
         while True:
             try:
@@ -92,10 +102,19 @@ class Client:
                 return cast(T, end.value)
             if attempt.wait_seconds:
                 self._sleep(attempt.wait_seconds)
+            request = _request(self._http, call, content, attempt.request_id)
             try:
-                outcome = self._http.send(_request(self._http, call, attempt.request_id))
+                outcome = self._receive(request)
             except httpx.RequestError as error:
                 outcome = error
+
+    def _receive(self, request: httpx.Request) -> httpx.Response:
+        with closing(self._http.send(request, stream=True)) as head:
+            receiving = Receiving(head, *self._bounds)
+            for piece in [head.content] if receiving.read else head.iter_raw():
+                if not receiving.add(piece):
+                    break
+        return receiving.ended()
 
     score = _blocking(calls.score)
     next_token = _blocking(calls.next_token)
@@ -133,20 +152,23 @@ class AsyncClient:
         api_key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         retries: Retries = Retries(),  # noqa: B008 - frozen
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._http = httpx.AsyncClient(
-            base_url=base_url,
+            base_url=checked(base_url),
             headers=_headers(api_key),
             timeout=timeout_seconds,
             transport=transport,
         )
         self._retries = retries
+        self._bounds = max_answer_bytes, timeout_seconds
         self._sleep = sleep
 
     async def _send(self, call: Call[T]) -> T:
-        steps = exchange(call, self._retries)
+        content = None if call.body is None else written(call.body)
+        steps = exchange(call, self._retries, shown(self._http.base_url, call.path))
         outcome: Outcome | None = None
         while True:
             try:
@@ -155,10 +177,22 @@ class AsyncClient:
                 return cast(T, end.value)
             if attempt.wait_seconds:
                 await self._sleep(attempt.wait_seconds)
+            request = _request(self._http, call, content, attempt.request_id)
             try:
-                outcome = await self._http.send(_request(self._http, call, attempt.request_id))
+                outcome = await self._receive(request)
             except httpx.RequestError as error:
                 outcome = error
+
+    async def _receive(self, request: httpx.Request) -> httpx.Response:
+        async with aclosing(await self._http.send(request, stream=True)) as head:
+            receiving = Receiving(head, *self._bounds)
+            if receiving.read:
+                receiving.add(head.content)
+                return receiving.ended()
+            async for piece in head.aiter_raw():
+                if not receiving.add(piece):
+                    break
+        return receiving.ended()
 
     score = _awaited(calls.score)
     next_token = _awaited(calls.next_token)
@@ -184,16 +218,24 @@ class AsyncClient:
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
+    headers = {"Accept-Encoding": ACCEPTED}
     if api_key is None:
-        return {}
+        return headers
+    if not isinstance(api_key, str):
+        raise TypeError(f"api_key is a {type(api_key).__name__}: give a str")
     if not (api_key.isascii() and api_key.isprintable()):
-        # Found here, for httpx would quote the key in its error.
-        raise ValueError("an API key is printable ASCII: is there a newline at its end?")
-    return {"Authorization": f"Bearer {api_key}"}
+        # Found here, because httpx would quote the key in its error.
+        raise NotSent("an API key is printable ASCII: is there a newline at its end?")
+    return {**headers, "Authorization": f"Bearer {api_key}"}
 
 
 def _request(
-    http: httpx.Client | httpx.AsyncClient, call: Call[Any], request_id: str
+    http: httpx.Client | httpx.AsyncClient,
+    call: Call[Any],
+    content: bytes | None,
+    request_id: str,
 ) -> httpx.Request:
     headers = {"X-Request-Id": request_id}
-    return http.build_request(call.method, call.path, json=call.body, headers=headers)
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    return http.build_request(call.method, call.path, content=content, headers=headers)

@@ -1,15 +1,16 @@
 """Everything that a call can raise, by who can do something about it.
 
 TiedlmError               `status`, `code`, `param`, `message`, `request_id`
+├── NotSent               the request cannot be written: a NaN, a lone surrogate; a ValueError too
 ├── NoAnswer              nothing came back: refused, reset, too late; no status, no code
 ├── RequestRefused        4xx, the caller's to mend; `param` names the field
 │   ├── Unauthorized      401
 │   └── InvalidState      the handle is not of this server and bundle: begin from the text again
 ├── Unavailable           429 or 503, not now; `retry_after_seconds` says when
-└── ServerFailed          500, or an answer that is not the service's (a proxy's page, say)
+└── ServerFailed          500, or an answer that is not the service's: a proxy's page, too large
     └── DeadlineExceeded  504, it waited too long in the queue
 
-What cannot be sent at all (a NaN, half a surrogate pair) is Python's ValueError.
+An argument of the wrong type is Python's TypeError.
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,10 @@ class TiedlmError(Exception):
         return f"{named} [request {self.request_id}]" if self.request_id else named
 
 
+class NotSent(TiedlmError, ValueError):
+    pass
+
+
 class NoAnswer(TiedlmError):
     pass
 
@@ -69,6 +74,7 @@ class DeadlineExceeded(ServerFailed):
     pass
 
 
+MAX_CHARACTERS = 2000  # of a message of whoever answers
 CODES: dict[str, type[TiedlmError]] = {"invalid_state": InvalidState}
 STATUSES: dict[int, type[TiedlmError]] = {
     401: Unauthorized,
@@ -79,20 +85,31 @@ STATUSES: dict[int, type[TiedlmError]] = {
 
 
 def error_of(
-    status: int, content: Any, request_id: str | None, retry_after_seconds: float | None
+    status: int,
+    content: Any,
+    address: str,
+    request_id: str | None,
+    retry_after_seconds: float | None,
 ) -> TiedlmError:
-    """The error that an answer other than 200 means; `content` is its JSON, or None."""
+    """Return the error that an answer other than 200 means; `content` is its JSON, or None."""
     envelope = content.get("error") if isinstance(content, Mapping) else None
     said: Mapping[str, Any] = envelope if isinstance(envelope, Mapping) else {}
-    code = said.get("code")
-    kind = CODES.get(str(code)) or STATUSES.get(status)
+    code = readable(said.get("code"))
+    kind = CODES.get(code or "") or STATUSES.get(status)
     if kind is None:
         kind = RequestRefused if 400 <= status < 500 else ServerFailed
     return kind(
-        said.get("message") or f"HTTP {status} without a word of the service",
+        readable(said.get("message")) or f"{address} answered HTTP {status} without a message",
         status=status,
         code=code,
-        param=said.get("param"),
+        param=readable(said.get("param")),
         request_id=request_id,
         retry_after_seconds=retry_after_seconds,
     )
+
+
+def readable(said: Any) -> str | None:
+    """Return a string of an answer, cut to what can be printed; None for what is no string."""
+    if not isinstance(said, str):
+        return None
+    return said[:MAX_CHARACTERS].encode("utf-8", "replace").decode()

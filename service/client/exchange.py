@@ -7,6 +7,8 @@ It does no I/O and knows no clock, so that one copy drives both clients:
              … until it returns the result or raises a TiedlmError
 """
 
+import json
+import math
 import random
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -18,11 +20,21 @@ from uuid import uuid4
 import httpx
 
 from service.client.calls import Call
-from service.client.errors import NoAnswer, ServerFailed, TiedlmError, Unavailable, error_of
+from service.client.errors import (
+    NoAnswer,
+    ServerFailed,
+    TiedlmError,
+    Unavailable,
+    error_of,
+    readable,
+)
+from service.client.receiving import PROBLEM
 
 T = TypeVar("T")
 
 FIRST_WAIT_SECONDS = 0.25
+LONGEST_SECONDS = 10 * 365 * 86400.0
+DIGITS = 20
 # After a timeout the service is likely at work on the request still: a second one makes it worse.
 LOST_CONNECTION = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
@@ -64,8 +76,10 @@ Outcome = httpx.Response | httpx.RequestError
 Exchange = Generator[Attempt, Outcome | None, T]
 
 
-def exchange(call: Call[T], retries: Retries) -> Exchange[T]:
+def exchange(call: Call[T], retries: Retries, address: str = "the service") -> Exchange[T]:
     """A generator of attempts: it is sent their outcomes, None first, and returns the result.
+
+    `address` is what errors call the service.
 
     Raises TiedlmError.
     """
@@ -75,7 +89,7 @@ def exchange(call: Call[T], retries: Retries) -> Exchange[T]:
         outcome = yield Attempt(wait_seconds, request_id)
         assert outcome is not None
         try:
-            return _result(call, outcome, request_id)
+            return _result(call, outcome, request_id, address)
         except (NoAnswer, Unavailable) as error:
             if call.if_unavailable is not None:
                 return call.if_unavailable
@@ -87,31 +101,48 @@ def exchange(call: Call[T], retries: Retries) -> Exchange[T]:
     raise AssertionError("count() does not end")
 
 
-def _result(call: Call[T], outcome: Outcome, request_id: str) -> T:
+def _result(call: Call[T], outcome: Outcome, request_id: str, address: str) -> T:
     if isinstance(outcome, httpx.RequestError):
-        kind = type(outcome).__name__
-        raise NoAnswer(f"{kind}: {outcome}", request_id=request_id) from outcome
-    request_id = outcome.headers.get("X-Request-Id", request_id)
-    try:
-        content = outcome.json()
-    except ValueError:
-        content = None
+        message = f"no answer from {address}: {type(outcome).__name__}: {outcome}"
+        raise NoAnswer(message, request_id=request_id) from outcome
+    request_id = readable(outcome.headers.get("X-Request-Id")) or request_id
     status = outcome.status_code
+    problem = outcome.extensions.get(PROBLEM)
+    content = None
+    if problem is None:
+        try:
+            content = json.loads(outcome.content.decode(), parse_constant=_refuse)
+        except RecursionError:
+            problem = "is nested too deeply"
+        except ValueError:
+            problem = "is not JSON in UTF-8"
     if status != 200:
-        raise error_of(status, content, request_id, _retry_after_seconds(outcome))
-    try:
-        return call.read(content)
-    except (TypeError, KeyError) as error:
-        message = f"the answer of {call.path} is not the service's: {error}"
-        raise ServerFailed(message, status=status, request_id=request_id) from error
+        raise error_of(status, content, address, request_id, _retry_after_seconds(outcome))
+    if problem is None:
+        try:
+            return call.read(content)
+        except (TypeError, KeyError) as error:
+            problem = f"is not the service's: {readable(str(error))}"
+    raise ServerFailed(f"the answer of {address} {problem}", status=status, request_id=request_id)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _retry_after_seconds(response: httpx.Response) -> float | None:
-    """Seconds or a date (RFC 9110, 10.2.3); a date counts from the answer's own, by its clock."""
+    """Seconds or a date (RFC 9110, 10.2.3); a date counts from the answer's own, by its clock.
+    None for what is neither, or later than anyone waits.
+    """
     value = response.headers.get("Retry-After", "")
     if value.isdecimal():
-        return float(value)
-    until, now = parsedate_tz(value), parsedate_tz(response.headers.get("Date", ""))
-    if until is None or now is None:
-        return None
-    return max(0.0, float(mktime_tz(until) - mktime_tz(now)))
+        seconds = float(value) if len(value) < DIGITS else math.inf
+    else:
+        try:
+            until, now = parsedate_tz(value), parsedate_tz(response.headers.get("Date", ""))
+            if until is None or now is None:
+                return None
+            seconds = max(0.0, float(mktime_tz(until) - mktime_tz(now)))
+        except (ValueError, TypeError, LookupError, OverflowError):  # no such date
+            return None
+    return seconds if seconds < LONGEST_SECONDS else None

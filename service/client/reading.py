@@ -3,41 +3,100 @@
 A field that a newer server adds is ignored.
 """
 
-from dataclasses import fields, is_dataclass
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, get_args, get_type_hints
+from math import isfinite
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Result = TypeVar("Result")
+
+NULL: type = type(None)
+PLAIN: dict[type, tuple[type, ...]]
+PLAIN = {str: (str,), int: (int,), bool: (bool,), float: (float, int)}
+ANYTHING = frozenset((str, int, bool, float, dict, list, NULL))
+
+
+class Member(NamedTuple):
+    """A field: its name, the types that a parser may give for it, what is made of such a value, if
+    anything, and whether it may be left out.
+    """
+
+    name: str
+    kinds: frozenset[type]
+    convert: Callable[[Any], Any] | None
+    optional: bool
 
 
 def read(kind: type[Result], data: Any) -> Result:
     """`data`, as a JSON parser gave it, as a `kind`; lists become tuples.
 
-    Raises TypeError if it is no object or lacks a field that `kind` has no default for.
+    Raises TypeError if it is no object, lacks a field that `kind` has no default for, or has a
+    value of another type in one.
     """
     if not isinstance(data, dict):
-        raise TypeError(f"{kind.__name__} is read from an object")
+        raise TypeError(f"{kind.__name__} is no object")
     plain: type = kind  # to mypy, a type[Result] has no hash
     given = {}
-    for name, inner in _members(plain):
-        if name in data:
-            value = data[name]
-            if isinstance(value, list):
-                value = tuple(value if inner is None else [read(inner, one) for one in value])
-            elif inner is not None and value is not None:
-                value = read(inner, value)
-            given[name] = value
+    for name, kinds, convert, optional in _members(plain):
+        if name not in data:
+            if optional:
+                continue
+            raise TypeError(f"{kind.__name__} has no {name}")
+        value = data[name]
+        if type(value) not in kinds:
+            raise TypeError(f"{kind.__name__}.{name} is of another type")
+        given[name] = value if convert is None or value is None else convert(value)
     return kind(**given)
 
 
 @cache
-def _members(kind: type) -> tuple[tuple[str, type | None], ...]:
-    """Each field's name, and the dataclass that it or its items are of, if any."""
+def _members(kind: type) -> tuple[Member, ...]:
     hints = get_type_hints(kind)
-    return tuple((field.name, _dataclass_in(hints[field.name])) for field in fields(kind))
+    return tuple(
+        Member(
+            field.name,
+            *_read_as(hints[field.name]),
+            field.default is not MISSING or field.default_factory is not MISSING,
+        )
+        for field in fields(kind)
+    )
 
 
-def _dataclass_in(hint: Any) -> type | None:
-    if isinstance(hint, type) and is_dataclass(hint):
-        return hint
-    return next(filter(None, map(_dataclass_in, get_args(hint))), None)
+def _read_as(hint: Any) -> tuple[frozenset[type], Callable[[Any], Any] | None]:
+    """The types of JSON that a hint allows, and what is made of a value that is not null."""
+    if hint is Any:
+        return ANYTHING, None
+    if get_origin(hint) in (types.UnionType, Union):
+        parts = [_read_as(part) for part in get_args(hint) if part is not NULL]
+        (convert,) = {convert for _, convert in parts}
+        return frozenset({NULL}.union(*(kinds for kinds, _ in parts))), convert
+    if is_dataclass(hint):
+        return frozenset({dict}), lambda value: read(hint, value)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        return frozenset({list}), _all(*_read_as(get_args(hint)[0]))
+    if get_origin(hint) is dict:
+        return frozenset({dict}), _values(*_read_as(get_args(hint)[1]))
+    return frozenset(PLAIN[hint]), _finite if hint is float else None
+
+
+def _all(kinds: frozenset[type], convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    def items(values: list[Any]) -> tuple[Any, ...]:
+        if not kinds.issuperset(map(type, values)):
+            raise TypeError("an item of a list is of another type")
+        return tuple(values if convert is None else map(convert, values))
+
+    return items
+
+
+def _values(kinds: frozenset[type], convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    convert_all = _all(kinds, convert)
+    return lambda named: dict(zip(named, convert_all(list(named.values())), strict=True))
+
+
+def _finite(value: float) -> float:
+    """A number of an answer beyond a double's range is read as infinity."""
+    if not isfinite(value):
+        raise TypeError("a number is beyond the range of a double")
+    return value

@@ -12,15 +12,17 @@ class Alternative:
     id: int
     text: str
     logprob: float
+    surface: str = ""
+    """What the token adds to the text before it; `<eos>` a newline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenScore:
-    """One token of a text. The last six are None unless they were asked for."""
+    """One token of a text. Those that default to None are so unless they were asked for."""
 
     id: int
     text: str
-    """The vocabulary's entry; the surface is `text[start:end]` of what was sent."""
+    """The vocabulary's entry."""
     start: int | None
     """In Unicode code points; None for `token_ids`, as `end`. Where a character is several tokens,
     each spans all of it."""
@@ -38,6 +40,9 @@ class TokenScore:
     """−Σ p log q over the soft target p, in the result's unit."""
     anomalous: bool | None = None
     top: tuple[Alternative, ...] | None = None
+    surface: str = ""
+    """The piece of the text, `text[start:end]` as it was sent; for `token_ids` as they decode.
+    Nothing at the end of a text, and from a service that does not send it yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +105,9 @@ class ScoreResult:
     def to_dataframe(self) -> "pandas.DataFrame":
         """One row a token, in the order of texts and tokens; its `attrs` name model and unit.
 
-        Columns: text_index, position (both from 0), id, text, start, end, logprob, cross_entropy,
-        oov; and rank, entropy, soft_cross_entropy, anomalous where they were asked for.
+        Columns: text_index, position (both from 0), id, text, surface, start, end, logprob,
+        cross_entropy, oov; and rank, entropy, soft_cross_entropy, anomalous if they were asked
+        for.
 
         Raises ImportError without pandas, and ValueError if the score was asked for with
         `tokens=False`.
@@ -132,6 +138,7 @@ class ScoreResult:
 COLUMNS = {
     "id": "int64",
     "text": "string",
+    "surface": "string",
     "start": "Int64",
     "end": "Int64",
     "logprob": "float64",

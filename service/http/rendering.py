@@ -18,12 +18,14 @@ from service.language_model import LanguageModel
 from service.long_work import SECONDS_PER_TOKEN
 from service.reader import Candidate, Passage
 from service.scoring import Totals
+from service.surfaces import NextSurfaces
 from service.text_score import TextScore
 from service.token_detail import Detail, token_rows, word_rows
 
 # Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
 BLOCK_TOKENS = 2000
 STATE_TOKENS = 10  # a handle takes as long to write as so many
+MOST_BYTES = 4  # of a character in UTF-8
 
 
 async def render_scores(
@@ -64,10 +66,9 @@ def _scores(
             yield figures
             continue
         yield b'{"tokens":['
-        for begin in range(0, len(score.ids), BLOCK_TOKENS):
-            rows = slice(begin, begin + BLOCK_TOKENS)
-            block = token_rows(model.tokenizer.entries, score, detail, rows)
-            yield (b"," if begin else b"") + orjson.dumps(block)[1:-1]
+        tokens = token_rows(model.tokenizer, score, detail, BLOCK_TOKENS)
+        for number, block in enumerate(tokens):
+            yield (b"," if number else b"") + orjson.dumps(block)[1:-1]
         if model.tokenizer.subword and score.starts is not None:
             yield b'],"words":['
             words = word_rows(score, model.tokenizer.end_id, detail.unit, BLOCK_TOKENS)
@@ -87,6 +88,7 @@ def _sum(scores: list[TextScore]) -> Totals:
 
 async def render_next_tokens(
     model: LanguageModel,
+    context: Passage,
     result: NextTokens,
     candidates: list[Candidate],
     state: Floats | None,
@@ -94,7 +96,7 @@ async def render_next_tokens(
     """The body of a `/next-token` response, with a handle where a state is given."""
 
     def render() -> bytes:
-        return _next_tokens(model, result, candidates, state)
+        return _next_tokens(model, context, result, candidates, state)
 
     if len(result.ids) <= BLOCK_TOKENS:
         return render()
@@ -102,9 +104,15 @@ async def render_next_tokens(
 
 
 def _next_tokens(
-    model: LanguageModel, result: NextTokens, candidates: list[Candidate], state: Floats | None
+    model: LanguageModel,
+    context: Passage,
+    result: NextTokens,
+    candidates: list[Candidate],
+    state: Floats | None,
 ) -> bytes:
-    entries = model.tokenizer.entries
+    entries, following = model.tokenizer.entries, NextSurfaces(model.tokenizer)
+    for token in context.ids[-MOST_BYTES:].tolist():
+        following.add(token)
     listed = zip(
         result.ids.tolist(),
         np.exp(result.logprobs).tolist(),
@@ -124,6 +132,7 @@ def _next_tokens(
             {
                 "id": token,
                 "text": entries[token],
+                "surface": following.surface(token),
                 "probability": probability,
                 "logprob": logprob,
                 "rank": rank,
@@ -135,6 +144,7 @@ def _next_tokens(
                 "candidate": candidate.text,
                 "id": candidate.id,
                 "text": entries[candidate.id],
+                "surface": candidate.text if candidate.oov else following.surface(candidate.id),
                 "probability": probability,
                 "logprob": logprob,
                 "rank": rank or None,

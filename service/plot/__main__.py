@@ -60,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
     print(f"{out}: {scored.summary}")
+    if scored.note:
+        print(f"note: {scored.note}")
     return 0
 
 

@@ -25,6 +25,7 @@ h1 { font: 600 1.5rem/1.2 Georgia, serif; margin-bottom: .2rem; overflow-wrap: a
   padding: 1rem 1.25rem; }
 .text div { content-visibility: auto; contain-intrinsic-size: auto 2.5rem; }
 .text span, .legend span { border-radius: 4px; padding: .1em .15em; }
+.note { border-left: 4px solid #fb9029; padding-left: .8rem; }
 .legend span { padding: .2em .7em; }
 .o { text-decoration: underline dotted 2px; }
 .e::before { content: "↵"; font-size: .75em; }
@@ -41,11 +42,12 @@ def page(scored: Scored) -> bytes:
         for index, colour in enumerate(COLOURS)
     )
     name, summary = escape(visible(scored.name)), escape(visible(scored.summary))
+    note = f'<p class="note">Note: {escape(scored.note)}.</p>\n' if scored.note else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n',
         '<meta name="viewport" content="width=device-width">\n',
         f"<title>Surprisal of {name}</title>\n<style>{STYLE}{steps}</style>\n",
-        f"<h1>{name}</h1>\n<p>{summary}</p>\n{_legend(scored.unit)}\n",
+        f"<h1>{name}</h1>\n<p>{summary}</p>\n{note}{_legend(scored.unit)}\n",
         f'<div class="text">{"".join(_tokens(scored))}</div>\n</html>\n',
     ]
     return "".join(parts).encode()
@@ -73,7 +75,7 @@ def _tokens(scored: Scored) -> list[str]:
         made.append(_shown(text[at:start]))
         at = max(at, token.end)
         made.append(_span(token, text[start:at], scored.unit))
-        if text[start:at] in LINE_ENDS:
+        if text[start:at] and text[start:at] in LINE_ENDS:
             made.append('</div><div dir="auto">')
     return [*made, _shown(text[at:]), "</div>"]
 
@@ -83,7 +85,7 @@ def _shown(text: str) -> str:
 
 
 def _span(token: Token, surface: str, unit: str) -> str:
-    end = surface in ("", *LINE_ENDS)
+    end = surface in LINE_ENDS
     names = f"s{step(token.surprisal, unit)}{' o' * token.oov}{' e' * end}"
     return (
         f'<span class="{names}" title="{token.surprisal:.2f} {unit}">'

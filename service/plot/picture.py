@@ -1,6 +1,7 @@
 """Surprisal per token as a picture; needs the extra `plot`."""
 
 import io
+from textwrap import wrap
 
 from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
@@ -12,6 +13,7 @@ LABELS_UP_TO = 60  # tokens whose words can still be read under the axis
 MEAN_FROM = 200  # tokens from which a running mean says more than the line
 WINDOW = 25
 LABEL_CHARACTERS = 24
+TITLE_CHARACTERS = 120
 # Matplotlib's own has no Chinese, Japanese or Korean; of these what the machine has.
 FONTS = ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC"]
 FONTS += ["Microsoft YaHei", "Arial Unicode MS"]
@@ -42,14 +44,14 @@ def _drawn(scored: Scored, kind: str) -> bytes:
     if len(surprisals) >= MEAN_FROM:
         axes.plot(range(len(surprisals)), running_mean(surprisals), color=MEAN, linewidth=1.8)
     if few:
-        axes.set_xticks(range(len(surprisals)), _labels(scored), rotation=60, ha="right")
+        axes.set_xticks(range(len(surprisals)), labels(scored), rotation=60, ha="right")
     else:
         mean = f"; bold: mean of {WINDOW}" if len(surprisals) >= MEAN_FROM else ""
         axes.set_xlabel(f"token{mean}")
     axes.set_ylabel(f"surprisal, {scored.unit}")
     axes.set_ylim(bottom=0)
     axes.margins(x=0.01)
-    axes.set_title(_plain(f"{scored.name}: {scored.summary}"), fontsize=10, loc="left")
+    axes.set_title(_plain(title_of(scored)), fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     drawn = io.BytesIO()
@@ -68,13 +70,22 @@ def running_mean(values: list[float]) -> list[float]:
     ]
 
 
-def _labels(scored: Scored) -> list[str]:
+def title_of(scored: Scored) -> str:
+    title = visible(f"{scored.name}: {scored.summary}")
+    if scored.note is None:
+        return title
+    return "\n".join([title, *wrap(f"Note: {scored.note}", TITLE_CHARACTERS)])
+
+
+def labels(scored: Scored) -> list[str]:
     surfaces = [scored.text[token.start : token.end] for token in scored.tokens]
-    words = ["↵" if s in ("", *LINE_ENDS) else s.strip() or s for s in surfaces]
+    words = [
+        "↵" if s in LINE_ENDS else visible(s, keep_space=True).strip() or "␣" for s in surfaces
+    ]
     cut = [w if len(w) <= LABEL_CHARACTERS else f"{w[: LABEL_CHARACTERS - 1]}…" for w in words]
     return [_plain(word) for word in cut]
 
 
 def _plain(text: str) -> str:
-    """Return `text` without control characters, and dollars as dollars: they begin formulas."""
-    return visible(text).replace("$", r"\$")
+    """Return `text` without matplotlib's mathematics, which dollars begin."""
+    return text.replace("$", r"\$")

@@ -8,13 +8,14 @@ from typing import IO
 from service import compression
 from service.bundle import Bundle
 from service.errors import StartError
+from service.flattery import flattery
 from service.language_model import LanguageModel
 from service.outputs import STANDARD
 from service.scoring import NATS_IN
 from service.settings import Settings
 
 BOM = b"\xef\xbb\xbf"
-LINE_ENDS = ("\n", "\r\n")
+LINE_ENDS = ("", "\n", "\r\n")  # the first is the end of a text
 MAX_TOKENS = 5_000_000  # beyond it no picture shows anything
 
 
@@ -42,6 +43,12 @@ class Scored:
     @property
     def mean(self) -> float:
         return sum(token.surprisal for token in self.tokens) / len(self.tokens)
+
+    @property
+    def note(self) -> str | None:
+        """What misleads in the perplexity, if anything."""
+        words = [t for t in self.tokens if self.text[t.start : t.end] not in LINE_ENDS]
+        return flattery(sum(token.oov for token in words), len(words))
 
     @property
     def summary(self) -> str:

@@ -248,3 +248,52 @@ def test_a_stream_is_the_same_text_and_never_half_a_character(trained: Trained, 
     sent = [choice["logprobs"] for choice in choices if choice["logprobs"]]
     for name in ("tokens", "text_offset"):
         assert [*chain(*(one[name] for one in sent))] == whole["logprobs"][name]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "我们可以使用👩‍👩‍👧。\r\n河水\ne\u0301\n"])
+def test_surfaces_are_the_text_and_never_bytes(trained: Trained, text: str) -> None:
+    tokens = trained.wire.score_one(text=text, top=3)["tokens"]
+    made = ""
+    for token in tokens:
+        assert token["surface"] == text[token["start"] : token["end"]]
+        made += token["surface"][len(made) - token["start"] :]
+        for one in token["top"]:
+            entry = trained.model.tokenizer.vocabulary.names[one["id"]]
+            assert one["surface"] in ("\n" if one["text"] == "<eos>" else entry, token["surface"])
+    assert made == text
+    assert tokens[-1]["surface"] == ""
+
+
+def test_surfaces_of_ids_are_those_of_their_text(trained: Trained) -> None:
+    text = "弟弟 在桥上\n河水还是那样清"
+    by_text = trained.wire.score_one(text=text)["tokens"]
+    by_ids = trained.wire.score_one(token_ids=[[token["id"] for token in by_text[:-1]]])["tokens"]
+    shown = ["<unk>" if token["oov"] else token["surface"] for token in by_text]
+    assert [token["surface"] for token in by_ids] == shown
+
+
+def test_next_tokens_read_as_text(trained: Trained) -> None:
+    size = trained.model.tokenizer.vocabulary_size
+    listed = trained.wire.next_token(context="老王在", prefix="河", top_k=5, candidates=["河"])
+    assert all(token["surface"].startswith("河") for token in listed["tokens"])
+    assert [one["surface"] for one in listed["candidates"]] == ["河"]
+    everything = trained.wire.next_token(context="老王在", top_k=size)["tokens"]
+    for token in everything:
+        decoded = trained.model.tokenizer.decode(np.array([token["id"]], np.int64))
+        if "\ufffd" in decoded:
+            assert token["surface"].startswith("bytes:\\x")
+        else:
+            assert token["surface"] == decoded
+
+
+def test_half_a_character_is_completed_by_what_follows(trained: Trained) -> None:
+    ids = trained.model.tokenizer.encode("𝒳").ids.tolist()
+    if trained.kind == "char":
+        assert ids == [0]
+        return
+    assert len(ids) > 1
+    answer = trained.wire.next_token(
+        token_ids=ids[:-1], top_k=trained.model.tokenizer.vocabulary_size
+    )
+    (last,) = [token for token in answer["tokens"] if token["id"] == ids[-1]]
+    assert last["surface"] == "𝒳"

@@ -18,6 +18,7 @@ from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.plot.__main__ import main
 from service.plot.page import COLOURS
+from service.plot.scored import Scored, Token
 from service.settings import STARTER_BUNDLE, Settings
 
 TEXT = "The <b>old</b> river & Zxqvyk,\n\n河 $5 and $6 👩‍👧 مدينة cafe\u0301"
@@ -138,6 +139,48 @@ def test_a_long_text_is_drawn_with_its_mean(tmp_path: Path) -> None:
     file.write_text("The old river was long.\n" * 50, encoding="utf-8")
     assert main([str(file), "--out", str(out)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+FOREIGN = "Zxqvyk brmlt the river\nqqrrst\n"
+NOTE = "3 of 5 tokens (60%) are unknown words: the perplexity flatters"
+
+
+@pytest.mark.parametrize("kind", ["html", "svg"])
+def test_many_unknown_words_flatter_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    if kind == "svg":
+        pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    file, out = tmp_path / "a.txt", tmp_path / f"a.{kind}"
+    file.write_text(FOREIGN, encoding="utf-8")
+    assert main([str(file), "--out", str(out)]) == 0
+    assert f"\nnote: {NOTE}" in capsys.readouterr().out
+    content = out.read_text(encoding="utf-8")
+    if kind == "html":
+        assert f"Note: {NOTE}, because &lt;unk&gt; is cheap" in content
+    file.write_text("The old river was long and the city of Zxqvyk was old.", encoding="utf-8")
+    assert main([str(file), "--out", str(out), "--overwrite"]) == 0
+    assert "note" not in capsys.readouterr().out
+    assert "Note" not in out.read_text(encoding="utf-8")
+
+
+def test_the_title_of_a_picture_has_the_note() -> None:
+    pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    from service.plot import picture
+
+    tokens = [Token(at, at + 1, 1.0, oov=at < 2) for at in range(4)]
+    scored = Scored("a", "wx\ny", tokens, "bits", "m", 2.0)
+    assert picture.title_of(scored).startswith("a: 4 tokens, 1.00 bits each, perplexity 2.0 (m)\n")
+    assert "Note: 2 of 3 tokens (67%)" in picture.title_of(scored)
+
+
+def test_a_space_alone_is_no_line_end_in_a_picture() -> None:
+    pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    from service.plot import picture
+
+    tokens = [Token(*span, 1.0, oov=False) for span in [(0, 1), (1, 2), (2, 4), (4, 5), (5, 5)]]
+    scored = Scored("a", "a  b\n", tokens, "bits", "m", 2.0)
+    assert picture.labels(scored) == ["a", "␣", "b", "↵", "↵"]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -188,6 +188,40 @@ def test_surprisal_has_a_line_for_each_token(
     assert [tuple(line) for line in lines[1:]] == expected
 
 
+FOREIGN = ["Zxqvyk brmlt the river", "qqrrst", "the old river"]
+
+
+def test_many_unknown_words_flatter_and_that_is_said(jobs: Jobs, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(FOREIGN) + "\n")
+    note = "3 of 8 tokens (38%) are unknown words: the perplexity flatters"
+    summary = jobs.summary(source, "--out", out)
+    assert (summary["oov_count"], summary["token_count"]) == (3, 8 + 3)
+    assert summary["note"].startswith(note)
+    assert jobs(source, "--out", out, "--overwrite") == 0
+    assert f"\nnote: {note}" in jobs.output.getvalue()
+    # One word of ten is not more than a tenth.
+    source.write_text("the old river was long and the city Zxqvyk .\n")
+    summary = jobs.summary(source, "--out", out, "--overwrite")
+    assert (summary["oov_count"], summary["token_count"]) == (1, 11)
+    assert "note" not in summary
+
+
+def test_rows_of_tokens_have_the_pieces_of_the_text(jobs: Jobs, source: Path) -> None:
+    surfaces = []
+    for name in ("out.jsonl", "out.parquet"):
+        out = source.parent / name
+        jobs.summary(source, "--out", out, "--tokens")
+        found = rows(out) if name == "out.jsonl" else pyarrow.parquet.read_table(out).to_pylist()
+        surfaces.append([[token["surface"] for token in row["tokens"]] for row in found])
+        for text, row in zip(TEXTS, found, strict=True):
+            for token in row["tokens"]:
+                assert token["surface"] == text[token["start"] : token["end"]]
+    assert surfaces[0] == surfaces[1]
+    assert surfaces[0][0] == ["The", "city", "of", "Zxqvyk", ""]
+    assert surfaces[0][2] == ["on", "the", "river", "\n", "bank", ",", "\\", "the", ""]
+
+
 def test_totals_of_scores_add_up_to_the_summary_of_kenlm(jobs: Jobs) -> None:
     assert kenlm_summary(Totals()).decode() == (
         "Perplexity including OOVs:\tnan\nPerplexity excluding OOVs:\tnan\nOOVs:\t0\nTokens:\t0\n"

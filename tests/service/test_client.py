@@ -163,7 +163,7 @@ def test_a_dataframe_has_a_row_for_each_token(ask: EitherClient) -> None:
     lengths = [len(one.tokens) for one in result.results]
     assert frame["text_index"].tolist() == [0] * lengths[0] + [1] * lengths[1]
     assert frame["position"].tolist() == [*range(lengths[0]), *range(lengths[1])]
-    names = ["id", "text", "start", "end", "logprob", "cross_entropy", "oov"]
+    names = ["id", "text", "surface", "start", "end", "logprob", "cross_entropy", "oov"]
     names += ["rank", "entropy", "anomalous"]
     assert list(frame.columns) == ["text_index", "position", *names]
     for name in names:

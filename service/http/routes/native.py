@@ -58,7 +58,7 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     result, after = await model.next_token(context, shape, state, bos=request.bos)
     count_tokens(model.metrics, "/next-token", len(context.ids))
     after_or_none = after if request.return_state else None
-    body = await render_next_tokens(model, result, candidates, after_or_none)
+    body = await render_next_tokens(model, context, result, candidates, after_or_none)
     return Response(body, media_type=JSON)
 
 

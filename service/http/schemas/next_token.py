@@ -70,6 +70,11 @@ class NextTokenRequest(Request):
 class RankedToken(BaseModel):
     id: int = Field(description="Vocabulary id.", examples=[714])
     text: str = Field(description="The vocabulary's entry.", examples=["river"])
+    surface: str = Field(
+        description="What the token adds to the text, <eos> a newline; bytes that complete no "
+        "character are written bytes:\\xNN.",
+        examples=["river"],
+    )
     probability: float = Field(description="After renormalising.", examples=[0.0076])
     logprob: float = Field(description="Its natural logarithm.", examples=[-4.882])
     rank: int = Field(description="1 is the most probable.", examples=[26])
@@ -79,6 +84,11 @@ class CandidateToken(BaseModel):
     candidate: str = Field(description="The word as it was asked for.", examples=["river"])
     id: int = Field(description="Vocabulary id.", examples=[714])
     text: str = Field(description="The vocabulary's entry.", examples=["river"])
+    surface: str = Field(
+        description="What that token adds to the text; of an unknown word the word as it was "
+        "asked for.",
+        examples=["river"],
+    )
     probability: float = Field(
         description="After renormalising; 0 where the word was left out.", examples=[0.0076]
     )

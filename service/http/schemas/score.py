@@ -160,13 +160,21 @@ class ScoreRequest(Request):
 class Alternative(BaseModel):
     id: int = Field(description="Vocabulary id.", examples=[0])
     text: str = Field(description="The vocabulary's entry.", examples=["<unk>"])
+    surface: str = Field(
+        description="What the token adds to the text before it, <eos> a newline; bytes that "
+        "complete no character are written bytes:\\xNN.",
+        examples=["<unk>"],
+    )
     logprob: float = Field(description="Natural.", examples=[-1.7472])
 
 
 class TokenScore(BaseModel):
     id: int = Field(description="Vocabulary id.", examples=[12])
-    text: str = Field(
-        description="The vocabulary's entry; the surface is text[start:end].", examples=["The"]
+    text: str = Field(description="The vocabulary's entry.", examples=["The"])
+    surface: str = Field(
+        description="The piece of the text: text[start:end] as it was sent, of token_ids as they "
+        "decode. The end of a text is empty.",
+        examples=["The"],
     )
     start: int | None = Field(
         description="Offset in Unicode code points; null for token_ids.", examples=[0]
