@@ -1,6 +1,5 @@
 """Programs that write files, but for jobs and plots: none replaces what it reads."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from model_export.__main__ import main as export
 from tests.benchmarks.__main__ import check_page
 from tests.train.tiny import contents, write_checkpoint
 from train.config import ModelConfig
-from train.natural_text import main as natural_text
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=12, layers=2)
 
@@ -50,22 +48,6 @@ def test_no_bundle_replaces_a_folder_of_its_inputs(
     assert export([*arguments, "--replace"]) == 1
     assert "is a folder that holds the input" in capsys.readouterr().err
     assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize("link", ["itself", "hard"])
-def test_natural_text_never_replaces_its_source(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], link: str
-) -> None:
-    source, out = tmp_path / "text", tmp_path / "text"
-    source.mkdir()
-    (source / "train.txt").write_text("the river , the city .\n")
-    if link == "hard":
-        out = tmp_path / "natural"
-        out.mkdir()
-        os.link(source / "train.txt", out / "train.txt")
-    assert natural_text([str(source), str(out)]) == 1
-    assert "its files are the input" in capsys.readouterr().err
-    assert (source / "train.txt").read_text() == "the river , the city .\n"
 
 
 def test_a_table_of_benchmarks_replaces_only_such_a_table(tmp_path: Path) -> None:
