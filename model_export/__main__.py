@@ -7,11 +7,14 @@ from pathlib import Path
 from model_export.card import largest_differences
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, export
-from service.errors import BundleError
+from service.console import print_any_text
+from service.errors import BundleError, OutputError
+from service.outputs import Output, refuse_inputs
 from train.errors import TrainError
 
 
 def main(arguments: list[str] | None = None) -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m model_export", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="what `python -m train` wrote")
     parser.add_argument("bundle", type=Path, help="directory to make; it must not exist yet")
@@ -27,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        if options.replace:
+            read = [options.checkpoint, *options.checkpoint.rglob("*"), options.test]
+            bundle = Output(options.bundle, f"the bundle {options.bundle}")
+            refuse_inputs([bundle], filter(None, [*read, options.examples]))
         test = options.test and options.test.read_text(encoding="utf-8")
         examples = options.examples.read_text(encoding="utf-8") if options.examples else ""
         manifest = export(
@@ -40,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UnicodeDecodeError as error:
         print(f"error: a text is not UTF-8: {error.reason}", file=sys.stderr)
         return 1
-    except (ExportError, TrainError, BundleError) as error:
+    except (ExportError, TrainError, BundleError, OutputError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from service.address import listen
 from service.bundle import Bundle
+from service.console import print_any_text
 from service.errors import StartError
 from service.http.app import create_app
 from service.http.auth import Gate
@@ -37,6 +38,7 @@ log = logging.getLogger("service")
 
 def main(arguments: list[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
+    print_any_text()
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level, settings.log_format)

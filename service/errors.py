@@ -22,12 +22,13 @@ ServiceError                  a message for people: what was wrong, where, what 
 ├── DeadlineExceeded          it waited too long for its first run
 ├── StartError                the service does not start: one line, exit code 1
 │   └── BundleError
-└── JobError                  a bulk job stops: one line, exit code 1
+├── JobError                  a bulk job stops: one line, exit code 1
+└── OutputError               an output is an input, or is there already: one line, exit code 1
 
 `code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
 business of `service.http.errors` alone. No message holds a stack trace or the text that was sent;
-only a StartError or a JobError may name a path, and `service.http.serving` takes it out of the one
-that `/admin/reload` answers.
+only a StartError, a JobError or an OutputError may name a path, and `service.http.serving` takes it
+out of the one that `/admin/reload` answers.
 """
 
 import math
@@ -130,4 +131,8 @@ class BundleError(StartError):
 
 
 class JobError(ServiceError):
+    pass
+
+
+class OutputError(ServiceError):
     pass

@@ -1,18 +1,30 @@
 """`python -m service.healthcheck`: 0 when the service of this container is ready, else 1 and why.
 
-Knows the standard library alone, for it starts anew every few seconds.
+Knows the standard library alone, because it starts again every few seconds.
 """
 
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
 
-# What to ask instead of an address that means all of them.
+# The address to ask where the service listens on all of them.
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 SECONDS = 3.0
 
 
-def main() -> int:
+USAGE = """usage: python -m service.healthcheck [-h]
+
+Exit with 0 when the service is ready, and with 1 when it is not.
+TIEDLM_HOST and TIEDLM_PORT say where it listens.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments:
+        is_help = arguments in (["-h"], ["--help"])
+        print(USAGE, end="", file=sys.stdout if is_help else sys.stderr)
+        return 0 if is_help else 2
     host = os.environ.get("TIEDLM_HOST", "").strip("[] ")
     port = int(os.environ.get("TIEDLM_PORT", "8000"))
     connection = HTTPConnection(LOOPBACK.get(host, host), port, timeout=SECONDS)

@@ -3,6 +3,7 @@
 Puts the answers beside the curl lines and the Python example, after the starter was replaced.
 """
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -44,6 +45,7 @@ def rounded(value: object) -> object:
 
 
 def main() -> int:
+    argparse.ArgumentParser("python -m tests.renew_readme", description=__doc__).parse_args()
     text = README
     with running([sys.executable, "-m", "service"]) as address:
         for command, answer in EXAMPLES:

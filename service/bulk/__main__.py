@@ -1,7 +1,8 @@
-"""`python -m service.bulk INPUT… --out OUTPUT` and `python -m service.bulk calibrate …`."""
+"""`python -m service.bulk INPUT... --out OUTPUT` and `python -m service.bulk calibrate ...`."""
 
 import gc
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from service.installed import require_packages
@@ -12,11 +13,15 @@ if __name__ == "__main__":
 import orjson
 
 from service.bulk import ray_engine
-from service.bulk.job import Job, beside
+from service.bulk.inputs import printable
+from service.bulk.job import Job
+from service.bulk.job_files import JobFiles
 from service.bulk.model import load
 from service.bulk.options import Options, parse
 from service.bulk.resume import locked
+from service.console import print_any_text
 from service.errors import ServiceError
+from service.outputs import is_standard_output
 
 # How long a thread may keep the interpreter lock from the workers; Python's default is 5 ms.
 SWITCH_SECONDS = 0.0005
@@ -24,28 +29,48 @@ COLLECT_EVERY = (50_000, 20, 20)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    print_any_text()
+    options: Options | None = None
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         summary = run(options)
     except ServiceError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(f"error: {printable(error.message)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        print("error: the reader of a stream closed it before the job was done", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {printable(where)}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print(f"stopped; the same command {_afterwards(options)}", file=sys.stderr)
         return 130
-    if options.json:
-        print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
-    else:
-        print(_told(summary))
+    # Standard output that holds the scores has no place for the summary.
+    taken = any(map(is_standard_output, filter(None, (options.out, options.errors))))
+    told = (
+        orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode()
+        if options.json
+        else _told(summary)
+    )
+    print(told, file=sys.stderr if taken else sys.stdout)
+    if _all_refused(summary):
+        print("error: no document could be scored", file=sys.stderr)
+        return 1
     return 0
 
 
+def _all_refused(summary: dict[str, Any]) -> bool:
+    """Return whether there were documents and not one was scored. Empty ones are not refused."""
+    return not summary["documents"] and bool(summary["problems"].keys() - {"empty"})
+
+
 def run(options: Options) -> dict[str, Any]:
-    """The summary. Raises JobError and StartError."""
-    with locked(beside(options.out, ".lock")):
+    """Return the summary. Raises JobError, OutputError and StartError."""
+    with ExitStack() as stack:
+        for lock in JobFiles(options.out, options.errors).locks:
+            stack.enter_context(locked(lock))
         if options.engine == "ray":
             return ray_engine.run(options)
         model = load(options.bundle, options.threads)
@@ -76,6 +101,11 @@ def _told(summary: dict[str, Any]) -> str:
     if "note" in summary:
         text += f"\nnote: {summary['note']}"
     return text
+
+
+def _afterwards(options: Options | None) -> str:
+    goes_on = options is not None and options.resumable
+    return "goes on from here" if goes_on else "begins again"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
+from service.bulk import json_line
 from service.bulk.formats import Row
 from service.bulk.record import BLOCK_BYTES, BLOCK_RECORDS, Position
 from service.bulk.resume import State
@@ -18,15 +17,23 @@ from service.scoring import NATS_IN
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """By two percentiles of `table`; rows have their figures in `unit`."""
+    """By two percentiles of `table`, which is None where no document was scored; rows have their
+    figures in `unit`.
+    """
 
-    table: Calibration
+    table: Calibration | None
     percentiles: tuple[float, float]
     unit: str
 
     def add(self, row: Row) -> Row:
-        """The row with its `bucket`: head is the least surprising."""
+        """Return the row with its `bucket`: head is the least surprising, and null is a row without
+        a score.
+        """
         low, high = self.percentiles
+        if row["mean_cross_entropy"] is None:
+            row["bucket"] = None
+            return row
+        assert self.table is not None
         percentile = self.table.percentile(row["mean_cross_entropy"] / NATS_IN[self.unit])
         assert percentile is not None
         row["bucket"] = "head" if percentile < low else "middle" if percentile < high else "tail"
@@ -45,12 +52,19 @@ def second_stage(scored: Path, sink: Sink, buckets: Buckets, state: State, save_
     sink.commit(True)
 
 
+def _row(line: bytes) -> Row:
+    row: Row = json_line.parse(line)
+    if "id" in row:
+        row["id"] = json_line.exact(line, row, "id")
+    return row
+
+
 def _blocks(path: Path, begin: Position) -> Iterator[tuple[list[Row], Position]]:
     with path.open("rb") as file:
         file.seek(begin.offset)
         offset, rows, size = begin.offset, [], 0
         for line in file:
-            rows.append(orjson.loads(line))
+            rows.append(_row(line))
             offset, size = offset + len(line), size + len(line)
             if len(rows) == BLOCK_RECORDS or size >= BLOCK_BYTES:
                 yield rows, replace(begin, offset=offset)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-
+from service.bulk.cell import escaped
+from service.bulk.ids import Id, as_text, dumps
 from service.bulk.record import Record
 from service.calibration import Calibration
 from service.language_model import LanguageModel
@@ -22,7 +22,8 @@ from service.word_score import word_scores
 Name = Literal["jsonl", "tsv", "parquet", "kenlm-query", "surprisal-tsv"]
 ROW_FORMATS = ("jsonl", "tsv", "parquet")
 Row = dict[str, Any]
-Scored = list[tuple[Record, TextScore]]
+# A document that is not scored has none; its row, if it keeps one, holds nulls.
+Scored = list[tuple[Record, TextScore | None]]
 MANY = 1 << 62
 
 FIGURES = tuple(Totals().figures("nats"))
@@ -63,11 +64,15 @@ def _row(
     columns: Columns,
     calibration: Calibration | None,
     record: Record,
-    score: TextScore,
+    score: TextScore | None,
 ) -> Row:
     row: Row = {"input": record.source, "line": record.line}
     if columns.id:
         row["id"] = record.id
+    if score is None:
+        names = [*columns.names, *(["tokens"] if columns.tokens else [])]
+        names += ["words"] if columns.tokens and model.tokenizer.subword else []
+        return row | dict.fromkeys(name for name in names if name not in row)
     if columns.text:
         row["text"] = record.text
     row |= score.totals.figures(columns.unit)
@@ -83,11 +88,11 @@ def _row(
 
 
 def jsonl(rows: Iterable[Row]) -> bytes:
-    return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    return b"".join(dumps(row) + b"\n" for row in rows)
 
 
 def tsv(names: list[str]) -> Callable[[Iterable[Row]], bytes]:
-    """Lines of these columns; what is null is an empty cell, and figures are read back exactly."""
+    """Return a writer of lines of these columns: null is an empty cell, figures are exact."""
 
     def write(rows: Iterable[Row]) -> bytes:
         lines = ("\t".join(_cell(row.get(name)) for name in names) + "\n" for row in rows)
@@ -96,21 +101,10 @@ def tsv(names: list[str]) -> Callable[[Iterable[Row]], bytes]:
     return write
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return escaped(value)
-    if isinstance(value, (int, float)):
+def _cell(value: Id) -> str:
+    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
         return repr(value)
-    return escaped(orjson.dumps(value).decode())
-
-
-def escaped(text: str) -> str:
-    """In one cell: tab, newline, carriage return and backslash are written as in C."""
-    if not any(c in text for c in "\\\t\n\r"):
-        return text
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return escaped(as_text(value) or "")
 
 
 def kenlm_query(model: LanguageModel, scored: Scored) -> bytes:
@@ -119,9 +113,11 @@ def kenlm_query(model: LanguageModel, scored: Scored) -> bytes:
     The id 0 is that of unknown words and of nothing else; where a bundle's own ids have it
     otherwise, or a word is several tokens, what stands there is 1 + the id of its first token.
     ngram_length counts the words that the probability depends on: all since the beginning, the
-    prefix token and the word itself included. Each `<eos>` is a `</s>`.
+    prefix token and the word itself included. Each `<eos>` is a `</s>`. A document that is not
+    scored is an empty line.
     """
-    return "".join(_kenlm_line(model, score) for _, score in scored).encode()
+    lines = ("\n" if score is None else _kenlm_line(model, score) for _, score in scored)
+    return "".join(lines).encode()
 
 
 def _kenlm_line(model: LanguageModel, score: TextScore) -> str:
@@ -187,11 +183,15 @@ SURPRISAL_HEADER = b"sentence_id\ttoken_id\ttoken\tsurprisal\n"
 
 def surprisal_tsv(model: LanguageModel, unit: str, scored: Scored) -> bytes:
     """A line for each token, counted from 1 in each document, which is counted from 1 over all
-    inputs; the surprisal in `unit`. The token is the text's own spelling.
+    inputs; the surprisal in `unit`. The token is the text's own spelling. A document that is not
+    scored is a line with its number alone.
     """
     factor, end_id, entries = NATS_IN[unit], model.tokenizer.end_id, model.tokenizer.entries
     lines = []
     for record, score in scored:
+        if score is None:
+            lines.append(f"{record.number}\t\t\t\n")
+            continue
         assert score.starts is not None
         assert score.ends is not None
         columns = zip(

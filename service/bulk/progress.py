@@ -6,9 +6,11 @@ from typing import Any
 
 
 class Progress:
-    """Nothing is drawn where standard error is no terminal, or without tqdm."""
+    """Draws nothing where standard error is not a terminal, or without tqdm. `total` is None where
+    it is not known, as of a stream.
+    """
 
-    def __init__(self, total: int, unit: str = "B") -> None:
+    def __init__(self, total: int | None, unit: str = "B") -> None:
         self._begun = time.monotonic()
         self._cpu_begun = time.process_time()
         self.tokens = 0

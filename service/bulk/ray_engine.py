@@ -13,49 +13,52 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, closing, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from service import compression
 from service.bulk.formats import ROW_FORMATS
-from service.bulk.job import beside, error_line, lines_sink
+from service.bulk.job import error_line, lines_sink
+from service.bulk.job_files import ATTEMPT, PARTIAL, JobFiles, beside, remove, written_by_a_job
 from service.bulk.model import bundle_of, load
 from service.bulk.options import Options
 from service.bulk.progress import Progress
 from service.bulk.reading import Reader
 from service.bulk.record import Record, blocks
 from service.bulk.rendering import renderer
-from service.bulk.resume import State, identity, replace
+from service.bulk.resume import Digest, State, identity
 from service.bulk.scorer import Done, score_blocks
 from service.bulk.splits import Split, splits
 from service.bulk.tally import Tally
-from service.bulk.writing import PARTIAL, FileSink, Part, Sink, part_name, remove
-from service.errors import JobError
+from service.bulk.writing import FileSink, Part, Sink, part_name
+from service.errors import JobError, OutputError
 from service.language_model import LanguageModel
-
-ATTEMPT = ".attempt-"
+from service.outputs import is_stream, refuse_existing, write_whole
 
 
 class SplitScorer:
-    """An actor: its model is loaded once, and split after split comes to `__call__`."""
+    """An actor, which loads its model once and scores one split a call."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._model = load(options.bundle, 1)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Of a batch of one split its number and its tokens, when its part is written."""
+        """Write the part of a batch of one split; return its number and its tokens."""
         split = batch["split"][0]
         tally = asyncio.run(score_split(self._model, self._options, split))
         return {"split": [split.index], "tokens": [tally.totals.tokens]}
 
 
 async def score_split(model: LanguageModel, options: Options, split: Split) -> Tally:
-    """Write a split's part, and its counts and problems beside it. Raises JobError if strict."""
+    """Write a split's part, and its counts, problems and digest beside it. Raises JobError if
+    strict.
+    """
     part, counts = _part(options, split)
-    tally, refused = Tally(), list[Record]()
+    tally, refused, digest = Tally(), list[Record](), Digest()
     with TemporaryDirectory(prefix=ATTEMPT, dir=part.parent) as folder:
         own = Path(folder) / part.name
         sink = (
@@ -64,10 +67,12 @@ async def score_split(model: LanguageModel, options: Options, split: Split) -> T
             else lines_sink(FileSink(own, 0), options, begun=False)
         )
         with closing(sink):
-            await _write(model, options, split, sink, tally, refused)
+            await _write(model, options, split, sink, tally, refused, digest)
+            sink.commit(last=True)
             sink.finish()
         errors = [error_line(record).decode() for record in refused]
-        replace(counts, json.dumps({"tally": tally.dump(), "errors": errors}).encode())
+        counted = {"tally": tally.dump(), "errors": errors, "digest": digest.value}
+        write_whole(counts, json.dumps(counted).encode())
         own.replace(part)
     return tally
 
@@ -79,29 +84,36 @@ async def _write(
     sink: Sink,
     tally: Tally,
     refused: list[Record],
+    digest: Digest,
 ) -> None:
     async with aclosing(_scored(model, options, split)) as scored:
         async for done in scored:
             sink.write(done.payload)
             tally.merge(done.tally)
+            digest.add(done.block.records)
             refused += [record for record in done.block.records if record.problem is not None]
             if refused and options.strict:
                 raise JobError(_told(refused[0]))
 
 
 def _scored(model: LanguageModel, options: Options, split: Split) -> AsyncGenerator[Done, None]:
+    return score_blocks(model, blocks(_records(options, split)), renderer(model, options))
+
+
+def _records(options: Options, split: Split) -> Iterator[Record]:
     reader = Reader(list(options.inputs), options.source)
-    found = blocks(reader.records(split.begin, split.end, one_input=True))
-    return score_blocks(model, found, renderer(model, options))
+    return reader.records(split.begin, split.end, one_input=True)
 
 
 def run(options: Options) -> dict[str, Any]:
-    """The summary. Raises JobError for what only the local engine does, or without Ray."""
+    """Return the summary. Raises JobError for what only the local engine does, or without Ray."""
     ray = _ray()
     if options.format not in ROW_FORMATS:
         raise JobError(f"--engine ray writes jsonl, tsv and parquet, not {options.format}")
     if options.two_passes:
         raise JobError("--engine ray needs --calibration with --buckets; make one first")
+    for path in filter(is_stream, options.inputs):
+        raise JobError(f"{path}: --engine ray cannot read a stream; write it to a file first")
     todo = _prepare(options)
     progress = Progress(len(todo), unit="split")
     with closing(progress), redirect_stdout(sys.stderr):  # where Ray tells of what was retried
@@ -138,31 +150,49 @@ def _score(ray: Any, options: Options, todo: list[Split], progress: Progress) ->
 
 
 def _prepare(options: Options) -> list[Split]:
-    """The splits whose parts are not there yet."""
-    out, folder = options.out, beside(options.out, PARTIAL)
-    path = beside(out, ".state")
-    if options.overwrite:
-        for old in (out, folder, path):
-            remove(old)
+    """Return the splits whose parts are not there yet."""
+    files, folder = JobFiles(options.out, options.errors), beside(options.out, PARTIAL)
     job = {**identity(options, bundle_of(options.bundle).hash), "engine": "ray"}
-    if out.exists():
-        raise JobError(f"{out} is there already; --overwrite replaces it")
-    if State.load(path, job) is None:
-        remove(folder)
-        folder.mkdir()
-        State(job).save(path)
-    return [s for s in _splits(options) if not all(p.exists() for p in _part(options, s))]
+    if options.overwrite:
+        files.begin_again()
+    refuse_existing(options.out, overwrite=False)
+    state = State.load(files.state, job)
+    if options.errors is not None and not (state and written_by_a_job(options.errors)):
+        refuse_existing(options.errors, overwrite=False)
+    if state is None:
+        files.forget()
+        State(job).save(files.state)
+    if folder.is_symlink():
+        raise OutputError(f"{folder} is a symbolic link; remove it")
+    folder.mkdir(exist_ok=True)
+    return [split for split in _splits(options) if not _is_done(options, split)]
+
+
+def _is_done(options: Options, split: Split) -> bool:
+    """Raises JobError where the part is of other documents than the inputs have now."""
+    part, counts = _part(options, split)
+    if not part.exists() or not counts.exists():
+        return False
+    digest = Digest()
+    digest.add(_records(options, split))
+    if json.loads(counts.read_bytes()).get("digest") != digest.value:
+        raise JobError(
+            f"{part} is of another job: inputs changed after they were read. Restore them, or "
+            "begin again with --overwrite"
+        )
+    return True
 
 
 def _finish(options: Options) -> Tally:
-    """Add up what the parts counted, list the problems, and give the output its name."""
+    """Add up the parts' counts, list the problems, and move the output to its name."""
     tally, errors = Tally(), []
     for split in _splits(options):
         counted = json.loads(_part(options, split)[1].read_bytes())
         tally.merge(Tally.load(counted["tally"]))
         errors += counted["errors"]
     if options.errors is not None:
-        replace(options.errors, "".join(errors).encode())
+        content = "".join(errors).encode()
+        write_whole(options.errors, compression.frame(content, options.errors))
     for split in _splits(options):
         _part(options, split)[1].unlink()
     folder = beside(options.out, PARTIAL)
@@ -178,7 +208,7 @@ def _splits(options: Options) -> list[Split]:
 
 
 def _part(options: Options, split: Split) -> tuple[Path, Path]:
-    """Where a split's part is written, and its counts."""
+    """Return the paths of a split's part and of its counts."""
     folder = beside(options.out, PARTIAL)
     suffix = "".join(options.out.suffixes[-2:]) or f".{options.format}"
     return folder / part_name(split.index, suffix), folder / part_name(split.index, ".counts")
@@ -186,7 +216,7 @@ def _part(options: Options, split: Split) -> tuple[Path, Path]:
 
 def _told(record: Record) -> str:
     assert record.problem is not None
-    return f"{record.source}, line {record.line}: {record.problem.message}"
+    return f"{record.place}: {record.problem.message}"
 
 
 def _ray() -> Any:

@@ -1,29 +1,33 @@
-"""Inputs → records: lines of text, JSON lines, rows of Parquet, whole files; never more than one
-document in memory.
+"""Inputs → records: lines of text, JSON lines, rows of Parquet, whole files. One document at a time
+is in memory.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
-import orjson
-
-from service.bulk import compression, tables
+from service import compression
+from service.bulk import json_line, tables
+from service.bulk.ids import Id
+from service.bulk.inputs import open_input, printable, size
 from service.bulk.record import Position, Problem, Record
 from service.errors import JobError
 
 Kind = Literal["text", "jsonl", "parquet", "file"]
 MAX_DOCUMENT_BYTES = 4 << 20
 SKIP_BYTES = 1 << 16
+PIECE_BYTES = 1 << 20
+MOST_BYTES = 1 << 62  # a limit beyond it is none; C counts no further
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """How inputs are read. `field` holds the text in JSON lines and Parquet, `id_field` what is
-    handed on with it; longer lines than `max_bytes` are problems, and so are empty documents.
+    handed on with it. Documents of more than `max_bytes` are problems, and so are empty ones unless
+    `keep_empty` is set.
     """
 
     field: str = "text"
@@ -34,20 +38,22 @@ class Source:
 
 
 class Reader:
-    """Records of several inputs, in order. `bytes_read` is how far in the files on the disk."""
+    """Records of several inputs, in order. `bytes_read` counts bytes of the files on the disk."""
 
     def __init__(self, paths: list[Path], source: Source) -> None:
         self._paths = paths
         self._source = source
+        self._max_bytes = min(source.max_bytes, MOST_BYTES)
         self.bytes_read = 0
 
     def records(
         self, begin: Position, end: int | None = None, *, one_input: bool = False
     ) -> Iterator[Record]:
-        """From `begin` to the end of the inputs; or of `one_input`, up to the offset `end`, which
-        must be that of a line or row. Raises JobError for an unreadable input.
+        """Yield records from `begin` to the end of the inputs, or with `one_input` to the end of
+        that input or its offset `end`, which must be that of a line or row. Raises JobError for an
+        input that cannot be read.
         """
-        done = sum(path.stat().st_size for path in self._paths[: begin.source])
+        done = sum(map(_bytes_of, self._paths[: begin.source]))
         last = begin.source + 1 if one_input else len(self._paths)
         position = begin
         for index in range(begin.source, last):
@@ -56,13 +62,14 @@ class Reader:
                 position = record.end
                 yield record
                 self.bytes_read = done + self._within
-            done += path.stat().st_size
+            done += _bytes_of(path) or self._within
             self.bytes_read = done
             position = Position(index + 1, 0, 0, position.records)
 
     def _input(self, path: Path, begin: Position, end: int | None) -> Iterator[Record]:
         kind = self._source.kind or kind_of(path)
         read = {"parquet": self._rows, "file": self._whole}.get(kind, self._lines)
+        self._within = 0
         try:
             yield from read(path, begin, end)
         except OSError as error:
@@ -72,23 +79,23 @@ class Reader:
         as_json = (self._source.kind or kind_of(path)) == "jsonl"
         position = begin
         with ExitStack() as stack:
-            raw = stack.enter_context(path.open("rb"))
+            raw = stack.enter_context(open_input(path))
             file = stack.enter_context(compression.reader(raw, path))
             try:
                 _skip(file, begin.offset, plain=not compression.is_compressed(path))
                 while (end is None or position.offset < end) and (
-                    line := file.readline(self._source.max_bytes + 2)
+                    line := file.readline(self._max_bytes + 2)
                 ):
-                    size = len(line) + _rest(file, line, self._source.max_bytes)
-                    self._within = raw.tell()
+                    length = len(line) + _rest(file, line, self._max_bytes)
                     first = position.offset == 0
-                    position = _after(position, size)
-                    if size > len(line) or len(line.rstrip(b"\r\n")) > self._source.max_bytes:
+                    position = _after(position, length)
+                    self._within = raw.tell() if raw.seekable() else position.offset
+                    if length > len(line) or len(line.rstrip(b"\r\n")) > self._max_bytes:
                         found = _Found("", None, self._too_long())
                     else:
                         line = line.removeprefix(BOM) if first else line
                         found = self._json(line) if as_json else self._text(line)
-                    yield self._record(path, found, size, position)
+                    yield _record(path, found, length, position)
             except compression.damage(path) as error:
                 raise JobError(
                     f"{path}, after line {position.line}: the file is damaged: {error}"
@@ -96,60 +103,72 @@ class Reader:
 
     def _rows(self, path: Path, begin: Position, end: int | None) -> Iterator[Record]:
         position = begin
-        size = path.stat().st_size
+        on_disk = _bytes_of(path)
         for value, given_id, share in tables.rows(
             path, self._source.field, self._source.id_field, begin.offset, end
         ):
             position = _after(position, 1)
-            self._within = int(share * size)
+            self._within = int(share * on_disk)
             length = 0 if value is None else len(value)
             if value is None:
-                found = _Found("", given_id, self._missing())
-            elif length > self._source.max_bytes:
+                found = _Found("", given_id, self._null("column"))
+            elif length > self._max_bytes:
                 found = _Found("", given_id, self._too_long())
             else:
                 found = self._text(value, given_id, stripped=False)
-            yield self._record(path, found, length, position)
+            yield _record(path, found, length, position, "row")
 
     def _whole(self, path: Path, begin: Position, _: int | None) -> Iterator[Record]:
-        """The file as one document, without the newline at its end."""
+        """Yield the file as one document, without the newline at its end."""
         if begin.offset:
             return
+        content = bytearray()
         with ExitStack() as stack:
-            raw = stack.enter_context(path.open("rb"))
+            raw = stack.enter_context(open_input(path))
             file = stack.enter_context(compression.reader(raw, path))
             try:
-                content = file.read(self._source.max_bytes + 2)
+                # Piece by piece, because a read of the whole limit would set that much aside.
+                while len(content) < self._max_bytes + 2 and (
+                    piece := file.read(min(PIECE_BYTES, self._max_bytes + 2 - len(content)))
+                ):
+                    content += piece
             except compression.damage(path) as error:
                 raise JobError(f"{path}: the file is damaged: {error}") from None
-        self._within = path.stat().st_size
-        if len(content) > self._source.max_bytes:
+        self._within = _bytes_of(path) or len(content)
+        if len(content) > self._max_bytes:
             found = _Found("", None, self._too_long())
         else:
-            found = self._text(content.removeprefix(BOM))
-        yield self._record(path, found, len(content), _after(begin, max(1, len(content))))
+            found = self._text(bytes(content).removeprefix(BOM))
+        yield _record(path, found, len(content), _after(begin, max(1, len(content))), "")
 
     def _json(self, line: bytes) -> "_Found":
+        source = self._source
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            return _Found("", None, Problem("invalid_json", f"not JSON: {error.msg}"))
+            row = json_line.parse(line)
+        except ValueError as error:
+            return _Found("", None, Problem("invalid_json", str(error)))
         if not isinstance(row, dict):
             return _Found("", None, Problem("invalid_json", "not a JSON object"))
-        given_id = None if self._source.id_field is None else row.get(self._source.id_field)
-        text = row.get(self._source.field)
+        given_id = None if source.id_field is None else json_line.exact(line, row, source.id_field)
+        if source.field not in row:
+            message = f"there is no field {printable(source.field)}"
+            return _Found("", given_id, Problem("missing_field", message))
+        text = row[source.field]
         if text is None:
-            return _Found("", given_id, self._missing())
+            return _Found("", given_id, self._null("field"))
         if not isinstance(text, str):
-            message = f"the field {self._source.field} is no string"
+            message = f"the field {source.field} is not a string"
             return _Found("", given_id, Problem("not_text", message))
+        if not json_line.is_text(text):
+            message = f"the field {source.field} has a lone surrogate (\\ud800 to \\udfff)"
+            return _Found("", given_id, Problem("invalid_json", message))
         return self._checked(text, given_id)
 
-    def _text(self, content: bytes, given_id: Any = None, stripped: bool = True) -> "_Found":
+    def _text(self, content: bytes, given_id: Id = None, stripped: bool = True) -> "_Found":
         if stripped:
             content = content.removesuffix(b"\n").removesuffix(b"\r")
             if b"\0" in content:  # in a file of text; as a field it may be meant
-                message = "a NUL byte: no text, or UTF-16, which must be made UTF-8 first"
+                message = "a NUL byte: not text, or UTF-16, which must be made UTF-8 first"
                 return _Found("", given_id, Problem("not_text", message))
         try:
             return self._checked(content.decode(), given_id)
@@ -157,7 +176,7 @@ class Reader:
             message = f"not UTF-8, from byte {error.start + 1} of the document on"
             return _Found("", given_id, Problem("invalid_utf8", message))
 
-    def _checked(self, text: str, given_id: Any) -> "_Found":
+    def _checked(self, text: str, given_id: Id) -> "_Found":
         if not self._source.keep_empty and (not text or text.isspace()):
             return _Found("", given_id, Problem("empty", "the document is empty"))
         return _Found(text, given_id, None)
@@ -165,13 +184,8 @@ class Reader:
     def _too_long(self) -> Problem:
         return Problem("too_long", f"more than {self._source.max_bytes} bytes")
 
-    def _missing(self) -> Problem:
-        return Problem("missing_field", f"there is no field {self._source.field}")
-
-    def _record(self, path: Path, found: "_Found", size: int, end: Position) -> Record:
-        return Record(
-            str(path), end.line, end.records, found.text, found.id, found.problem, size, end
-        )
+    def _null(self, called: str) -> Problem:
+        return Problem("null", f"the {called} {printable(self._source.field)} is null")
 
     _within = 0
 
@@ -179,17 +193,33 @@ class Reader:
 @dataclass(frozen=True, slots=True)
 class _Found:
     text: str
-    id: Any
+    id: Id
     problem: Problem | None
 
 
 def kind_of(path: Path) -> Kind:
-    """By its name: JSON lines, Parquet, or else a document a line."""
-    suffixes = [suffix for suffix in path.suffixes if suffix not in compression.SUFFIXES]
-    last = suffixes[-1].lower() if suffixes else ""
+    """Return what an input is by its name: JSON lines, Parquet, or else a document a line."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    last = next((s for s in reversed(suffixes) if s not in compression.SUFFIXES), "")
     if last in (".jsonl", ".ndjson", ".json"):
         return "jsonl"
     return "parquet" if last == ".parquet" else "text"
+
+
+def _record(
+    path: Path, found: _Found, length: int, end: Position, unit: Literal["line", "row", ""] = "line"
+) -> Record:
+    name = printable(str(path))
+    return Record(
+        name, end.line, end.records, found.text, found.id, found.problem, length, end, unit
+    )
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return size(path)
+    except OSError as error:
+        raise JobError(f"{path}: {error.strerror or error}") from None
 
 
 def _after(position: Position, size: int) -> Position:
@@ -199,7 +229,7 @@ def _after(position: Position, size: int) -> Position:
 
 
 def _rest(file: IO[bytes], line: bytes, max_bytes: int) -> int:
-    """Skip what is left of a line that was read up to its limit; how many bytes that was."""
+    """Skip the rest of a line that was read up to its limit, and return its size in bytes."""
     skipped = 0
     if len(line) == max_bytes + 2 and not line.endswith(b"\n"):
         while piece := file.readline(SKIP_BYTES):
@@ -210,8 +240,8 @@ def _rest(file: IO[bytes], line: bytes, max_bytes: int) -> int:
 
 
 def _skip(file: IO[bytes], offset: int, plain: bool) -> None:
-    if plain:
-        file.seek(offset)
+    if plain and file.seekable():
+        file.seek(file.tell() + offset)
         return
     while offset and (piece := file.read(min(offset, SKIP_BYTES))):
         offset -= len(piece)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
+
+from service.bulk.ids import Id
 
 # A block closes at whichever comes first. It is the unit of a commit, so that its bounds must
 # follow from the input alone; at 20,000 tokens/s it is about two seconds of work.
@@ -40,10 +42,16 @@ class Record:
     line: int
     number: int
     text: str
-    id: Any
+    id: Id
     problem: Problem | None
     size: int
     end: Position
+    unit: Literal["line", "row", ""] = "line"  # what `line` counts; "": the input is one document
+
+    @property
+    def place(self) -> str:
+        """Where the document is, for people: `a.txt, line 3`, `a.parquet, row 3`, `a.txt`."""
+        return f"{self.source}, {self.unit} {self.line}" if self.unit else self.source
 
 
 @dataclass(frozen=True, slots=True)

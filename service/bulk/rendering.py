@@ -1,4 +1,4 @@
-"""What a job makes of a block's scores: the one choice of a format."""
+"""The choice of a format: the function that makes a payload of a block's scores."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,16 @@ from service.language_model import LanguageModel
 
 
 def renderer(model: LanguageModel, options: Options) -> Callable[[Scored], Any]:
-    """Raises StartError for a calibration that is not this model's."""
+    """Return a function of a block's records and scores, where a record without a score is left
+    out, or keeps its row. Raises StartError for a calibration that is not this model's.
+    """
+    render = _renderer(model, options)
+    if options.keep_rows:
+        return render
+    return lambda scored: render([pair for pair in scored if pair[1] is not None])
+
+
+def _renderer(model: LanguageModel, options: Options) -> Callable[[Scored], Any]:
     columns = options.columns
     if options.format is None:
         return lambda _: None

@@ -1,4 +1,4 @@
-"""What a job writes down so that it can be killed at any moment and go on: the state file.
+"""The state file: what a job writes down so that it can be killed at any moment and go on.
 
 A commit makes the output durable first and the state after it; the state replaces the one before
 in one step. Whatever the output has beyond the state is cut off when the job goes on.
@@ -8,31 +8,56 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from service.bulk.options import Options
-from service.bulk.record import Position
+from service.bulk.record import Position, Record
 from service.bulk.tally import Tally
-from service.errors import JobError
+from service.errors import JobError, OutputError
+from service.outputs import is_stream, open_beside
 
-VERSION = 1
+VERSION = 2
 SAMPLES = 16
 SAMPLE_BYTES = 1 << 16
+
+
+class Digest:
+    """A running digest of records: equal where the same documents stand in the same places.
+
+    A changed input is noticed by it when a job goes on, however small the change is.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, records: Iterable[Record]) -> None:
+        for record in records:
+            problem = record.problem and record.problem.kind
+            head = f"{record.source} {record.line} {record.size} {problem} {record.id!r} "
+            text = record.text.encode("utf-8", "surrogatepass")
+            self._hash.update(f"{len(text)} {len(head)} {head}".encode("utf-8", "surrogatepass"))
+            self._hash.update(text)
+
+    @property
+    def value(self) -> str:
+        return self._hash.hexdigest()
 
 
 @dataclass
 class State:
     """`job` says what is done to what, so that no other job goes on from here. `output` is a
-    length in bytes or a number of parts, `errors` a length in bytes.
+    length in bytes or a number of parts, `errors` a length in bytes; `digest` is that of all
+    records up to `position`.
     """
 
     job: dict[str, Any]
     stage: str = "score"
     position: Position = field(default_factory=Position)
+    digest: str = ""
     output: int = 0
     errors: int = 0
     tally: Tally = field(default_factory=Tally)
@@ -43,41 +68,49 @@ class State:
             "job": self.job,
             "stage": self.stage,
             "position": asdict(self.position),
+            "digest": self.digest,
             "output": self.output,
             "errors": self.errors,
             "tally": self.tally.dump(),
         }
-        replace(path, json.dumps(content).encode())
+        _replace(path, json.dumps(content).encode())
 
     @classmethod
     def load(cls, path: Path, job: dict[str, Any]) -> Self | None:
-        """None where there is none. Raises JobError for the state of another job."""
+        """Return None where there is no state, or that of another job that committed nothing.
+
+        Raises JobError for the state of another job.
+        """
         try:
             content = json.loads(path.read_bytes())
+            version = content.pop("version", None)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise JobError(f"{path}: not the state of a job: {error}") from None
-        if content.pop("version", None) != VERSION:
-            raise JobError(f"{path} is of another version; --overwrite begins anew")
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+            raise JobError(f"{path} is not the state of a job: {error}") from None
+        if version != VERSION:
+            raise JobError(f"{path} is of another version; --overwrite begins again")
         if content["job"] != job:
+            if _is_untouched(content):
+                return None
             changed = sorted(k for k in job.keys() | content["job"] if _differ(job, content, k))
             raise JobError(
-                f"{path} is of another job: {', '.join(changed)} changed. Give what the job began "
-                "with, or --overwrite to begin anew"
+                f"{path} is of another job: {', '.join(changed)} changed. Repeat the first "
+                "command, or begin again with --overwrite"
             )
         position = Position(**content.pop("position"))
         return cls(**{**content, "position": position, "tally": Tally.load(content["tally"])})
 
 
 def identity(options: Options, bundle_hash: str) -> dict[str, Any]:
-    """What decides the output of a job; as JSON gives it back."""
+    """Return what decides the output of a job, as JSON gives it back."""
     job = {
         "bundle": bundle_hash,
         "inputs": [fingerprint(path) for path in options.inputs],
         "format": options.format,
         "columns": asdict(options.columns),
         "reading": asdict(options.source),
+        "keep_rows": options.keep_rows,
         "buckets": options.buckets,
         "calibration": options.calibration and fingerprint(options.calibration),
         "errors": options.errors and str(options.errors),
@@ -86,14 +119,19 @@ def identity(options: Options, bundle_hash: str) -> dict[str, Any]:
     return found
 
 
+def _is_untouched(content: dict[str, Any]) -> bool:
+    """Return whether nothing is lost without this state. That of `--engine ray` does not say."""
+    begun = content["stage"] == "score" and content["position"] == asdict(Position())
+    return begun and "engine" not in content["job"]
+
+
 def _differ(job: dict[str, Any], content: dict[str, Any], key: str) -> bool:
     return bool(job.get(key) != content["job"].get(key))
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write beside, make durable, rename."""
+def _replace(path: Path, content: bytes) -> None:
     beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
+    with open_beside(beside, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -101,11 +139,14 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """Of a file's size and of samples from all over it; a few milliseconds for any size.
+    """Return a digest of a file's size and of samples from all over it, which takes a few
+    milliseconds for any size. What was read of it has a digest of its own: see `Digest`.
 
-    Raises JobError for a file that cannot be read.
+    A stream has none. Raises JobError for a file that cannot be read.
     """
     try:
+        if is_stream(path):
+            return f"{path} stream"
         size = path.stat().st_size
         digest = hashlib.sha256(str(size).encode())
         with path.open("rb") as file:
@@ -113,21 +154,39 @@ def fingerprint(path: Path) -> str:
                 file.seek(max(0, size - SAMPLE_BYTES) * sample // (SAMPLES - 1))
                 digest.update(file.read(SAMPLE_BYTES))
     except OSError as error:
-        raise JobError(f"{path}: {error.strerror}") from None
+        raise JobError(f"{path}: {error.strerror or error}") from None
     return f"{path} {size} {digest.hexdigest()[:32]}"
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Raises JobError where another process holds it, or its folder is not there."""
+    """Hold a lock file for one process. Raises JobError where another process holds it or its
+    folder is not there, and OutputError for a link or a file that is not a lock.
+    """
     try:
-        with path.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            try:
-                yield
-            finally:
-                path.unlink()
+        file = _lock(path)
     except BlockingIOError:
         raise JobError(f"{path}: another job writes there") from None
     except FileNotFoundError:
         raise JobError(f"{path.parent}: no such folder") from None
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> IO[bytes]:
+    while True:
+        file = open_beside(path, "ab")  # never cuts off what is there
+        try:
+            if os.fstat(file.fileno()).st_size:
+                raise OutputError(f"{path} is not a lock of a job; remove it")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The job that held the lock may have removed the file after it was opened here.
+            if os.path.lexists(path) and os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()

@@ -25,7 +25,7 @@ SLICE_RECORDS = 256
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A block that was scored: what is to be written of it, and what it adds to the tally."""
+    """A scored block: its payload, and what it adds to the tally."""
 
     block: Block
     payload: Any
@@ -35,7 +35,7 @@ class Done:
 async def score_blocks(
     model: LanguageModel, blocks: Iterator[Block], render: Callable[[Scored], Any]
 ) -> AsyncGenerator[Done, None]:
-    """`render` makes a payload of the scored records, away from the event loop."""
+    """`render` makes a payload of the records and their scores, away from the event loop."""
     waiting: deque[asyncio.Task[Done]] = deque()
     try:
         for block in blocks:
@@ -64,7 +64,9 @@ async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], 
                 tally.refuse(record)
         for score in scores:
             tally.add(score)
-        return Done(block, render(list(zip(good, scores, strict=True))), tally)
+        left = iter(scores)
+        pairs = [(r, next(left) if r.problem is None else None) for r in block.records]
+        return Done(block, render(pairs), tally)
 
     return await model.long_work.run(finish)
 

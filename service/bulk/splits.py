@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.bulk import compression, tables
+from service import compression
+from service.bulk import tables
 from service.bulk.reading import Source, kind_of
 from service.bulk.record import Position
 
@@ -21,7 +22,7 @@ class Split:
 
 
 def splits(paths: list[Path], source: Source, size: int = SPLIT_BYTES) -> list[Split]:
-    """Of about `size` bytes, each in one input; compressed inputs are a split each."""
+    """Return splits of about `size` bytes, each in one input; a compressed input is one split."""
     found: list[Split] = []
     for number, path in enumerate(paths):
         kind = source.kind or kind_of(path)

@@ -1,27 +1,28 @@
-"""Where payloads go: one growing file, or a folder of Parquet parts. Both can be cut off where
-they were committed, and both appear under their name only when they are whole.
+"""Sinks of payloads: one growing file, a folder of Parquet parts, or a stream.
+
+A file and a folder can be cut off where they were committed, and appear under their name only when
+they are whole. A stream is written as it comes.
 """
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
-
-from service.bulk import compression
+from service import compression
 from service.bulk.formats import Columns, Row
+from service.bulk.ids import as_text
+from service.bulk.job_files import PARTIAL, UNFINISHED_PART, beside, remove
 from service.bulk.tables import pyarrow
-from service.errors import JobError
+from service.errors import JobError, OutputError
+from service.outputs import is_stream, open_beside, open_stream, refuse_existing
 
-PARTIAL = ".partial"
 BLOCKS_OF_A_PART = 64
 
 
 class Sink(Protocol):
-    """`commit` makes durable what was written and says how much it is now, or None where it is not
-    time yet; with `last` it always does.
+    """`commit` makes durable what was written and returns how much that is now, or None where it
+    is not time yet; with `last` it always does.
     """
 
     def write(self, payload: Any) -> None: ...
@@ -40,11 +41,14 @@ class FileSink:
         """Goes on after `committed` bytes."""
         compression.require(path)
         self._path = path
-        self._partial = path.with_name(path.name + PARTIAL)
-        self._file = self._partial.open("r+b" if self._partial.exists() else "w+b")
+        self._partial = beside(path, PARTIAL)
+        # Not cut off by opening it: what was committed stays.
+        self._file = open_beside(self._partial, "r+b", os.O_CREAT)
         if self._file.seek(0, os.SEEK_END) < committed:
             self._file.close()
-            raise JobError(f"{self._partial} is shorter than its state says; --overwrite")
+            raise JobError(
+                f"{self._partial} is shorter than its state says; --overwrite begins again"
+            )
         self._file.truncate(committed)
         self._file.seek(committed)
 
@@ -53,22 +57,57 @@ class FileSink:
             self._file.write(compression.frame(payload, self._path))
 
     def commit(self, last: bool) -> int | None:
+        if last and not self._file.tell():
+            self._file.write(compression.frame(b"", self._path))
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()
 
     def finish(self) -> None:
         self._file.close()
+        refuse_existing(self._path, overwrite=False)  # it may have come while the job was running
         self._partial.replace(self._path)
 
     def close(self) -> None:
         self._file.close()
 
 
-class RowsSink:
-    """Rows written as bytes by `encode`, through a FileSink."""
+class StreamSink:
+    """A pipe, a device or a descriptor, such as standard output; nothing is committed."""
 
-    def __init__(self, sink: FileSink, encode: Callable[[list[Row]], bytes]) -> None:
+    def __init__(self, path: Path) -> None:
+        compression.require(path)
+        self._path = path
+        self._stream = open_stream(path)
+        self._any = False
+
+    def write(self, payload: bytes) -> None:
+        if payload:
+            self._any = True
+            self._stream.write(compression.frame(payload, self._path))
+            self._stream.flush()
+
+    def commit(self, last: bool) -> int | None:
+        if last and not self._any:
+            self._stream.write(compression.frame(b"", self._path))
+            self._stream.flush()
+        return None
+
+    def finish(self) -> None:
+        self._stream.close()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def bytes_sink(path: Path, committed: int) -> FileSink | StreamSink:
+    return StreamSink(path) if is_stream(path) else FileSink(path, committed)
+
+
+class RowsSink:
+    """Rows written as bytes by `encode`, through a sink of bytes."""
+
+    def __init__(self, sink: FileSink | StreamSink, encode: Callable[[list[Row]], bytes]) -> None:
         self._sink = sink
         self._encode = encode
 
@@ -99,8 +138,8 @@ class Part:
 
     def write(self, payload: list[Row]) -> None:
         for row in payload:
-            if not isinstance(row.get("id"), str | None):
-                row["id"] = orjson.dumps(row["id"]).decode()
+            if "id" in row:
+                row["id"] = as_text(row["id"])
         if payload:
             self._writer.write_table(self._pa.Table.from_pylist(payload, self._schema))
 
@@ -127,14 +166,20 @@ class ParquetSink:
         self._columns = columns
         self._subword = subword
         self._path = path
-        self._partial = path.with_name(path.name + PARTIAL)
+        self._partial = beside(path, PARTIAL)
+        if self._partial.is_symlink():
+            raise OutputError(f"{self._partial} is a symbolic link; remove it")
         self._partial.mkdir(exist_ok=True)
         self._parts = committed
         self._blocks = 0
         self._part: Part | None = None
+        whole = {part_name(index, ".parquet") for index in range(committed)}
         for file in self._partial.iterdir():
-            if file.name not in {part_name(index, ".parquet") for index in range(committed)}:
-                file.unlink()
+            if file.name not in whole and UNFINISHED_PART.fullmatch(file.name):
+                remove(file)
+        missing = sorted(name for name in whole if not (self._partial / name).is_file())
+        if missing:
+            raise JobError(f"{self._partial / missing[0]} is missing; --overwrite begins again")
 
     def write(self, payload: list[Row]) -> None:
         if self._part is None:
@@ -181,14 +226,6 @@ class NoSink:
 
 def part_name(index: int, suffix: str) -> str:
     return f"part-{index:05d}{suffix}"
-
-
-def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def schema(pa: Any, columns: Columns, subword: bool) -> Any:

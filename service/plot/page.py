@@ -3,7 +3,8 @@
 import math
 from html import escape
 
-from service.plot.scored import Scored, Token
+from service.plot.scored import LINE_ENDS, Scored, Token
+from service.plot.visible import visible
 from service.scoring import NATS_IN
 
 # ColorBrewer's YlOrBr, as on the playground: a step is two bits, four times less probable. By
@@ -32,13 +33,15 @@ h1 { font: 600 1.5rem/1.2 Georgia, serif; margin-bottom: .2rem; overflow-wrap: a
 
 
 def page(scored: Scored) -> bytes:
-    """UTF-8. The text stands in it whole; its markup is shown and never is markup."""
+    """Return UTF-8. The text stands in it whole; its markup and its control characters are shown
+    and never are any.
+    """
     steps = "".join(
         f".s{index} {{ background: {colour}; "
         f"color: {'#fff' if index >= LIGHT_TEXT_FROM else '#1e252b'}; }}\n"
         for index, colour in enumerate(COLOURS)
     )
-    name, summary = escape(scored.name), escape(scored.summary)
+    name, summary = escape(visible(scored.name)), escape(visible(scored.summary))
     note = f'<p class="note">Note: {escape(scored.note)}.</p>\n' if scored.note else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n',
@@ -47,7 +50,7 @@ def page(scored: Scored) -> bytes:
         f"<h1>{name}</h1>\n<p>{summary}</p>\n{note}{_legend(scored.unit)}\n",
         f'<div class="text">{"".join(_tokens(scored))}</div>\n</html>\n',
     ]
-    return "".join(parts).encode("utf-8", "replace")
+    return "".join(parts).encode()
 
 
 def step(surprisal: float, unit: str) -> int:
@@ -69,18 +72,22 @@ def _tokens(scored: Scored) -> list[str]:
     made = ['<div dir="auto">']
     for token in scored.tokens:
         start = max(at, token.start)
-        made.append(escape(text[at:start]))
+        made.append(_shown(text[at:start]))
         at = max(at, token.end)
         made.append(_span(token, text[start:at], scored.unit))
-        if text[start:at] == "\n":
+        if text[start:at] and text[start:at] in LINE_ENDS:
             made.append('</div><div dir="auto">')
-    return [*made, escape(text[at:]), "</div>"]
+    return [*made, _shown(text[at:]), "</div>"]
+
+
+def _shown(text: str) -> str:
+    return escape(visible(text, keep_space=True))
 
 
 def _span(token: Token, surface: str, unit: str) -> str:
-    end = surface in ("", "\n")
+    end = surface in LINE_ENDS
     names = f"s{step(token.surprisal, unit)}{' o' * token.oov}{' e' * end}"
     return (
         f'<span class="{names}" title="{token.surprisal:.2f} {unit}">'
-        f"{escape(surface) if surface.strip() else surface}</span>"
+        f"{surface[-1:] if end else _shown(surface)}</span>"
     )

@@ -7,6 +7,7 @@ from matplotlib import font_manager, rc_context
 from matplotlib.figure import Figure
 
 from service.plot.scored import LINE_ENDS, Scored
+from service.plot.visible import visible
 
 LABELS_UP_TO = 60  # tokens whose words can still be read under the axis
 MEAN_FROM = 200  # tokens from which a running mean says more than the line
@@ -21,7 +22,7 @@ DOTS_PER_INCH = 150
 
 
 def picture(scored: Scored, kind: str) -> bytes:
-    """A file of the `kind` that matplotlib knows: png, svg."""
+    """Return a file of a `kind` that matplotlib knows: png, svg."""
     known = {font.name for font in font_manager.fontManager.ttflist}
     with rc_context({"font.family": [name for name in FONTS if name in known]}):
         return _drawn(scored, kind)
@@ -70,7 +71,7 @@ def running_mean(values: list[float]) -> list[float]:
 
 
 def title_of(scored: Scored) -> str:
-    title = f"{scored.name}: {scored.summary}"
+    title = visible(f"{scored.name}: {scored.summary}")
     if scored.note is None:
         return title
     return "\n".join([title, *wrap(f"Note: {scored.note}", TITLE_CHARACTERS)])
@@ -78,11 +79,13 @@ def title_of(scored: Scored) -> str:
 
 def labels(scored: Scored) -> list[str]:
     surfaces = [scored.text[token.start : token.end] for token in scored.tokens]
-    words = [s.strip() or ("↵" if s in LINE_ENDS else "␣") for s in surfaces]
+    words = [
+        "↵" if s in LINE_ENDS else visible(s, keep_space=True).strip() or "␣" for s in surfaces
+    ]
     cut = [w if len(w) <= LABEL_CHARACTERS else f"{w[: LABEL_CHARACTERS - 1]}…" for w in words]
     return [_plain(word) for word in cut]
 
 
 def _plain(text: str) -> str:
-    """Without matplotlib's mathematics, which dollars begin."""
+    """Return `text` without matplotlib's mathematics, which dollars begin."""
     return text.replace("$", r"\$")

@@ -3,14 +3,18 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from service import compression
 from service.bundle import Bundle
 from service.errors import StartError
 from service.flattery import flattery
 from service.language_model import LanguageModel
+from service.outputs import STANDARD
 from service.scoring import NATS_IN
 from service.settings import Settings
 
+BOM = b"\xef\xbb\xbf"
 LINE_ENDS = ("", "\n", "\r\n")  # the first is the end of a text
 MAX_TOKENS = 5_000_000  # beyond it no picture shows anything
 
@@ -57,18 +61,41 @@ class Scored:
 
 def score_file(path: Path, bundle: Path, unit: str) -> Scored:
     """Raises StartError for a file or bundle that cannot be read, InputTooLong for a long text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise StartError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise StartError(f"{path}: not UTF-8") from None
+    text = _read(path)
+    name = "standard input" if path == STANDARD else path.name
     settings = Settings(bundle=bundle, max_request_tokens=MAX_TOKENS, prefix_cache_bytes=0)
     model = LanguageModel(Bundle.load(bundle), settings)
     try:
-        return asyncio.run(_score(model, path.name, text.removesuffix("\n"), unit))
+        return asyncio.run(_score(model, name, text, unit))
     finally:
         model.close()
+
+
+def _read(path: Path) -> str:
+    """Return a file's text, unpacked, without the end of its last line. Only `\\n` and `\\r\\n` end
+    lines, as in the service. Raises StartError.
+    """
+    lines: list[bytes] = []
+    try:
+        with _opened(path) as raw, compression.reader(raw, path) as file:
+            try:
+                lines.extend(file)
+            except compression.damage(path) as error:
+                raise StartError(
+                    f"{path}, after line {len(lines)}: the file is damaged: {error}"
+                ) from None
+    except OSError as error:
+        raise StartError(f"{path}: {error.strerror or error}") from None
+    try:
+        text = b"".join(lines).removeprefix(BOM).decode()
+    except UnicodeDecodeError as error:
+        raise StartError(f"{path}: not UTF-8, from byte {error.start + 1} of the text on") from None
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file, or `-`, which is standard input."""
+    return open(0, "rb", closefd=False) if path == STANDARD else path.open("rb")
 
 
 async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Scored:

@@ -12,17 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 from tqdm import tqdm
 
+from service.console import print_any_text
+from service.errors import OutputError
 from service.inference.cores import usable_cores
+from service.outputs import Output, refuse_existing, refuse_inputs, write_whole
 from tests.benchmarks.peak import gemm_peak
 from tests.benchmarks.random_model import sentences, write_bundles
 from tests.benchmarks.servers import Server, service, serving
-from tests.benchmarks.table import Http, Results, markdown
+from tests.benchmarks.table import TITLE, Http, Results, markdown
 
 Body = dict[str, Any]
 Payloads = list[tuple[int, Body]]
@@ -31,18 +35,31 @@ SATURATED = "/next-token, 20 words, 1 client, beside 8 clients with 100,000-toke
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--data", type=Path, help="corpus folder; default: generated sentences")
     parser.add_argument("--seconds", type=float, default=8.0, help="of every HTTP measurement")
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     options = parser.parse_args()
+    if options.out:
+        check_page(options.out, options.data)
     with tempfile.TemporaryDirectory() as folder:
         results = measure(Path(folder), options.data, options.seconds)
     page = markdown(results)
     print(page)
     if options.out:
-        options.out.write_text(page)
+        write_whole(options.out, page.encode())
     return 0
+
+
+def check_page(out: Path, data: Path | None) -> None:
+    """Exit before an hour of measuring where the table would replace anything but such a table."""
+    try:
+        refuse_inputs([Output(out, f"--out {out}")], data.rglob("*") if data else [])
+        with suppress(FileNotFoundError):
+            refuse_existing(out, out.read_bytes().startswith(TITLE.encode()))
+    except (OutputError, OSError) as error:
+        sys.exit(f"error: {error}; give another --out")
 
 
 def measure(folder: Path, data: Path | None, seconds: float) -> Results:

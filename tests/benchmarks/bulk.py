@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.bulk FILE… [--bundle BUNDLE]`: a corpus through `service.bulk`,
+"""`python -m tests.benchmarks.bulk FILE... [--bundle BUNDLE]`: a corpus through `service.bulk`,
 against the same sentences with their ids ready and nothing written; one table.
 
 Each is run in turn, in a process of its own, and ratios are medians over pairs, so that what else
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from service.bundle import Bundle
+from service.console import print_any_text
 from service.inference.cores import usable_cores
 from service.inference.engine import OnnxEngine
 from service.settings import STARTER_BUNDLE
@@ -27,6 +28,7 @@ from tests.benchmarks.in_process import _scoring as score_ready_ids
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bulk", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--bundle", type=Path, default=STARTER_BUNDLE)

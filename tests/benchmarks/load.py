@@ -1,4 +1,5 @@
-"""The load generator, a process of its own: `python -m tests.benchmarks.load …` → one JSON line.
+"""The load generator, a process of its own: `python -m tests.benchmarks.load ...` prints a JSON
+line.
 
 It speaks plain HTTP/1.1 over kept-open connections, each sending its next request when the last
 was answered, and does as little as it can: bodies are bytes from the start and answers are only
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import cast
 
 import uvloop
+
+from service.console import print_any_text
 
 
 @dataclass
@@ -145,6 +148,7 @@ def read_requests(options: argparse.Namespace) -> list[tuple[int, bytes]]:
 
 
 def main() -> int:
+    print_any_text()
     parser = generator_parser(__doc__)
     parser.add_argument("--concurrency", type=int, required=True)
     options = parser.parse_args()

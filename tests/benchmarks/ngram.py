@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks.ngram BUNDLE --data DIR [--order 5]`: an n-gram on a bundle's tokens.
 
-Interpolated modified Kneser–Ney (Chen and Goodman 1999) as KenLM's `lmplz` estimates it (Heafield
+Interpolated modified Kneser-Ney (Chen and Goodman 1999) as KenLM's `lmplz` estimates it (Heafield
 et al. 2013), unpruned, from DIR's train split, over the same ids and with the same `<eos>` after
 every line as the bundle's model has. It prints the perplexity of valid and test, and the model's.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from service.bundle import Bundle
+from service.console import print_any_text
 from service.tokenizer import Tokenizer
 from train.splits import find_splits
 
@@ -101,6 +102,7 @@ def _discounts(counts: Iterable[int]) -> tuple[float, float, float, float]:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ngram", description=__doc__)
     parser.add_argument("bundle", type=Path, help="whose tokens they are")
     parser.add_argument("--data", type=Path, required=True, help="folder of train, valid and test")

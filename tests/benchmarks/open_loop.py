@@ -1,4 +1,4 @@
-"""The open-loop generator, a process of its own: `python -m tests.benchmarks.open_loop …` → one
+"""The open-loop generator, a process of its own: `python -m tests.benchmarks.open_loop ...` -> one
 JSON line.
 
 Requests come as a Poisson process, whatever the server does: nobody waits for an answer before the
@@ -19,6 +19,7 @@ from typing import cast
 
 import uvloop
 
+from service.console import print_any_text
 from tests.benchmarks.load import cpu_seconds, generator_parser, read_requests
 
 # Well below the server's own 5 s: a request on a connection that closes just now would be lost.
@@ -184,6 +185,7 @@ async def load(
 
 
 def main() -> int:
+    print_any_text()
     parser = generator_parser(__doc__)
     parser.add_argument("--rate", type=float, required=True, help="requests a second, on average")
     parser.add_argument("--connections", type=int, default=1000)

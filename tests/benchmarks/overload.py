@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from service.console import print_any_text
 from service.settings import STARTER_BUNDLE, read_settings
 from tests.benchmarks.servers import Server, service
 from tests.soak.mix import PTB_LENGTHS, WORDS
@@ -280,6 +281,7 @@ def verdict(kind: str, phases: list[Phase], limit_seconds: float) -> dict[str, s
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.overload", description=__doc__.splitlines()[0]
     )

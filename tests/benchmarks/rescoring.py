@@ -5,9 +5,9 @@ that several share, as a recogniser gives them: each half shares the first 10, e
 next 10. The wanted ratio is 0.40 or less.
 """
 
+import argparse
 import asyncio
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from service.bundle import Bundle
+from service.console import print_any_text
 from service.language_model import LanguageModel
 from service.reader import Passage
 from service.settings import STARTER_BUNDLE, Settings
@@ -63,7 +64,10 @@ def _medians(rows: list[tuple[float, float]]) -> list[float]:
 
 
 def main() -> None:
-    bundle = Path(sys.argv[1]) if sys.argv[1:] else STARTER_BUNDLE
+    print_any_text()
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.rescoring")
+    parser.add_argument("bundle", type=Path, nargs="?", default=STARTER_BUNDLE)
+    bundle = parser.parse_args().bundle
     model = LanguageModel(Bundle.load(bundle), Settings(bundle=bundle))
     rescored, scored = asyncio.run(measure(model))
     model.close()

@@ -47,6 +47,9 @@ def operations() -> tuple[int, int]:
     return CONFIG.model.layers * 2 * 4 * width * 2 * width, 2 * width * VOCABULARY
 
 
+TITLE = "# Benchmarks"
+
+
 def markdown(results: Results) -> str:
     parts = [_head(results), _in_process(results), _http(results), _ratios(results)]
     return "\n".join(parts)
@@ -54,7 +57,7 @@ def markdown(results: Results) -> str:
 
 def _head(results: Results) -> str:
     size = f"{CONFIG.model.layers} × {CONFIG.model.embedding_size} with {VOCABULARY:,} words"
-    return f"""# Benchmarks
+    return f"""{TITLE}
 
 `make bench`, {time.strftime("%Y-%m-%d", time.gmtime())}: {_processor()}, {results.cores} cores,
 Python {platform.python_version()}. The model is {size} and random weights;

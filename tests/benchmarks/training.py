@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
+from service.console import print_any_text
 from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
 from train.loop import Run
@@ -58,6 +59,7 @@ class Plain(nn.Module):
 
 
 def main() -> None:
+    print_any_text()
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.training", description=__doc__
     )

@@ -1,4 +1,4 @@
-"""`make lm-eval DATA=…`: the figures of lm-evaluation-harness beside those of `/score`.
+"""`make lm-eval DATA=...`: the figures of lm-evaluation-harness beside those of `/score`.
 
     python -m tests.clients.lm_eval_compare DATA [--lines N] [--batch-size 16]
 
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import httpx
 
+from service.console import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.benchmarks.servers import service
 from tests.clients.task.documents import lines
@@ -88,6 +89,7 @@ def differences(found: Figures, expected: Figures) -> Figures:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.clients.lm_eval_compare")
     parser.add_argument("data", type=Path, help="folder with a test.txt")
     parser.add_argument("--lines", type=int, help="only so many non-empty lines")

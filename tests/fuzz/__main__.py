@@ -14,6 +14,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+from service.console import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.benchmarks.servers import service
 
@@ -50,6 +51,7 @@ def fuzz(url: str, examples: int, seed: int) -> tuple[int, str]:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)

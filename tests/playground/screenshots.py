@@ -1,5 +1,6 @@
 """`python -m tests.playground.screenshots`: draw the README's pictures of the playground anew."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def draw(browser: Browser, url: str, name: str) -> Path:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     executable = chromium()
     if executable is None:
         print(MISSING, file=sys.stderr)

@@ -1,5 +1,6 @@
 """`python -m tests.plot.notebook`: run docs/surprisal.ipynb and keep what it shows."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def executed(*more: str) -> Any:
 
 
 def main() -> None:
+    argparse.ArgumentParser("python -m tests.plot.notebook", description=__doc__).parse_args()
     notebook = executed()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran is of no use to a reader

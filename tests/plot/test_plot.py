@@ -1,6 +1,9 @@
 """`python -m service.plot`: its pictures and its page say what `LanguageModel.score` says."""
 
 import asyncio
+import gzip
+import io
+import os
 import re
 import sys
 import warnings
@@ -9,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import zstandard
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
@@ -155,7 +159,7 @@ def test_many_unknown_words_flatter_and_that_is_said(
     if kind == "html":
         assert f"Note: {NOTE}, because &lt;unk&gt; is cheap" in content
     file.write_text("The old river was long and the city of Zxqvyk was old.", encoding="utf-8")
-    assert main([str(file), "--out", str(out)]) == 0
+    assert main([str(file), "--out", str(out), "--overwrite"]) == 0
     assert "note" not in capsys.readouterr().out
     assert "Note" not in out.read_text(encoding="utf-8")
 
@@ -203,3 +207,130 @@ def test_what_cannot_be_done_is_said_in_a_line(
     message = refusal(capsys, str(file), "--out", str(tmp_path / "x.png"))
     assert "pip install '.[plot]'" in message
     assert main([str(file), "--out", out]) == 0
+
+
+def test_a_lone_carriage_return_ends_no_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "a.txt", tmp_path / "a.html"
+    file.write_bytes(b"the river\rthe city\r\nthe ice\r\n")
+    assert main([str(file), "--out", str(out)]) == 0
+    # the river the city <eos> the ice <eos>
+    assert "8 tokens" in capsys.readouterr().out
+    page = out.read_bytes().decode()
+    assert "\r" not in page
+    assert Page(page).text.rstrip("\n") == "the river\u240dthe city\nthe ice"
+    assert [token[0] for token in Page(page).tokens].count("\n") == 1
+
+
+CONTROLS = "a\0b\x01\x08\x0b\x0c\x1b[31mc\x1f\x7f\x85\ufffe\uffff d"
+
+
+@pytest.mark.parametrize("kind", ["svg", "html"])
+def test_control_characters_are_shown_as_signs(tmp_path: Path, kind: str) -> None:
+    if kind == "svg":
+        pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    file, out = tmp_path / "a\x02\nb.txt", tmp_path / f"a.{kind}"
+    file.write_text(CONTROLS, encoding="utf-8")
+    assert main([str(file), "--out", str(out)]) == 0
+    written = out.read_bytes().decode()
+    found = "".join(sorted({c for c in written if ord(c) < 32 or 127 <= ord(c) < 160} - {"\n"}))
+    assert found == ""
+    assert not {"\ufffe", "\uffff"} & set(written)
+    if kind == "svg":
+        assert ElementTree.parse(out).getroot().tag.endswith("svg")
+    else:
+        shown = "a␀b␁␈␋␌␛[31mc␟␡\ufffd\ufffd\ufffd d"
+        assert Page(written).text.rstrip("\n") == shown
+        assert "<title>Surprisal of a␂␊b.txt</title>" in written
+
+
+def test_compressed_text_is_drawn_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = b"the river\nthe city\n"
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text))
+    (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(text))
+    for name in ("a.txt.gz", "a.txt.zst"):
+        assert main([str(tmp_path / name), "--out", str(tmp_path / f"{name}.html")]) == 0
+        assert "6 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_truncated_text_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    pack = gzip.compress if suffix == ".gz" else zstandard.ZstdCompressor().compress
+    file, out = tmp_path / f"a.txt{suffix}", tmp_path / "a.html"
+    file.write_bytes(pack(b"one\n") + pack(b"two\n" * 1000)[:-5])
+    assert "a.txt" + suffix + ", after line " in (
+        said := refusal(capsys, str(file), "--out", str(out))
+    )
+    assert "the file is damaged" in said
+    assert not out.exists()
+
+
+def test_an_existing_file_is_replaced_on_request(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine.html"
+    out.write_text("years of work")
+    assert "is there already; --overwrite" in refusal(capsys, str(file), "--out", str(out))
+    assert out.read_text() == "years of work"
+    assert main([str(file), "--out", str(out), "--overwrite"]) == 0
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [file.name, "mine.html"]
+
+
+@pytest.mark.parametrize("link", ["itself", "hard", "symbolic"])
+def test_the_picture_never_replaces_the_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], link: str
+) -> None:
+    file = tmp_path / "thesis.html"
+    file.write_text("The river", encoding="utf-8")
+    out = file if link == "itself" else tmp_path / "other.html"
+    if link == "hard":
+        os.link(file, out)
+    if link == "symbolic":
+        out.symlink_to(file)
+    assert "is the input" in refusal(capsys, str(file), "--out", str(out), "--overwrite")
+    assert file.read_text(encoding="utf-8") == "The river"
+
+
+def test_the_picture_never_replaces_the_bundle(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "manifest.html").write_text("a file of the bundle")
+    arguments = (str(file), "--out", str(bundle / "manifest.html"), "--bundle", str(bundle))
+    assert "is the input" in refusal(capsys, *arguments, "--overwrite")
+
+
+def test_standard_input_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"the river\n")
+    os.close(writing)
+    kept = os.dup(0)
+    os.dup2(reading, 0)
+    try:
+        assert main(["-", "--out", str(tmp_path / "a.html")]) == 0
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(reading)
+    assert "3 tokens" in capsys.readouterr().out
+    assert "<h1>standard input</h1>" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+def test_names_beyond_the_terminal_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", printed)
+    (tmp_path / "河.txt").write_text("The river", encoding="utf-8")
+    assert main([str(tmp_path / "河.txt"), "--out", str(tmp_path / "河.html")]) == 0
+    printed.flush()
+    assert b"\\u6cb3.html: 3 tokens" in printed.buffer.getvalue()

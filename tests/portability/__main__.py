@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from service.console import print_any_text
 from service.settings import STARTER_BUNDLE
 
 EMULATOR = "qemu-x86_64"
@@ -30,6 +31,7 @@ def difference(bundle: Path, sentences: int) -> tuple[float, int]:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.portability", description=__doc__)
     parser.add_argument("bundle", type=Path, nargs="?", default=STARTER_BUNDLE)
     parser.add_argument("--sentences", type=int, default=4)

@@ -1,4 +1,4 @@
-"""`make proof CHECKPOINT=… DATA=…`: the served figures against the trainer's, on real text.
+"""`make proof CHECKPOINT=... DATA=...`: the served figures against the trainer's, on real text.
 
     python -m tests.proofs CHECKPOINT --data TEXT [--sentences 300]
 
@@ -24,6 +24,7 @@ import numpy as np
 
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, Precision, export
+from service.console import print_any_text
 from tests.benchmarks.servers import Server, service
 from tests.model_export.reference import NumpyLSTM
 from train.checkpoint import Checkpoint, load_model
@@ -97,6 +98,7 @@ def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) ->
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True, metavar="TEXT", help="of the run")

@@ -1,4 +1,4 @@
-"""`make ablation DATA=…`: what each regulariser gives at equal time, on a short text.
+"""`make ablation DATA=...`: what each regulariser gives at equal time, on a short text.
 
     python -m tests.proofs.ablation --data DIR [--config TOML] [--tokens 100000] [--set KEY=VALUE]
 
@@ -25,6 +25,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from service.console import print_any_text
 from tests.proofs.short_text import shorten
 from train.config import Config
 from train.config_file import load_config
@@ -142,6 +143,7 @@ def draw(reports: dict[str, Any], path: Path) -> None:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.ablation", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, default=Path("train/configs/ptb-small.toml"))

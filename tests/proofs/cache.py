@@ -1,4 +1,4 @@
-"""`make cache-gain CHECKPOINT=… DATA=…`: what the continuous cache gives on a text with documents.
+"""`make cache-gain CHECKPOINT=... DATA=...`: the gain of the continuous cache on documents.
 
     python -m tests.proofs.cache CHECKPOINT --data DIR
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from model_export.export import export
 from service.bundle import Bundle
+from service.console import print_any_text
 from service.inference.continuous_cache import CacheSettings
 from service.language_model import LanguageModel
 from service.settings import Settings
@@ -70,6 +71,7 @@ def tune(measure: Callable[[CacheSettings], float]) -> CacheSettings:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.cache", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)

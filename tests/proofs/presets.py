@@ -1,4 +1,4 @@
-"""`make presets DATA=…`: every preset trains for some steps and exports in both precisions.
+"""`make presets DATA=...`: every preset trains for some steps and exports in both precisions.
 
     python -m tests.proofs.presets --data DIR [--steps 200] [--batch-size 8]
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from model_export.errors import ExportError
 from model_export.export import export
+from service.console import print_any_text
 from tests.proofs.short_text import shorten
 from train.checkpoint import Checkpoint
 from train.config import Config
@@ -45,6 +46,7 @@ def trial(config: Config, data: Path, folder: Path) -> tuple[int, list[float]]:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.presets", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=200)

@@ -1,4 +1,4 @@
-"""`make processes DATA=…`: two processes learn what one does.
+"""`make processes DATA=...`: two processes learn what one does.
 
     python -m tests.proofs.processes --data DIR [--steps 200] [--config CONFIG]
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from service.console import print_any_text
 from tests.proofs.short_text import shorten
 from train.config_file import load_config
 from train.metrics import read_metrics
@@ -41,6 +42,7 @@ def losses(launcher: list[str], config: Path, data: Path, out: Path) -> list[flo
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.processes", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=200)

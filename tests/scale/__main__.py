@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from service.console import print_any_text
 from tests.scale.text import write_corpus
 from tests.scale.watch import Watched, train_side_by_side
 
@@ -44,6 +45,7 @@ def report(small: Watched, large: Watched, megabytes: tuple[float, float]) -> st
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
     parser.add_argument("--megabytes", type=float, default=1000)
     parser.add_argument("--small", type=float, default=10)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_export.export import export
+from service.console import print_any_text
 from tests.benchmarks.random_model import write_checkpoint
 from tests.scale.text import write_corpus
 from tests.scale.watch import ROOT, SAMPLE_SECONDS, Memory
@@ -56,6 +57,7 @@ def smallest_bundle(folder: Path) -> Path:
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.scale.bulk", description=__doc__)
     parser.add_argument("--megabytes", type=float, default=2000)
     parser.add_argument("--small", type=float, default=20)

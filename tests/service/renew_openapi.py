@@ -1,5 +1,6 @@
 """`python -m tests.service.renew_openapi`: write the golden copy of the OpenAPI document anew."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ GOLDEN = Path(__file__).parent / "openapi.json"
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(bundle=STARTER_BUNDLE, threads=1))
     document = create_app(model).openapi()
     model.close()

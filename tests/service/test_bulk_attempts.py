@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.bulk import ray_engine
+from service.bulk.job_files import ATTEMPT
 from service.bulk.model import load
 from service.bulk.options import Options, parse
 from service.language_model import LanguageModel
@@ -32,7 +33,7 @@ def test_both_write_the_same_and_neither_harms_the_other(
         out.parent.mkdir()
         options = parse([str(source), "--out", str(out), "--engine", "ray"])
         asyncio.run(attempt(model, options, attempts))
-        killed = out.with_name(f"{name}.partial") / f"{ray_engine.ATTEMPT}of-a-worker-that-died"
+        killed = out.with_name(f"{name}.partial") / f"{ATTEMPT}of-a-worker-that-died"
         killed.mkdir()
         ray_engine._finish(options)
         contents.append({path.name: path.read_bytes() for path in out.iterdir()})

@@ -11,6 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.bulk.ids import JsonText
 from service.bulk.reading import Reader, Source
 from service.bulk.record import BLOCK_BYTES, BLOCK_RECORDS, Position, Record, blocks
 from service.bulk.tables import BATCH_ROWS
@@ -87,11 +88,11 @@ def test_json_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl.gz", "\n".join(lines).encode())
     records = read(path, Source(field="body", id_field="key"))
     assert said(records) == [
-        *("a\nb", "[invalid_json]", "[invalid_json]", "[missing_field]", "[missing_field]"),
+        *("a\nb", "[invalid_json]", "[invalid_json]", "[missing_field]", "[null]"),
         *("[not_text]", "[empty]", "[invalid_json]", "[invalid_json]", "z"),
     ]
     assert [record.id for record in records][:4] == [7, None, None, 7]
-    assert records[-1].id == [1]
+    assert records[-1].id == JsonText("[1]")
 
 
 @pytest.mark.parametrize("kind", ["string", "large_string", "binary", "large_binary"])
@@ -100,7 +101,7 @@ def test_parquet(tmp_path: Path, kind: str) -> None:
     column = pyarrow.array([*texts, None, "", "x" * 21], getattr(pyarrow, kind)())
     path = table(tmp_path / "a.parquet", column, key=list(range(703)))
     records = read(path, Source(id_field="key", max_bytes=20))
-    assert said(records) == [*texts, "[missing_field]", "[empty]", "[too_long]"]
+    assert said(records) == [*texts, "[null]", "[empty]", "[too_long]"]
     assert [record.id for record in records] == list(range(703))
     assert [record.line for record in records] == list(range(1, 704))
 

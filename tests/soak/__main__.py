@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
+from service.console import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.benchmarks.servers import Server, service
 from tests.soak.mix import Mix
@@ -57,6 +58,7 @@ def soak(server: Server, seconds: float, clients: int) -> tuple[list[int], int, 
 
 
 def main() -> int:
+    print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=8)

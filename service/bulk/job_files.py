@@ -1,0 +1,201 @@
+"""The files of one job: its outputs, and what it keeps beside them until it is done.
+
+    OUT  OUT.partial  OUT.scored.partial  OUT.state  OUT.state.new  OUT.lock
+    ERRORS  ERRORS.partial  ERRORS.lock
+
+Only what a job wrote is ever removed. The state is saved before all else, so that partial files
+without a state are not a job's. In a folder of parts, names and content say whose they are.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from service import compression
+from service.errors import JobError, OutputError
+from service.outputs import Output, is_stream, refuse_existing
+
+PARTIAL = ".partial"
+ATTEMPT = ".attempt-"
+PART = re.compile(r"part-\d{5,}(\..+)?")
+UNFINISHED_PART = re.compile(rf"\.?part-\d{{5,}}(\..+)?|{re.escape(ATTEMPT)}.*")
+HEAD_BYTES = 1 << 20
+# How the outputs begin: a row or a problem, a table's header, a line of KenLM's, a calibration.
+WRITTEN = re.compile(
+    rb'\n*(?:\{"input":"(?:[^"\\]|\\.)*","line":\d+,"'
+    rb"|input\tline\t|sentence_id\ttoken_id\ttoken\tsurprisal\n"
+    rb"|(?:[^\t\n]+=\d+ \d+ \S+\t)+Total: \S+ OOV: \d+\n|Perplexity including OOVs:\t"
+    rb'|\{\n "format_version": 1,\n "bundle": )'
+)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+class JobFiles:
+    """Names, and what a job wrote under them. The job itself reads and writes the content."""
+
+    def __init__(self, out: Path, errors: Path | None) -> None:
+        self.out = out
+        self.errors = errors
+        self.outputs = [out] if errors is None else [out, errors]
+        self._files = [path for path in self.outputs if not is_stream(path)]
+        self.scored = beside(out, ".scored")
+        # Where the output is a stream, the state vouches for the partial file of --errors alone.
+        self.state = beside(next(iter(self._files), out), ".state")
+
+    @property
+    def keeps_state(self) -> bool:
+        return bool(self._files)
+
+    @property
+    def locks(self) -> list[Path]:
+        return [beside(path, ".lock") for path in self._files]
+
+    @property
+    def partials(self) -> list[Path]:
+        found = [beside(path, PARTIAL) for path in self._files]
+        return [*found, beside(self.scored, PARTIAL)] if self.out in self._files else found
+
+    def written(self) -> list[Output]:
+        """Return every path that the job writes or removes, with its name in a message."""
+        flags = ("--out", "--errors")
+        named = [Output(p, f"{f} {p}") for f, p in zip(flags, self.outputs, strict=False)]
+        return named + [Output(path, f"{path}, which the job writes,") for path in self._kept()]
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a job wrote this file, which is in a folder of inputs, so that it is no
+        input.
+        """
+        real = Path(os.path.realpath(path))
+        places = {real, *real.parents}
+        if not places.isdisjoint(self._real_kept):
+            return True
+        return not places.isdisjoint(self._real_outputs) and written_by_a_job(path)
+
+    @cached_property
+    def _real_kept(self) -> set[Path]:
+        return {Path(os.path.realpath(path)) for path in self._kept()}
+
+    @cached_property
+    def _real_outputs(self) -> set[Path]:
+        return {Path(os.path.realpath(path)) for path in self._files}
+
+    def begin_again(self) -> None:
+        """Remove the outputs and what an earlier job left beside them: all, or nothing where
+        OutputError is raised, because a file is there that no job wrote.
+        """
+        for path in [*self._old_outputs(), *self._old_partials()]:
+            remove(path)
+
+    def forget(self) -> None:
+        """Remove what an earlier job left beside its outputs. Raises OutputError likewise."""
+        for path in list(self._old_partials()):
+            remove(path)
+
+    def tidy(self) -> None:
+        """Remove what a finished job needs no longer; the state last, because it says whose the
+        rest is.
+        """
+        states = (beside(self.state, ".new"), self.state) if self._files else ()
+        for path in (*self.partials, *states):
+            remove(path)
+
+    def refuse_strangers(self) -> None:
+        """Raise OutputError for partial files where there is no state."""
+        for path in self.partials:
+            if os.path.lexists(path):
+                raise OutputError(
+                    f"{path} is there, but no {self.state} says that a job wrote it; remove it"
+                )
+
+    def _old_outputs(self) -> Iterator[Path]:
+        for path in self._files:
+            if path == self.errors:
+                refuse_existing(path, overwrite=True)
+            _refuse_foreign(path, PART, by_content=True)
+            yield path
+
+    def _old_partials(self) -> Iterator[Path]:
+        """Yield the state last, because it says whose the rest is."""
+        if not self._files:
+            return
+        state = self._old_state()
+        if state is None:
+            self.refuse_strangers()
+            return
+        job = state.get("job")
+        known = job.get("errors") if isinstance(job, dict) else None
+        errors = None if self.errors is None else beside(self.errors, PARTIAL)
+        if errors and os.path.lexists(errors) and str(self.errors) != known:
+            raise OutputError(f"{errors} is there, but no job of {self.out} wrote it; remove it")
+        for path in self.partials:
+            _refuse_foreign(path, UNFINISHED_PART, by_content=False)
+            yield path
+        yield beside(self.state, ".new")
+        yield self.state
+
+    def _old_state(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self.state.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not {"version", "job"} <= found.keys():
+            raise OutputError(f"{self.state} is not the state of a job; remove it")
+        return found
+
+    def _kept(self) -> list[Path]:
+        states = [self.state, beside(self.state, ".new")] if self._files else []
+        return [*self.partials, *states, *self.locks]
+
+
+def written_by_a_job(path: Path) -> bool:
+    """Return whether a file's content is that of an output. Nothing at all may be one as well."""
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            return {"input", "line", "token_count"} <= set(pyarrow.parquet.read_schema(path).names)
+        with path.open("rb") as raw, compression.reader(raw, path) as file:
+            head = file.read(HEAD_BYTES)
+    except (ImportError, JobError, OSError, ValueError):
+        return False
+    except _damage(path):
+        return False
+    return not head or WRITTEN.match(head) is not None
+
+
+def _damage(path: Path) -> tuple[type[Exception], ...]:
+    try:
+        return compression.damage(path)
+    except JobError:
+        return ()
+
+
+def _refuse_foreign(path: Path, name: re.Pattern[str], *, by_content: bool) -> None:
+    """Raise OutputError for a folder with anything in it that no job wrote."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    for file in path.iterdir():
+        ours = name.fullmatch(file.name) is not None and not file.is_symlink()
+        if not ours or (by_content and not (file.is_file() and written_by_a_job(file))):
+            raise OutputError(
+                f"{path} is a folder with {file.name} in it, which no job wrote; nothing is "
+                "removed. Give another OUTPUT, or remove it yourself"
+            )
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
