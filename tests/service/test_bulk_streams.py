@@ -248,7 +248,7 @@ def test_suffixes_in_capitals(jobs: Jobs, tmp_path: Path, name: str) -> None:
     content = TEXT
     if "json" in lower:
         content = b"".join(
-            json.dumps({"text": t}).encode() + b"\n" for t in TEXT.decode().split("\n")[:-1]
+            json.dumps({"text": t}).encode() + b"\n" for t in TEXT.decode().splitlines()
         )
     if lower.endswith(".gz"):
         content = gzip.compress(content)
@@ -257,9 +257,32 @@ def test_suffixes_in_capitals(jobs: Jobs, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(content)
     if lower.endswith(".parquet"):
         pyarrow.parquet.write_table(
-            pyarrow.table({"text": TEXT.decode().split("\n")[:-1]}), tmp_path / name
+            pyarrow.table({"text": TEXT.decode().splitlines()}), tmp_path / name
         )
-    summary = jobs.summary(tmp_path / name, "--out", tmp_path / "OUT.JSONL.GZ", "--text")
-    assert summary["documents"] == 3
-    lines = gzip.decompress((tmp_path / "OUT.JSONL.GZ").read_bytes()).splitlines()
-    assert [json.loads(line)["text"] for line in lines] == TEXT.decode().split("\n")[:-1]
+    jobs.summary(tmp_path / name, "--out", tmp_path / "out.jsonl", "--text")
+    assert [row["text"] for row in rows(tmp_path / "out.jsonl")] == TEXT.decode().splitlines()
+
+
+def test_suffixes_of_outputs_in_capitals(jobs: Jobs, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(TEXT)
+    out = tmp_path / "OUT.JSONL.GZ"
+    jobs.summary(tmp_path / "in.txt", "--out", out)
+    lines = gzip.decompress(out.read_bytes()).splitlines()
+    assert [json.loads(line)["line"] for line in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "then"), [("pipe", "begins again"), ("in.txt", "goes on from here")]
+)
+def test_stopping_says_what_the_same_command_does(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str
+) -> None:
+    (tmp_path / "in.txt").write_bytes(TEXT)
+    os.mkfifo(tmp_path / "pipe")
+
+    def stopped(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "run", stopped)
+    assert jobs(tmp_path / name, "--out", tmp_path / "out.jsonl") == 130
+    assert jobs.errors.splitlines()[-1] == f"stopped; the same command {then}"
