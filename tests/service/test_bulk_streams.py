@@ -161,6 +161,12 @@ def test_standard_input_given_twice_is_refused(jobs: Jobs, tmp_path: Path) -> No
     assert jobs.errors == "error: standard input is given twice, and can be read only once\n"
 
 
+def test_closed_standard_input_is_refused(tmp_path: Path) -> None:
+    done = shell('"$0" -m service.bulk - --out "$1" <&-', tmp_path / "out.jsonl")
+    assert done.returncode == 1
+    assert done.stderr == b"error: standard input is closed\n"
+
+
 def test_a_file_called_minus_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("./-").write_bytes(TEXT)
@@ -231,6 +237,9 @@ def test_messages_show_odd_names(jobs: Jobs, tmp_path: Path) -> None:
     arguments = (tmp_path / "in.jsonl", "--field", ODD, "--out", tmp_path / "out.jsonl")
     jobs(*arguments, "--errors", errors)
     assert [row["message"] for row in rows(errors)] == [f"there is no field {SHOWN}"]
+    (tmp_path / "in.jsonl").write_text(json.dumps({ODD: 5}))
+    jobs(*arguments, "--errors", errors, "--overwrite")
+    assert [row["message"] for row in rows(errors)] == [f"the field {SHOWN} is not a string"]
 
 
 def test_printable_leaves_other_names_as_they_are() -> None:
