@@ -129,7 +129,7 @@ def test_a_stopped_job_of_a_stream_begins_again(
     assert len(rows(errors)) == 1
 
 
-def test_buckets_of_a_stream_are_those_of_a_file(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_stream_has_the_buckets_of_a_file(jobs: Jobs, tmp_path: Path) -> None:
     content = b"".join(b"The river %d\n" % number for number in range(50))
     (tmp_path / "in.txt").write_bytes(content)
     thread = feed(tmp_path / "pipe", content)
