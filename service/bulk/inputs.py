@@ -7,6 +7,7 @@ docs/texts.md has the rules for folders. They are the trainer's too.
 
 import errno
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -53,7 +54,7 @@ def files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """Return the files of all inputs, and a line for each thing in a folder that was left out.
 
     Raises JobError for an input that is not there, a folder that cannot be read or has no files,
-    and standard input that is given twice.
+    and standard input that is closed or given twice.
     """
     found: list[Path] = []
     notes: list[str] = []
@@ -72,6 +73,8 @@ def files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
                 f"{path}: this folder has no files; hidden ones (.… and _…) are left out"
             )
         found += inside
+    if STANDARD_INPUT in found and sys.stdin is None:  # another file has its number by now
+        raise JobError("standard input is closed")
     if found.count(STANDARD_INPUT) > 1:
         raise JobError("standard input is given twice, and can be read only once")
     return found, notes

@@ -43,6 +43,7 @@ class Reader:
     def __init__(self, paths: list[Path], source: Source) -> None:
         self._paths = paths
         self._source = source
+        self._field = printable(source.field)
         self._max_bytes = min(source.max_bytes, MOST_BYTES)
         self.bytes_read = 0
 
@@ -151,16 +152,16 @@ class Reader:
             return _Found("", None, Problem("invalid_json", "not a JSON object"))
         given_id = None if source.id_field is None else json_line.exact(line, row, source.id_field)
         if source.field not in row:
-            message = f"there is no field {printable(source.field)}"
+            message = f"there is no field {self._field}"
             return _Found("", given_id, Problem("missing_field", message))
         text = row[source.field]
         if text is None:
             return _Found("", given_id, self._null("field"))
         if not isinstance(text, str):
-            message = f"the field {source.field} is not a string"
+            message = f"the field {self._field} is not a string"
             return _Found("", given_id, Problem("not_text", message))
         if not json_line.is_text(text):
-            message = f"the field {source.field} has a lone surrogate (\\ud800 to \\udfff)"
+            message = f"the field {self._field} has a lone surrogate (\\ud800 to \\udfff)"
             return _Found("", given_id, Problem("invalid_json", message))
         return self._checked(text, given_id)
 
@@ -185,7 +186,7 @@ class Reader:
         return Problem("too_long", f"more than {self._source.max_bytes} bytes")
 
     def _null(self, called: str) -> Problem:
-        return Problem("null", f"the {called} {printable(self._source.field)} is null")
+        return Problem("null", f"the {called} {self._field} is null")
 
     _within = 0
 

@@ -35,8 +35,8 @@ def rows(
     row = 0
     with _open(pa, path) as file:
         total = file.metadata.num_rows
-        names = _columns(pa, path, file.schema_arrow, column, id_column) if total else []
         try:
+            names = _columns(pa, path, file.schema_arrow, column, id_column) if total else []
             for group in range(file.num_row_groups):
                 count = file.metadata.row_group(group).num_rows
                 if row + count <= begin:
@@ -51,7 +51,7 @@ def rows(
                         row += 1
                         if row > begin:
                             yield value, given_id, row / total
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if _is_of_the_system(error):
                 raise
             raise JobError(

@@ -114,7 +114,7 @@ def test_a_folder_called_like_a_file_is_one(jobs: Jobs, tmp_path: Path) -> None:
     assert summary["problems"] == {}
 
 
-def test_the_order_is_that_of_names_folder_by_folder(tmp_path: Path) -> None:
+def test_files_are_in_the_order_of_names(tmp_path: Path) -> None:
     make(tmp_path, "b/z.txt", "b.txt", "a/x/1.txt", "a/x.txt", "a-b/1.txt", "B.txt", "é.txt")
     order = ["B.txt", "a/x/1.txt", "a/x.txt", "a-b/1.txt", "b/z.txt", "b.txt", "é.txt"]
     assert found(tmp_path) == order
@@ -162,7 +162,7 @@ def test_a_folder_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     assert notes(tmp_path) == ["gone is left out: it is gone"]
 
 
-def test_a_folder_that_cannot_be_read_is_one_line(
+def test_an_unreadable_folder_is_one_line(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, "a.txt", "locked/b.txt")

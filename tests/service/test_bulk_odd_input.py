@@ -174,7 +174,7 @@ def test_files_that_are_no_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: 
         splits([path], Source())
 
 
-def test_ids_that_are_not_utf8_do_not_end_a_job(jobs: Jobs, tmp_path: Path) -> None:
+def test_ids_need_not_be_utf8(jobs: Jobs, tmp_path: Path) -> None:
     raw = pyarrow.array([b"\xff", b"ok"]).view(pyarrow.string())  # as careless writers store them
     path = write(tmp_path / "in.parquet", pyarrow.table({"text": ["a", "b"], "key": raw}))
     jobs.summary(path, "--out", tmp_path / "out.jsonl", "--id", "key")
@@ -188,7 +188,7 @@ def test_a_column_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.parquet"])
-def test_a_file_that_cannot_be_read_is_one_line(jobs: Jobs, tmp_path: Path, name: str) -> None:
+def test_an_unreadable_file_is_one_line(jobs: Jobs, tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/proc/self/mem")  # opens, and cannot be read at 0
     assert jobs(tmp_path / name, "--out", tmp_path / "out.jsonl") == 1
     assert jobs.errors == f"error: {tmp_path / name}: Input/output error\n"
@@ -223,7 +223,7 @@ def test_rows_of_parquet_are_called_rows(jobs: Jobs, tmp_path: Path) -> None:
     assert jobs.errors == f"error: {path}, row 2: the document is empty\n"
 
 
-def test_a_document_that_is_a_file_has_no_line(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_whole_file_has_no_line(jobs: Jobs, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"\xff")
     jobs(tmp_path / "in.txt", "--out", tmp_path / "out.jsonl", "--document", "file")
     assert f"{tmp_path}/in.txt: not UTF-8" in jobs.errors

@@ -129,7 +129,7 @@ def test_a_stopped_job_of_a_stream_begins_again(
     assert len(rows(errors)) == 1
 
 
-def test_buckets_of_a_stream_are_those_of_a_file(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_stream_has_the_buckets_of_a_file(jobs: Jobs, tmp_path: Path) -> None:
     content = b"".join(b"The river %d\n" % number for number in range(50))
     (tmp_path / "in.txt").write_bytes(content)
     thread = feed(tmp_path / "pipe", content)
@@ -159,6 +159,12 @@ def test_ray_refuses_streams_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_standard_input_given_twice_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     assert jobs("-", "/dev/stdin", "--out", tmp_path / "out.jsonl") == 1
     assert jobs.errors == "error: standard input is given twice, and can be read only once\n"
+
+
+def test_closed_standard_input_is_refused(tmp_path: Path) -> None:
+    done = shell('"$0" -m service.bulk - --out "$1" <&-', tmp_path / "out.jsonl")
+    assert done.returncode == 1
+    assert done.stderr == b"error: standard input is closed\n"
 
 
 def test_a_file_called_minus_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +237,9 @@ def test_messages_show_odd_names(jobs: Jobs, tmp_path: Path) -> None:
     arguments = (tmp_path / "in.jsonl", "--field", ODD, "--out", tmp_path / "out.jsonl")
     jobs(*arguments, "--errors", errors)
     assert [row["message"] for row in rows(errors)] == [f"there is no field {SHOWN}"]
+    (tmp_path / "in.jsonl").write_text(json.dumps({ODD: 5}))
+    jobs(*arguments, "--errors", errors, "--overwrite")
+    assert [row["message"] for row in rows(errors)] == [f"the field {SHOWN} is not a string"]
 
 
 def test_printable_leaves_other_names_as_they_are() -> None:
@@ -248,7 +257,7 @@ def test_suffixes_in_capitals(jobs: Jobs, tmp_path: Path, name: str) -> None:
     content = TEXT
     if "json" in lower:
         content = b"".join(
-            json.dumps({"text": t}).encode() + b"\n" for t in TEXT.decode().split("\n")[:-1]
+            json.dumps({"text": t}).encode() + b"\n" for t in TEXT.decode().splitlines()
         )
     if lower.endswith(".gz"):
         content = gzip.compress(content)
@@ -257,9 +266,32 @@ def test_suffixes_in_capitals(jobs: Jobs, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(content)
     if lower.endswith(".parquet"):
         pyarrow.parquet.write_table(
-            pyarrow.table({"text": TEXT.decode().split("\n")[:-1]}), tmp_path / name
+            pyarrow.table({"text": TEXT.decode().splitlines()}), tmp_path / name
         )
-    summary = jobs.summary(tmp_path / name, "--out", tmp_path / "OUT.JSONL.GZ", "--text")
-    assert summary["documents"] == 3
-    lines = gzip.decompress((tmp_path / "OUT.JSONL.GZ").read_bytes()).splitlines()
-    assert [json.loads(line)["text"] for line in lines] == TEXT.decode().split("\n")[:-1]
+    jobs.summary(tmp_path / name, "--out", tmp_path / "out.jsonl", "--text")
+    assert [row["text"] for row in rows(tmp_path / "out.jsonl")] == TEXT.decode().splitlines()
+
+
+def test_suffixes_of_outputs_in_capitals(jobs: Jobs, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(TEXT)
+    out = tmp_path / "OUT.JSONL.GZ"
+    jobs.summary(tmp_path / "in.txt", "--out", out)
+    lines = gzip.decompress(out.read_bytes()).splitlines()
+    assert [json.loads(line)["line"] for line in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "then"), [("pipe", "begins again"), ("in.txt", "goes on from here")]
+)
+def test_stopping_says_what_the_same_command_does(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str
+) -> None:
+    (tmp_path / "in.txt").write_bytes(TEXT)
+    os.mkfifo(tmp_path / "pipe")
+
+    def stopped(job: Job) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "run", stopped)
+    assert jobs(tmp_path / name, "--out", tmp_path / "out.jsonl") == 130
+    assert jobs.errors.splitlines()[-1] == f"stopped; the same command {then}"
