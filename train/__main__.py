@@ -10,7 +10,6 @@ import io
 import sys
 
 from train.arguments import report_parser, train_parser
-from train.threads import wait_passively
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,8 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = report_parser().parse_args(arguments[1:])
     else:
         options = train_parser().parse_args(arguments)
-    wait_passively()  # before the next line imports torch
-    from train.commands import report, run, train
+    from train.commands import report, run, train  # and torch, which --help does not need
 
     return run(report if is_report else train, options)
 

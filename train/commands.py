@@ -17,6 +17,7 @@ from train.processes import is_first, processes
 from train.progress import say
 from train.report import Sampling, write_report
 from train.tensorboard import TensorBoardLog
+from train.waiting import Waiting
 
 Command = Callable[[argparse.Namespace], str]
 
@@ -46,6 +47,7 @@ def train(options: argparse.Namespace) -> str:
     check_run(options.config, options.data, options.out, teacher, folder)
     use_threads(config.train)
     with ExitStack() as stack:
+        stack.enter_context(Waiting())
         group = stack.enter_context(processes(uses_gpu(config.train)))
         log = None
         if folder and group.first:

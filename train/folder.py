@@ -78,6 +78,9 @@ class _Walk:
                 self._leave_out(path, "it is a pipe, a socket or a device")
 
     def _is_new(self, folder: Path) -> bool:
+        if folder.is_symlink() and _key(folder) in map(_key, folder.parent.resolve().parents):
+            self._leave_out(folder, "this link leads back to a folder that it stands in")
+            return False
         first = self._seen.setdefault(_key(folder), folder)
         if first is not folder:
             self._leave_out(folder, f"it is the same folder as {first}")

@@ -5,8 +5,8 @@ import os
 import torch
 
 from train.config import TrainConfig
+from train.cpu_count import usable_cores
 from train.errors import ConfigError
-from train.threads import usable_cores
 
 
 def uses_gpu(config: TrainConfig) -> bool:

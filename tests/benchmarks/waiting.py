@@ -1,9 +1,11 @@
 """Speed of training by how OpenMP's threads wait: `python -m tests.benchmarks.waiting [--busy N]`.
 
 Each way of waiting has a process of its own, because libgomp reads the environment once. The
-processes take turns of a few steps, so that each round is a pair under the same conditions; the
-other processes stand still meanwhile. With `--busy N`, N endless loops take processor time from
-all of them. The first way is the reference of the ratios.
+processes take turns of some seconds, so that each round compares them under the same conditions;
+the others stand still meanwhile. The first way is the reference of the ratios.
+
+With `--busy N`, N endless loops take processor time from all of them. With `--idle`, a round counts
+only if all other programs of the machine together took less than 3 % of a core in it.
 """
 
 import argparse
@@ -13,15 +15,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from statistics import median
 
-WAYS = {
-    "active: OpenMP's default": {},
-    "passive: as `python -m train`": {"OMP_WAIT_POLICY": "PASSIVE"},
+WATCHED = "TIEDLM_BENCHMARK_WATCHED"
+WAYS: dict[str, dict[str, str]] = {
+    "spinning, libgomp's default": {},
+    "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "as `python -m train`": {WATCHED: "1"},
 }
-STEPS, TOKENS = 4, 200_000
+TOKENS = 200_000
 MOST_OF_A_CORE = 0.03
 LOOP = "while True: pass"
 
@@ -34,8 +38,9 @@ def learn() -> None:
     from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
     from train.loop import Run
     from train.tokenizer import fit_tokenizer
+    from train.waiting import Waiting
 
-    width, vocabulary = map(int, sys.argv[2:4])
+    width, vocabulary, seconds = map(int, sys.argv[2:5])
     config = Config(
         name="speed",
         tokenizer=TokenizerConfig(kind="whitespace"),
@@ -45,14 +50,15 @@ def learn() -> None:
     words = " ".join(f"w{index}" for index in range(vocabulary - 2))
     tokenizer = fit_tokenizer(config.tokenizer, [words])
     ids = (vocabulary * np.random.default_rng(0).random(TOKENS) ** 3).astype(np.int32)
-    with tempfile.TemporaryDirectory() as folder:
+    waiting = Waiting() if WATCHED in os.environ else nullcontext()
+    with tempfile.TemporaryDirectory() as folder, waiting:
         checkpoint = Checkpoint(Path(folder))
         checkpoint.start(config)
         run = Run(config, checkpoint, ids, ids[:100], tokenizer)
         for _ in sys.stdin:
             begun = time.perf_counter()
             tokens = 0
-            for _ in range(STEPS):
+            while not tokens or time.perf_counter() - begun < seconds:
                 if run.progress.epoch_step == run.streams.steps:
                     run.progress.epoch_step = 0
                     run.streams.start_epoch(0)
@@ -60,10 +66,11 @@ def learn() -> None:
             print(tokens / (time.perf_counter() - begun), flush=True)
 
 
-def start(way: dict[str, str], width: int, vocabulary: int) -> "subprocess.Popen[str]":
+def start(way: dict[str, str], options: argparse.Namespace) -> "subprocess.Popen[str]":
+    sizes = (options.width, options.vocabulary, options.seconds)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.waiting", "learn", str(width), str(vocabulary)],
+        [sys.executable, "-m", "tests.benchmarks.waiting", "learn", *map(str, sizes)],
         env=clean | way,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -101,7 +108,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.waiting", description=__doc__)
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="endless loops beside it")
     parser.add_argument("--idle", action="store_true", help="leave out rounds that others disturb")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=int, default=3, help="of a turn")
     parser.add_argument("--width", type=int, default=400)
     parser.add_argument("--vocabulary", type=int, default=10_000)
     parser.add_argument("--spin-count", type=int, action="append", default=[], metavar="N")
@@ -110,7 +118,7 @@ def main() -> int:
     with ExitStack() as stack:
         processes = {}
         for name, way in ways.items():
-            processes[name] = start(way, options.width, options.vocabulary)
+            processes[name] = start(way, options)
             stack.callback(stop, processes[name])
         for process in processes.values():
             turn(process)  # to warm up
@@ -127,7 +135,7 @@ def main() -> int:
             rounds.append(speeds)
             print("  ".join(f"{speed:,.0f}" for speed in speeds.values()), file=sys.stderr)
     first = next(iter(ways))
-    print(f"{options.busy} busy loops, {len(rounds)} rounds of {STEPS} steps, medians")
+    print(f"{options.busy} busy loops, {len(rounds)} rounds of {options.seconds} s, medians")
     print("| threads wait | tokens/s | ratio | ratio, lowest and highest |\n|---|---|---|---|")
     for name in ways:
         ratios = sorted(pair[name] / pair[first] for pair in rounds)

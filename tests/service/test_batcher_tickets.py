@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import DeadlineExceeded
 from service.inference.batcher import Batcher
-from service.inference.schedule import LANES, LaneName
+from service.lanes import LANES, LaneName
 from tests.service.gate import MAX_QUEUE_TOKENS, SECONDS, TIMEOUT_SECONDS, Job, Run
 
 

@@ -234,9 +234,7 @@ def test_lingering_does_not_hold_up_the_end(
 
 
 @pytest.mark.usefixtures("_refusing")
-def test_nothing_of_it_is_an_error(
-    address: Address, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_of_it_is_an_error(address: Address, caplog: pytest.LogCaptureFixture) -> None:
     """Clients that are answered early and then stay, close, or break off."""
     for number in range(60):
         with socket.create_connection(address, timeout=SECONDS) as connection:

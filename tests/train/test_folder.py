@@ -67,6 +67,16 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
     ]
 
 
+def test_a_link_to_a_folder_above_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "data/a.txt", "data/sub/b.txt", "private.txt")
+    (tmp_path / "data" / "sub" / "up").symlink_to("../..")
+    (tmp_path / "data" / "up").symlink_to("..")
+    names, warnings = found(tmp_path / "data")
+    assert names == ["a.txt", "sub/b.txt"]
+    assert all("leads back to a folder that it stands in" in line for line in warnings)
+    assert len(warnings) == 2
+
+
 def test_a_folder_is_a_folder_whatever_its_name(tmp_path: Path) -> None:
     write(tmp_path, "train/book.txt/1.txt", "train/book.txt/2.txt", "valid.txt", "test.txt/t.txt")
     splits, _ = find_splits(tmp_path)

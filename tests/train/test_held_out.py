@@ -55,7 +55,7 @@ def test_random_documents_are_whole_and_in_one_split(tmp_path: Path) -> None:
     paragraphs = [[f"p{n} l{k}" for k in range(1 + n % 5)] for n in range(200)]
     text = "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
     found, note = divided(write(tmp_path / "a.txt", text))
-    assert Counter(sum(found.values(), [])) == Counter(text.splitlines())
+    assert Counter(line for lines in found.values() for line in lines) == Counter(text.splitlines())
     split_of = {line.split()[0]: split for split, lines in found.items() for line in lines if line}
     for split, lines in found.items():
         words = [line for line in lines if line]

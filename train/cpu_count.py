@@ -1,25 +1,15 @@
-"""How many threads train on a CPU, and how they wait for each other. Imports no torch."""
+"""How many cores this process may use: of its affinity and its control groups. Imports no torch.
+
+PyTorch counts the cores of the machine, which in a container are too many.
+"""
 
 import math
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 
-# OpenMP's threads wait for the next piece of work by spinning, libgomp's 300,000 times. Where
-# another program wants the core, that is its whole time slice: beside one endless loop on two
-# cores, training was 20 to 40 times slower. Passive threads give the core away at once.
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
-GIVEN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
-
-
-def wait_passively(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set how OpenMP's threads wait, unless the user has. The library reads it once, when torch is
-    imported.
-    """
-    if not any(name in environment for name in GIVEN):
-        environment.update(WAITING)
 
 
 def usable_cores(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
