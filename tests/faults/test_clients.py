@@ -122,9 +122,14 @@ def test_clients_that_leave_do_not_harm_others(service: Service, fault_seconds: 
 def test_costly_work_ends_with_its_clients(service: Service, stream: str) -> None:
     """Twelve clients ask for much, and for a little behind it, and leave."""
     files = service.open_files
-    path, answered = "/v1/completions", 'tiedlm_requests_total{route="/v1/completions",status="200"}'
+    path, answered = (
+        "/v1/completions",
+        'tiedlm_requests_total{route="/v1/completions",status="200"}',
+    )
     before = service.metric(answered)
-    body = f'{{"model":"tiedlm","prompt":"The","n":64,"max_tokens":3000,"stream":{stream}}}'.encode()
+    body = (
+        f'{{"model":"tiedlm","prompt":"The","n":64,"max_tokens":3000,"stream":{stream}}}'.encode()
+    )
     head = HEAD.replace(b"/score", path.encode()) + b"Content-Length: %d\r\n\r\n" % len(body)
     live = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
     for number in range(12):

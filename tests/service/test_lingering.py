@@ -1,4 +1,4 @@
-"""Connections that close while their clients still send: the answer comes through, within bounds."""
+"""Connections that close while their clients still send: the answer arrives, within bounds."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.errors import Overloaded
-from service.http import framed_protocol, lingering
+from service.http import closing_protocol, lingering
 from service.http.framed_protocol import DROPPED_BODY_BYTES
 from service.language_model import LanguageModel
 from tests.service.served import Address, served
@@ -207,7 +207,7 @@ def test_lingering_does_not_hold_up_the_end(
     """One client goes on sending and one is silent, when the service is told to end."""
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
     monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
-    monkeypatch.setattr(framed_protocol, "LAST_LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
     ended = threading.Event()
 
     def serve() -> None:
@@ -234,9 +234,7 @@ def test_lingering_does_not_hold_up_the_end(
 
 
 @pytest.mark.usefixtures("_refusing")
-def test_nothing_of_it_is_an_error(
-    address: Address, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_of_it_is_an_error(address: Address, caplog: pytest.LogCaptureFixture) -> None:
     """Clients that are answered early and then stay, close, or break off."""
     for number in range(60):
         with socket.create_connection(address, timeout=SECONDS) as connection:
