@@ -54,12 +54,12 @@ class FramedProtocol(ClosingProtocol):
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self._waiting_bytes += len(data)
-        if self._drops or self.transport.is_closing():
+        if self._reads:
+            self._unread.append(data)
+            self._read_on()
+        if not self._reads:
             self.closing.drop(len(data))
-            return
-        self._unread.append(data)
-        self._read_on()
-        if self._idle_bytes > MAX_HEAD_BYTES:
+        elif self._idle_bytes > MAX_HEAD_BYTES:
             self.closing.abort()
         elif not self.pipeline:
             self._waiting_bytes = 0
@@ -86,13 +86,17 @@ class FramedProtocol(ClosingProtocol):
         super().connection_lost(exc)
 
     @property
+    def _reads(self) -> bool:
+        return not self._drops and not self.transport.is_closing()
+
+    @property
     def _newest_waits(self) -> bool:
         """Whether requests before the newest are still to be answered."""
         return self._active is not None and self.cycle is not self._active
 
     def _read_on(self) -> None:
         """Read what came, up to the end of the requests that may wait."""
-        while self._unread and not self._drops and not self.transport.is_closing():
+        while self._unread and self._reads:
             if self._body is None and len(self.pipeline) >= MAX_PIPELINED:
                 return
             data = self._unread.popleft()

@@ -153,10 +153,13 @@ def test_what_is_announced_too_large_is_not_asked_for(connection: socket.socket)
     assert connection.recv(1) == b""
 
 
-def test_what_is_no_http_is_answered_while_more_comes(connection: socket.socket) -> None:
-    connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
-    for _ in range(20):
-        connection.sendall(b"x" * MB)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_no_http_is_answered_while_more_comes(
+    connection: socket.socket, at_once: bool
+) -> None:
+    pieces = [b"SSH-2.0-OpenSSH_9.6\r\n", *[b"x" * MB] * 20]
+    for piece in [b"".join(pieces)] if at_once else pieces:
+        connection.sendall(piece)
     assert answer(connection)[::2] == (400, "invalid_request")
 
 
