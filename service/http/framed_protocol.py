@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with strict framing, bounded read-ahead and an end that clients survive.
+"""uvicorn's HTTP protocol with strict framing and bounded read-ahead.
 
 It replaces how uvicorn reads: llhttp, which uvicorn feeds a whole connection, takes trailers for
 headers and stops at an upgrade. What uvicorn starts, and how it answers, stays.
@@ -9,12 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.http.errors import envelope
-from service.http.exchange import refusal_headers
+from service.http.closing_protocol import ClosingProtocol
 from service.http.framing import Body, FramingError, HeadReader, SizedBody, body_of
-from service.http.lingering import LingeringTransport
 from service.http.read_ahead import ReadAhead
 
 # Far more than any client sends, of a head or of trailers; a body has `max_body_bytes`.
@@ -24,11 +22,9 @@ MAX_PIPELINED = 256
 # After an answer that is given before the end of its request's body, up to this much of the body is
 # dropped and the connection stays; with more to come, the connection closes.
 DROPPED_BODY_BYTES = 1 << 20
-# At shutdown, for the last answer to reach a client that still sends.
-LAST_LINGER_SECONDS = 1.0
 
 
-class FramedProtocol(HttpToolsProtocol):
+class FramedProtocol(ClosingProtocol):
     """Reads on while a request is answered, because only a reader sees the end of a connection, and
     a client that leaves ends all its work. Up to MAX_PIPELINED requests wait as such and more as
     bytes, together up to twice the largest body; beyond it nothing is read until they are done.
@@ -38,17 +34,15 @@ class FramedProtocol(HttpToolsProtocol):
     """
 
     max_body_bytes = 8 << 20
-    _active: RequestResponseCycle | None = None  # the request that is being answered
     _body: Body | None = None  # the rest of the newest request, which is not whole yet
     _drops = False  # all that comes
     _waiting_bytes = 0  # received since requests last began to wait
     _idle_bytes = 0  # received since the newest request last made progress
 
     def connection_made(self, transport: Any) -> None:
-        closing: Any = LingeringTransport(transport, self.loop)
-        super().connection_made(closing)
-        self.flow = self._ahead = ReadAhead(closing, self.loop, lambda: self._newest_waits)
         self._unread: deque[bytes] = deque()
+        super().connection_made(transport)
+        self.flow = self._ahead = ReadAhead(self.closing, self.loop, lambda: self._newest_waits)
         self._head = HeadReader()
         self._head_events = SimpleNamespace(
             on_message_begin=self.on_message_begin,
@@ -60,21 +54,17 @@ class FramedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self._waiting_bytes += len(data)
-        if self._drops or self.transport.is_closing():
+        if self._reads:
+            self._unread.append(data)
+            self._read_on()
+        if not self._reads:
             self.closing.drop(len(data))
-            return
-        self._unread.append(data)
-        self._read_on()
-        if self._idle_bytes > MAX_HEAD_BYTES:
+        elif self._idle_bytes > MAX_HEAD_BYTES:
             self.closing.abort()
         elif not self.pipeline:
             self._waiting_bytes = 0
         elif self._waiting_bytes > 2 * self.max_body_bytes:
             self._ahead.hold()
-
-    def eof_received(self) -> None:
-        """The transport closes itself after this, as soon as all is sent."""
-        self._end_all_work()
 
     def on_body(self, body: bytes) -> None:
         if self._newest_waits and len(self.cycle.body) > self.max_body_bytes:
@@ -84,58 +74,20 @@ class FramedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_response_complete(self) -> None:
-        self._active = None
         super().on_response_complete()
-        if self.transport.is_closing():
-            self._forget_waiting()
-        elif self._unread and len(self.pipeline) <= MAX_PIPELINED // 2:
+        if self._unread and len(self.pipeline) <= MAX_PIPELINED // 2:
             self._read_on()
         if not self.pipeline:
             self._waiting_bytes = 0
             self._ahead.release()
 
-    def timeout_keep_alive_handler(self) -> None:
-        self.closing.close_at_once()
-
-    def shutdown(self) -> None:
-        if self._active is None:
-            self.closing.close_at_once()
-            self.closing.hurry(LAST_LINGER_SECONDS)
-        else:
-            super().shutdown()
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self.closing.lost()
         self._ahead.lost()
-        self._end_all_work()
         super().connection_lost(exc)
 
-    def send_400_response(self, msg: str) -> None:
-        """In the one envelope; no application ever sees the request."""
-        answer = envelope(400, "invalid_request", msg)
-        lines = [b"%s: %s" % header for header in (*answer.raw_headers, *refusal_headers())]
-        head = [b"HTTP/1.1 400 Bad Request", *lines, b"connection: close", b"", answer.body]
-        self.transport.write(b"\r\n".join(head))
-        self.transport.close()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._active = cycle
-
-        async def closing_if_unread(scope: Any, receive: Any, send: Any) -> None:
-            async def sending(message: Any) -> None:
-                if message["type"] == "http.response.start" and self._much_is_unread(cycle):
-                    cycle.keep_alive = False
-                await send(message)
-
-            await app(scope, receive, sending)
-
-        super()._start_asgi_task(cycle, closing_if_unread)
-
     @property
-    def closing(self) -> LingeringTransport:
-        transport: Any = self.transport
-        assert isinstance(transport, LingeringTransport)
-        return transport
+    def _reads(self) -> bool:
+        return not self._drops and not self.transport.is_closing()
 
     @property
     def _newest_waits(self) -> bool:
@@ -144,7 +96,7 @@ class FramedProtocol(HttpToolsProtocol):
 
     def _read_on(self) -> None:
         """Read what came, up to the end of the requests that may wait."""
-        while self._unread and not self._drops and not self.transport.is_closing():
+        while self._unread and self._reads:
             if self._body is None and len(self.pipeline) >= MAX_PIPELINED:
                 return
             data = self._unread.popleft()
@@ -228,18 +180,8 @@ class FramedProtocol(HttpToolsProtocol):
             last.keep_alive = False
 
     def _forget_waiting(self) -> None:
-        self.pipeline.clear()
+        super()._forget_waiting()
         self._unread.clear()
-
-    def _end_all_work(self) -> None:
-        self._forget_waiting()
-        if self._active is not None:
-            self._leave(self._active)
-
-    def _leave(self, cycle: RequestResponseCycle) -> None:
-        """Let the application see that its client is gone."""
-        cycle.disconnected = True
-        cycle.message_event.set()
 
     def _much_is_unread(self, cycle: RequestResponseCycle) -> bool:
         if self._body is None or cycle is not self.cycle:

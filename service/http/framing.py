@@ -86,9 +86,8 @@ class HeadReader:
             if not expected.fullmatch(self._collected, self._checked, whole):
                 raise FramingError(NO_FIELD)
             self._checked = whole
-        elif self._collected and not self._checked:
-            if not BEGUN_FIRST_LINE.fullmatch(self._collected):
-                raise FramingError(NO_REQUEST_LINE)
+        elif self._collected and not (self._checked or BEGUN_FIRST_LINE.fullmatch(self._collected)):
+            raise FramingError(NO_REQUEST_LINE)
 
 
 def body_of(head: bytes) -> Body:

@@ -161,9 +161,9 @@ def test_a_reset_is_seen_where_nothing_is_read(
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
         wait_until(lambda: len(drawn) > 64)
         connection.settimeout(0.5)
+        upload = UPLOAD % 4_000_000 + b" " * 4_000_000
         with pytest.raises(TimeoutError):
-            for _ in range(100):
-                connection.sendall(UPLOAD % 4_000_000 + b" " * 4_000_000)
+            connection.sendall(upload * 40)
         by_reset(connection)
         assert left.wait_for("leaver")
         wait_until(lambda: nothing_waits(model))

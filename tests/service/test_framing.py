@@ -1,6 +1,7 @@
 """Where requests begin and end: the same however the bytes come in pieces, and never in doubt."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ CONTENT = b"the old river"
 
 def cut(data: bytes, places: list[int]) -> Iterator[bytes]:
     bounds = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         yield data[begin:end]
 
 

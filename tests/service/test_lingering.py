@@ -1,4 +1,4 @@
-"""Connections that close while their clients still send: the answer comes through, within bounds."""
+"""Connections that close while their clients still send: the answer arrives, within bounds."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.errors import Overloaded
-from service.http import framed_protocol, lingering
+from service.http import closing_protocol, lingering
 from service.http.framed_protocol import DROPPED_BODY_BYTES
 from service.language_model import LanguageModel
 from tests.service.served import Address, served
@@ -153,10 +153,13 @@ def test_what_is_announced_too_large_is_not_asked_for(connection: socket.socket)
     assert connection.recv(1) == b""
 
 
-def test_what_is_no_http_is_answered_while_more_comes(connection: socket.socket) -> None:
-    connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
-    for _ in range(20):
-        connection.sendall(b"x" * MB)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_no_http_is_answered_while_more_comes(
+    connection: socket.socket, at_once: bool
+) -> None:
+    pieces = [b"SSH-2.0-OpenSSH_9.6\r\n", *[b"x" * MB] * 20]
+    for piece in [b"".join(pieces)] if at_once else pieces:
+        connection.sendall(piece)
     assert answer(connection)[::2] == (400, "invalid_request")
 
 
@@ -207,7 +210,7 @@ def test_lingering_does_not_hold_up_the_end(
     """One client goes on sending and one is silent, when the service is told to end."""
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
     monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
-    monkeypatch.setattr(framed_protocol, "LAST_LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
     ended = threading.Event()
 
     def serve() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.http.closing_protocol import ClosingProtocol
 from service.http.framed_protocol import FramedProtocol
 from service.language_model import LanguageModel
 from service.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, PatientProtocol
@@ -215,7 +216,7 @@ def test_large_requests_in_a_row_are_all_answered(connection: socket.socket) -> 
     body = b" " * (MB - 2) + b"{}"
     large = b"POST /detokenize HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
     large += b"Content-Length: %d\r\n\r\n" % len(body) + body
-    sender = threading.Thread(target=lambda: [connection.sendall(large) for _ in range(40)])
+    sender = threading.Thread(target=connection.sendall, args=(large * 40,))
     sender.start()
     found = answers(connection, 40)
     sender.join()
@@ -326,7 +327,7 @@ def test_every_hook_that_is_overridden_exists() -> None:
     bases = set(dir(HttpToolsProtocol)) | set(dir(asyncio.Protocol))
     own = {
         name
-        for protocol in (FramedProtocol, PatientProtocol)
+        for protocol in (ClosingProtocol, FramedProtocol, PatientProtocol)
         for name, value in vars(protocol).items()
         if callable(value) and not name.startswith("__")
     }
