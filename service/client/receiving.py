@@ -20,7 +20,7 @@ DIGITS = 20  # of a length that can be read as a number
 ACCEPTED = "gzip"
 GZIP_WINDOW = zlib.MAX_WBITS | 16
 # Python needs 64 to 250 bytes for an object that JSON writes in two, so that an answer beyond this
-# share of the largest must not be dense. The service writes at least 48 bytes an object, 12 a value.
+# share of the largest must not be dense. The service writes at least 48 bytes an object.
 DENSE_FROM_SHARE = 8
 BYTES_AN_OBJECT = 32
 BYTES_A_VALUE = 8
