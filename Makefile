@@ -8,10 +8,11 @@ RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help serve test check format bench portability soak overload faults scale scale-bulk \
+.PHONY: help venv serve test check format bench portability soak overload faults scale scale-bulk \
   bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock clean
 
 help:
+	@echo "make venv                      set up .venv, the Python of the README's commands"
 	@echo "make serve                     set up without torch and serve the starter bundle"
 	@echo "make test                      set up and run all tests"
 	@echo "make check                     format, lint and types"
@@ -39,6 +40,8 @@ help:
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
 	@echo "make clean                     remove the virtual environments"
+
+venv: $(SERVICE)/ready
 
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
@@ -138,13 +141,16 @@ container:
 COMPILE = $(DEV)/bin/pip-compile -q --strip-extras --no-emit-index-url --no-emit-trusted-host \
   --no-emit-find-links --no-header
 lock: $(DEV)/ready
-	$(COMPILE) --generate-hashes -o requirements.lock pyproject.toml
-	$(COMPILE) --generate-hashes -c requirements.lock --extra tracing \
+	$(COMPILE) --generate-hashes --extra service -o requirements.lock pyproject.toml
+	$(COMPILE) --generate-hashes -c requirements.lock --extra service --extra tracing \
 	  -o requirements-tracing.lock pyproject.toml
 	$(COMPILE) --generate-hashes --allow-unsafe --only-build-deps --build-deps-for wheel \
 	  -o docker/build.lock pyproject.toml
 	$(COMPILE) --no-annotate --extra dev --extra clients --extra ray -o constraints.txt pyproject.toml
 	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
+	# pip-compile loses the marker of a requirement of an extra.
+	sed -i 's/^\(uvloop==[^ ]*\)\( \\\)\?$$/\1 ; sys_platform != "win32"\2/' \
+	  requirements.lock requirements-tracing.lock constraints.txt
 
 clean:
 	rm -rf $(SERVICE) $(TEST) $(DEV) $(CLIENTS) $(RAY)

@@ -7,6 +7,9 @@
 #   ENGINE=…       docker or podman; default: whichever works here
 #   KEEP=tiedlm    the tag under which the image stays; default: everything made here is removed
 #
+# podman builds and runs in a store of its own, which is removed; the kept image alone goes into the
+# machine's store.
+#
 # With --train also the trainer's image, which trains and exports the bundle that is then served.
 # Packages come from where this machine's own pip takes them (PIP_… variables, pip.conf).
 set -euo pipefail
@@ -15,7 +18,7 @@ train=''; [ "${1:-}" = --train ] && train=1
 
 work=$(mktemp -d)
 image=tiedlm:smoke-$$ trainer=tiedlm-train:smoke-$$ base=localhost/tiedlm-base:smoke-$$
-engine='' private=''
+engine='' private='' label=tiedlm.smoke=$$
 
 cleanup() {
   status=$?
@@ -25,6 +28,9 @@ cleanup() {
     podman rm -fa >/dev/null 2>&1 || true
     podman rmi -fa >/dev/null 2>&1 || true
   elif [ -n "$engine" ]; then
+    stray=$("$engine" ps -aq --filter "label=$label" 2>/dev/null) || stray=''
+    # shellcheck disable=SC2086  # an id a word
+    [ -z "$stray" ] || "$engine" rm -f $stray >/dev/null 2>&1 || true
     "$engine" rmi -f "$image" "$trainer" "$base" >/dev/null 2>&1 || true
   fi
   # What podman left mounted must not be walked into.
@@ -42,6 +48,7 @@ seconds() { printf '%d s\n' $((SECONDS - $1)); }
 
 # A store of its own, so that nothing of the machine's is touched, and settings that work without
 # systemd and in nested control groups (runc takes hybrid ones, crun does not).
+own_store=${CONTAINERS_STORAGE_CONF-} own_settings=${CONTAINERS_CONF-}
 private_podman() {
   local driver=overlay
   [ "$(stat -f -c %T "$work")" = overlayfs ] && driver=vfs
@@ -72,7 +79,19 @@ choose_engine() {
     echo "error: neither a docker daemon nor podman; on Debian: apt-get install podman runc" >&2
     exit 3
   fi
-  [ "$engine" = docker ] || [ -n "${KEEP:-}" ] || private_podman
+  [ "$engine" = docker ] || private_podman
+}
+
+# The image under the tag KEEP, in the machine's own store.
+keep() {
+  "$engine" tag "$image" "$KEEP"
+  [ -n "$private" ] || return 0
+  "$engine" save --format docker-archive "$KEEP" | (
+    unset CONTAINERS_STORAGE_CONF CONTAINERS_CONF
+    [ -z "$own_store" ] || export CONTAINERS_STORAGE_CONF=$own_store
+    [ -z "$own_settings" ] || export CONTAINERS_CONF=$own_settings
+    "$engine" load -q
+  ) > /dev/null
 }
 
 choose_base() {
@@ -114,6 +133,7 @@ build() { # build DOCKERFILE TAG [OPTION…]
     { tail -n 60 "$work/build.log" >&2; echo "error: $file does not build" >&2; exit 1; }
 }
 
+export SMOKE_LABEL=$label
 choose_engine
 say "engine: $("$engine" --version)"
 python3 docker/pip_settings.py "$work/pip.conf" > "$work/pip.paths"
@@ -138,5 +158,5 @@ if [ -n "$train" ]; then
 fi
 
 python3 -m tests.docker.smoke "$engine" "$image" --base "$BASE_IMAGE" --bundle "$bundle"
-[ -z "${KEEP:-}" ] || "$engine" tag "$image" "$KEEP"
-say "the container works"
+[ -z "${KEEP:-}" ] || keep
+say "the container works${KEEP:+; it stays as $KEEP}"

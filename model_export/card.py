@@ -67,9 +67,13 @@ with this as `config.json`:
 
 
 def largest_differences(manifest: Manifest) -> str:
-    """How exact the export is, in words."""
-    parity = manifest.parity["max_abs_logprob_difference"]
-    said = f"The float32 graphs differ from the checkpoint by at most {parity:.1e} nats a token"
+    """Return how exact the export is, in words."""
+    worst = manifest.parity["max_abs_logprob_difference"]
+    mean = manifest.parity["mean_abs_logprob_difference"]
+    said = (
+        f"The float32 graphs differ from the checkpoint by at most {worst:.1e} nats a token, "
+        f"in the mean by {mean:.1e}"
+    )
     if manifest.fidelity is None:
         return said
     return f"{said}, int8 from them by {manifest.fidelity['max_abs_logprob_difference']:.2g}"

@@ -9,9 +9,12 @@ import os
 import signal
 import sys
 
+from service.installed import require_packages
+
 # Process 1 of a container hears no SIGTERM that it does not handle, and the imports take a second.
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    require_packages()
 
 from service.bundle import Bundle
 from service.console import print_any_text

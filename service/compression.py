@@ -146,5 +146,6 @@ def _zstandard(path: Path) -> Any:
     try:
         import zstandard
     except ImportError:
-        raise JobError(f'{path}: .zst needs zstandard: pip install "tiedlm[bulk]"') from None
+        hint = 'in the clone of tiedlm: pip install ".[bulk]"'
+        raise JobError(f"{path}: .zst needs zstandard; {hint}") from None
     return zstandard

@@ -5,6 +5,11 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
+from service.installed import require_packages
+
+if __name__ == "__main__":
+    require_packages()
+
 import orjson
 
 from service.bulk import ray_engine

@@ -225,5 +225,6 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ImportError:
-        raise JobError('--engine ray needs Ray: pip install "tiedlm[ray]"') from None
+        hint = 'in the clone of tiedlm: pip install ".[ray]"'
+        raise JobError(f"--engine ray needs Ray; {hint}") from None
     return ray

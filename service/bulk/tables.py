@@ -19,7 +19,8 @@ def pyarrow(path: Path) -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise JobError(f'{path}: Parquet needs pyarrow: pip install "tiedlm[bulk]"') from None
+        hint = 'in the clone of tiedlm: pip install ".[bulk]"'
+        raise JobError(f"{path}: Parquet needs pyarrow; {hint}") from None
     return pyarrow
 
 

@@ -19,7 +19,8 @@ def trace(app: FastAPI) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise StartError("--tracing needs more packages: pip install 'tiedlm[tracing]'") from None
+        hint = "in the clone of tiedlm: pip install '.[tracing]'"
+        raise StartError(f"--tracing needs OpenTelemetry; {hint}") from None
     provider = TracerProvider(resource=Resource.create({"service.name": "tiedlm"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     api.set_tracer_provider(provider)

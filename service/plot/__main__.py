@@ -12,6 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from service.installed import require_packages
+
+if __name__ == "__main__":
+    require_packages()
+
 from service.console import print_any_text
 from service.errors import ServiceError, StartError
 from service.outputs import (
@@ -87,7 +92,8 @@ def _drawing(kind: str) -> Callable[[Scored], bytes]:
         from service.plot.picture import picture
     except ImportError:
         raise StartError(
-            f"a {kind} file needs matplotlib: pip install 'tiedlm[plot]'; an .html file does not"
+            f"a {kind} file needs matplotlib, an .html file does not; in the clone of tiedlm: "
+            "pip install '.[plot]'"
         ) from None
     return partial(picture, kind=kind.removeprefix("."))
 

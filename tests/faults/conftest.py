@@ -7,6 +7,7 @@ right, and the service must be as before when the fault is over, by itself.
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from service.settings import STARTER_BUNDLE
 from tests.service.crowd import Answers, reference
-from tests.service.process import asking, running, score, stop
+from tests.service.process import SECONDS, asking, running, score, stop
 from tests.service.wire import Json
 
 LONG = os.environ.get("FAULTS") == "long"
@@ -46,13 +47,23 @@ class Service:
         return float(found[1]) if found else 0.0
 
     def is_as_before(self) -> bool:
-        """It answers at once, and the same; nothing waits any more."""
+        """Return whether it is ready, nothing waits any more and its answer is the same. What it
+        was given before may take a while yet.
+        """
+        end = time.monotonic() + SECONDS
+        while not self._is_idle():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return score(self.port) == self.scored
+
+    def _is_idle(self) -> bool:
         with asking(self.port) as http:
             ready = http.get("/health/ready").status_code == 200
-        waiting = sum(
-            self.metric(f'tiedlm_queue_tokens{{lane="{lane}"}}') for lane in ("interactive", "bulk")
+        lanes = ("interactive", "bulk")
+        return ready and not any(
+            self.metric(f'tiedlm_queue_tokens{{lane="{lane}"}}') for lane in lanes
         )
-        return ready and not waiting and score(self.port) == self.scored
 
 
 @pytest.fixture
@@ -70,7 +81,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """One process for all the faults of a module, which it must survive one after another."""
-    flags = (*PATIENT, "--client-timeout", "2", "--drain-seconds", "0")
+    flags = (*PATIENT, "--client-timeout", "4", "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags) as (process, port):
         yield Service(process, port)
         assert process.poll() is None

@@ -11,7 +11,7 @@ import pytest
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, Service
 from tests.service.crowd import QUESTIONS, WORDS, Crowd
-from tests.service.process import asking, running, stop
+from tests.service.process import SECONDS, asking, running, stop
 from tests.service.wire import error
 
 QUEUE_SECONDS = 60.0 if LONG else 5.0
@@ -50,6 +50,9 @@ def test_a_full_queue_refuses_and_recovers(narrow: Service) -> None:
         thread.start()
     with Crowd(narrow.port, narrow.answers, clients=2) as crowd:
         time.sleep(QUEUE_SECONDS)
+        end = time.monotonic() + SECONDS
+        while not {200, 429} <= set(statuses) and time.monotonic() < end:
+            time.sleep(0.1)
     ended.set()
     for thread in threads:
         thread.join()

@@ -43,7 +43,9 @@ def test_the_card_says_how_far_the_scores_are_from_the_checkpoints(two_layers: E
         manifest = Bundle.load(bundle).manifest
         said = (bundle / "README.md").read_text(encoding="utf-8").replace("\n", " ")
         parity = manifest.parity["max_abs_logprob_difference"]
-        assert f"differ from the checkpoint by at most {parity:.1e} nats" in said
+        mean = manifest.parity["mean_abs_logprob_difference"]
+        differ = f"at most {parity:.1e} nats a token, in the mean by {mean:.1e}"
+        assert f"differ from the checkpoint by {differ}" in said
         assert (", int8 from them by" in said) == (manifest.fidelity is not None)
         if manifest.fidelity is not None:
             assert f"by {manifest.fidelity['max_abs_logprob_difference']:.2g}." in said

@@ -72,9 +72,21 @@ def test_an_engine_is_equal_to_itself(two_layers: Exported) -> None:
 def test_half_a_percent_of_perplexity_is_the_bound(
     before: float, after: float, passes: bool
 ) -> None:
-    figures = {"perplexity_float32": before, "perplexity_int8": after}
+    figures = {"perplexity_float32": before, "perplexity_int8": after, "mean_kl_divergence": 0.0}
     if passes:
         check_fidelity(figures)
     else:
         with pytest.raises(ExportError, match=r"more than 0\.5%; no bundle was written"):
+            check_fidelity(figures)
+
+
+@pytest.mark.parametrize(
+    ("divergence", "passes"), [(0.019, True), (0.021, False), (math.inf, False), (math.nan, False)]
+)
+def test_other_distributions_fail_at_a_lower_perplexity(divergence: float, passes: bool) -> None:
+    figures = {"perplexity_float32": 9.0, "perplexity_int8": 8.0, "mean_kl_divergence": divergence}
+    if passes:
+        check_fidelity(figures)
+    else:
+        with pytest.raises(ExportError, match=r"KL divergence of \S+ nats.*no bundle was written"):
             check_fidelity(figures)

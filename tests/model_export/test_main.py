@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_export import parity
+from model_export import figure
 from model_export.__main__ import main
 from service.bundle import Bundle
 from tests.train.tiny import contents, full_disk, start, write_checkpoint
@@ -43,6 +43,7 @@ def test_the_bundle_is_int8_unless_asked_otherwise(
         assert Bundle.load(target).manifest.precision == precision
         line = capsys.readouterr().out
         assert line.startswith(f"{target}: toy, 2,210 parameters, 0.0 MB")
+        assert re.search(r"at most \d\.\de-0\d nats a token, in the mean by \d\.\de-0\d", line)
         assert line.count("\n") == 1
 
 
@@ -63,7 +64,8 @@ def test_what_is_wrong_is_one_line_and_exit_code_1(
 def test_a_failed_comparison_writes_no_bundle(
     checkpoint: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parity, "LARGEST_DIFFERENCE", 0.0)
+    monkeypatch.setattr(figure, "WORST_PER_NOISE", 1e-9)
+    monkeypatch.setattr(figure, "FLOOR", 1e-12)
     before = contents(tmp_path)
     error = fails(capsys, checkpoint, tmp_path / "bundle")
     assert re.search(r"differ from the checkpoint by \d\.\d\de-0\d", error)

@@ -9,7 +9,7 @@ from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
 
-nbclient = pytest.importorskip("nbclient", reason="pip install 'tiedlm[notebook]'")
+nbclient = pytest.importorskip("nbclient", reason="pip install '.[notebook]'")
 
 
 @pytest.mark.filterwarnings("default")  # of Jupyter's own

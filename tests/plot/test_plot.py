@@ -117,7 +117,7 @@ def test_a_page_in_another_unit_has_the_same_colours(
 def test_a_picture_passes_through_every_token(
     file: Path, tmp_path: Path, bits: list[float]
 ) -> None:
-    pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     out = tmp_path / "surprise.svg"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of whatever fonts are here
@@ -134,7 +134,7 @@ def test_a_picture_passes_through_every_token(
 
 
 def test_a_long_text_is_drawn_with_its_mean(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     file, out = tmp_path / "long.txt", tmp_path / "long.png"
     file.write_text("The old river was long.\n" * 50, encoding="utf-8")
     assert main([str(file), "--out", str(out)]) == 0
@@ -205,7 +205,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.delitem(sys.modules, "service.plot.picture", raising=False)
     message = refusal(capsys, str(file), "--out", str(tmp_path / "x.png"))
-    assert "pip install 'tiedlm[plot]'" in message
+    assert "pip install '.[plot]'" in message
     assert main([str(file), "--out", out]) == 0
 
 

@@ -267,7 +267,7 @@ def test_what_the_documentation_page_loads_is_open_too(http: httpx.Client) -> No
 def test_a_refused_body_is_not_read(locked: Address) -> None:
     """The answer comes though none of the eight announced megabytes does."""
     head = "POST /score HTTP/1.1\r\nHost: tests\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(locked, timeout=20) as connection:
+    with socket.create_connection(locked, timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: {8 << 20}\r\n\r\n".encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 401")
 

@@ -46,7 +46,7 @@ def read(wire: Wire, request_id: str, **fields: Any) -> tuple[list[str], bool]:
 
 def of_request(caplog: pytest.LogCaptureFixture, request_id: str) -> logging.LogRecord:
     """The request's line in the log, which is written after its answer."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         for record in list(caplog.records):
             if getattr(record, "request_id", None) == request_id:

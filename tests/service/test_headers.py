@@ -51,7 +51,7 @@ def test_every_answer_is_protected(wire: Wire, method: str, route: str) -> None:
 
 
 def test_what_is_no_http_is_refused_in_the_one_envelope(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00 hello over TLS\r\n\r\n")
         received = b""
         while chunk := connection.recv(65536):

@@ -45,7 +45,7 @@ def ask_everything(http: httpx.Client, port: int) -> None:
         f"{MARKER}\r\n\r\n",
         f"POST /score HTTP/1.1\r\nContent-Length: 99\r\n\r\n{MARKER}",
     ):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(spoken.encode())
 
 

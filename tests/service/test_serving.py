@@ -71,7 +71,7 @@ def test_the_old_models_threads_end_after_its_last_request(
                 third = await serving.reload()
                 assert len(workers(before)) == 6
                 assert second is not third
-            for _ in range(1000):
+            for _ in range(6000):
                 if len(workers(before)) == 3:
                     break
                 await asyncio.sleep(0.01)

@@ -1,5 +1,6 @@
 """A container of an image, locked as in production."""
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ LOCKED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
 LOCKED += ["--security-opt", "no-new-privileges"]
 # Of itself podman makes /run and /var/tmp writable in a read-only container.
 ENGINES = {"podman": ["--read-only-tmpfs=false"]}
+# By which build_and_smoke.sh removes what a killed run leaves.
+LABELLED = ["--label", os.environ["SMOKE_LABEL"]] if "SMOKE_LABEL" in os.environ else []
 LIMITED = ["--memory", "1g", "--cpus", "2", "--pids-limit", "256"]
 
 PROCESSOR_SECONDS = """
@@ -34,7 +37,7 @@ class Container:
         publish = ["-p", f"127.0.0.1:{self.port}:{port}"]
         self.begun = time.perf_counter()
         locked = [*LOCKED, *ENGINES.get(engine, [])]
-        command = ["run", "-d", "--name", self.name, *publish, *locked, *LIMITED]
+        command = ["run", "-d", "--name", self.name, *LABELLED, *publish, *locked, *LIMITED]
         call(engine, *command, *options, image)
 
     def wait(self) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.docker.smoke.checks import check
-from tests.docker.smoke.container import ENGINES, LOCKED, call
+from tests.docker.smoke.container import ENGINES, LABELLED, LOCKED, call
 
 WORDS = ("the", "river", "runs", "past", "old", "stones", "and", "every", "city", "has", "water")
 
@@ -18,7 +18,7 @@ def check_training(engine: str, image: str, runs: Path) -> None:
         folder.chmod(0o777)
     volumes = ["-v", f"{data}:/data:ro", "-v", f"{runs}:/runs"]
     locked = [*LOCKED, *ENGINES.get(engine, [])]
-    command = [engine, "run", "--rm", *locked, *volumes, image, "-m"]
+    command = [engine, "run", "--rm", *LABELLED, *locked, *volumes, image, "-m"]
     call(*command, "train", "train/configs/tiny.toml", "--data", "/data", "--out", "/runs/mine")
     check((runs / "mine").is_dir(), "the trainer's image trains, as the same user")
     call(*command, "model_export", "/runs/mine", "/runs/bundle")

@@ -1,0 +1,169 @@
+"""What each extra installs, read from the metadata that pip reads."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, PathDistribution, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+BUILD = (
+    "import setuptools.build_meta as b, sys; print(b.prepare_metadata_for_build_wheel(sys.argv[1]))"
+)
+HINTS = re.compile(r"""pip install (?:-e )?(?:["']|\\")(\S*?)\[([\w,]+)\]""")
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> PathDistribution:
+    """The metadata of a wheel of this tree; copied, because setuptools writes beside the code."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        (tree / name).write_bytes((ROOT / name).read_bytes())
+    (tree / "service").mkdir()
+    target = tree / "metadata"
+    target.mkdir()
+    built = subprocess.run(
+        [sys.executable, "-c", BUILD, str(target)],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return PathDistribution(target / built.stdout.splitlines()[-1])
+
+
+def direct(metadata: PathDistribution, *extras: str) -> set[str]:
+    """The names that `pip install ".[extras]"` asks for, extras of tiedlm's own resolved."""
+    names: set[str] = set()
+    waiting, seen = list(extras or [""]), set[str]()
+    while waiting:
+        extra = waiting.pop()
+        seen.add(extra)
+        for requirement in map(Requirement, metadata.requires or []):
+            if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+                continue
+            if requirement.name == "tiedlm":
+                waiting += requirement.extras - seen
+            else:
+                names.add(canonicalize_name(requirement.name))
+    return names
+
+
+def closure(names: set[str]) -> set[str]:
+    """The same with what those need, as installed here."""
+    found, waiting = set[str](), list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            needed = map(Requirement, requires(name) or [])
+        except PackageNotFoundError:  # needed by another Python or system only
+            continue
+        waiting += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_a_client_installs_httpx_alone(metadata: PathDistribution) -> None:
+    assert direct(metadata) == set()
+    assert direct(metadata, "client") == {"httpx"}
+    assert "uvicorn" in direct(metadata, "service")
+
+
+def test_every_other_program_brings_the_service(metadata: PathDistribution) -> None:
+    service = direct(metadata, "service")
+    for extra in ("bulk", "plot", "notebook", "ray", "train", "test", "clients", "dev"):
+        assert service <= direct(metadata, extra), extra
+
+
+def test_the_client_works_with_its_packages_alone(metadata: PathDistribution) -> None:
+    """Every other installed package is hidden, as where `.[client]` is all that is installed."""
+    allowed = closure(direct(metadata, "client"))
+    assert {"httpx", "httpcore", "certifi", "anyio"} <= allowed
+    assert not allowed & {"fastapi", "numpy", "onnxruntime", "pydantic", "uvicorn"}
+    script = f"""
+import sys
+from importlib.metadata import packages_distributions
+allowed = set({sorted(allowed)!r})
+canonical = lambda name: name.lower().replace("_", "-").replace(".", "-")
+names = packages_distributions()
+allowed |= {{"setuptools", "tiedlm"}}
+hidden = {{m for m, owners in names.items() if not allowed & set(map(canonical, owners))}}
+hidden -= {{"service", "train", "model_export", "tests"}}
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Hide())
+import service.client
+client = service.client.Client("http://127.0.0.1:9")
+client.close()
+print(sorted(hidden & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("program", ["service", "service.bulk", "service.plot"])
+def test_without_the_extra_a_program_says_so(program: str) -> None:
+    script = f"""
+import runpy, sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("onnxruntime", "orjson"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Hide())
+import importlib.util
+real = importlib.util.find_spec
+import service.installed as installed
+def find_spec(name):
+    try:
+        return real(name)
+    except ModuleNotFoundError:
+        return None
+installed.find_spec = find_spec
+runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: packages are not installed: onnxruntime, orjson; "
+        "in the clone of tiedlm: pip install '.[service]'\n"
+    )
+
+
+def test_every_install_hint_works_in_a_clone(metadata: PathDistribution) -> None:
+    """No index has this project: a name without a path would install a stranger's."""
+    extras = set(metadata.metadata.get_all("Provides-Extra") or [])
+    found = 0
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docker").glob("*")]
+    for room in ("service", "train", "model_export", "tests"):
+        files += (ROOT / room).rglob("*.py")
+    for path in (path for path in files if path.is_file() and path != Path(__file__)):
+        for where, names in HINTS.findall(path.read_text(encoding="utf-8")):
+            found += 1
+            assert where == ".", f"{path}: pip install {where}[{names}]"
+            assert set(names.split(",")) <= extras, f"{path}: {names}"
+    assert found > 8
+
+
+def test_the_locks_hold_what_the_service_asks_for(metadata: PathDistribution) -> None:
+    for lock, extras in (
+        ("requirements.lock", ["service"]),
+        ("requirements-tracing.lock", ["service", "tracing"]),
+    ):
+        pinned = re.findall(
+            r"^([\w.-]+)==", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert direct(metadata, *extras) <= {canonicalize_name(name) for name in pinned}, lock
+        assert "httpx" not in pinned
