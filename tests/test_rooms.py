@@ -121,6 +121,7 @@ def test_inference_knows_nothing_above_it() -> None:
 def test_leaves_know_no_layer_above_them() -> None:
     leaves = [f"service.{name}" for name in ("bundle", "scoring", "distribution", "tokenizer")]
     leaves += [f"service.{name}" for name in ("vocabulary", "errors", "settings", "metrics")]
+    leaves += [f"service.{name}" for name in ("outputs", "compression", "console")]
     leaves += ["service.client"]
     above = ("service.http", "service.language_model", "service.inference", *FRONT)
     assert (

@@ -244,7 +244,7 @@ def test_without_the_extra_what_needs_it_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     assert jobs(lines, "--out", lines.parent / name) == (0 if written else 1)
-    assert written or f"needs {package}: pip install" in jobs.errors
+    assert written or f"needs {package}; in the clone of tiedlm: pip install" in jobs.errors
     assert (lines.parent / name).exists() == written
 
 

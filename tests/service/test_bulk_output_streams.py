@@ -88,14 +88,15 @@ def test_fifos_take_the_output_and_the_errors(lines: Path, jobs: Jobs) -> None:
         read.start()
         threads.append(read)
     out, errors = lines.parent / "out.jsonl.gz", lines.parent / "errors"
-    assert jobs(lines, "--out", out, "--errors", errors) == 0
+    assert jobs(lines, "--out", out, "--errors", errors, "--overwrite") == 0
     for thread in threads:
         thread.join(SECONDS)
     assert [json.loads(x)["line"] for x in gzip.decompress(got["out.jsonl.gz"]).splitlines()] == [
         *(1, 3)
     ]
     assert json.loads(got["errors"])["kind"] == "invalid_utf8"
-    assert out.is_fifo()
+    assert out.is_fifo()  # and not replaced
+    assert errors.is_fifo()
 
 
 def test_a_calibration_goes_to_standard_output(lines: Path) -> None:
@@ -142,7 +143,7 @@ def test_a_file_of_that_name_is_no_stream(
 
 
 def test_a_device_is_written_and_never_replaced(jobs: Jobs, lines: Path) -> None:
-    assert jobs(lines, "--out", "/dev/null", "--errors", "/dev/null", "--overwrite") == 0
+    assert jobs(lines, "--out", "/dev/null", "--errors", "/dev/null") == 0
     assert Path("/dev/null").is_char_device()
 
 
