@@ -179,8 +179,11 @@ def _results(
                 np.abs(values).max(axis=1, keepdims=True),
             )
         )
-    columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
-    return Results(*columns, ends=log_distribution(batch.last), states=states)
+    scores, best, largest, entropies, magnitude = (
+        np.concatenate(parts) for parts in zip(*blocks, strict=True)
+    )
+    ends = log_distribution(batch.last)
+    return Results(scores, best, largest, entropies, magnitude, ends, states)
 
 
 def _unpack(model: TiedLSTM, state: Floats) -> State:

@@ -33,8 +33,8 @@ ELSEWHERE = [
     if line.startswith("docker build ")  # make container
     or "--index-url <that address>" in line  # no line for a shell
 ]
-PARTS = ("service", "model_export", "train", "Makefile", "README.md", "pyproject.toml")
-PARTS += ("requirements.lock", "constraints.txt", "LICENSE", "NOTICE")
+PARTS = ["service", "model_export", "train", "Makefile", "README.md", "pyproject.toml"]
+PARTS += ["requirements.lock", "constraints.txt", "LICENSE", "NOTICE"]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def write_counting_checkpoint(
             for name, parameter in layer.named_parameters():
                 if ".weight" in f".{name}":
                     parameter.mul_(gain)
-            i, f, g, _ = layer.bias_ih_l0.split(layer.hidden_size)  # views
+            i, f, g, _ = torch.split(layer.get_parameter("bias_ih_l0"), layer.hidden_size)  # views
             i[:count] += 8
             f[:count] += 8
             g[:count] += 8 * torch.randn(count, generator=generator).sign()
