@@ -73,10 +73,15 @@ def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
 
 def test_reloads_leave_memory_as_it_was(reloaded: Reloaded) -> None:
     for number in range(RELOADS):
-        edit_manifest(reloaded.bundle, lambda m, n=number: m["training"].update(number=n))
+        numbered(reloaded.bundle, number)
         answer(reloaded.http.post("/admin/reload"))
         reloaded.ask()
     reloaded.is_as_small_as_at_first()
+
+
+def numbered(bundle: Path, number: int) -> None:
+    """The same model in a bundle of another hash."""
+    edit_manifest(bundle, lambda manifest: manifest["training"].update(number=number))
 
 
 def no_graph(bundle: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,12 +77,12 @@ def test_a_broken_bundle_is_refused_in_one_line(copy: Path, kind: str) -> None:
 
 def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other process does this in place of a trial."""
-    run = trial.subprocess.run
+    run = subprocess.run
 
     def other(_: list[str], **options: Any) -> Any:
         return run([sys.executable, "-c", does], **options)
 
-    monkeypatch.setattr(trial.subprocess, "run", other)
+    monkeypatch.setattr(subprocess, "run", other)
 
 
 @pytest.mark.parametrize(
