@@ -42,7 +42,7 @@ def run(command: Command, options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> str:
     config = load_config(options.config, options.set)
-    teacher = config.loss.teacher and Path(config.loss.teacher.checkpoint)
+    teacher = None if config.loss.teacher is None else Path(config.loss.teacher.checkpoint)
     folder = options.tensorboard and options.tensorboard / options.out.resolve().name
     check_run(options.config, options.data, options.out, teacher, folder)
     use_threads(config.train)

@@ -1,17 +1,22 @@
 """A folder or a file that one process at a time writes. The kernel releases it from a process that
-is killed.
+is killed. Windows has no such lock: there nothing is held.
 """
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # of Windows
+
 from train.errors import BusyError
 
 NAME = ".lock"
+HELP = "wait until it ends, stop it, or give another --out"
 
 
 @contextmanager
@@ -44,6 +49,9 @@ def locked_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _held(lock: Path, what: Path) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
     file = _take(lock, what)
     try:
         with suppress(OSError):  # on a full disk the lock holds without its owner's name
@@ -72,9 +80,6 @@ def _take(lock: Path, what: Path) -> int:
             os.close(file)
             raise
         os.close(file)
-
-
-HELP = "wait until it ends, stop it, or give another --out"
 
 
 def _named(owner: list[str]) -> str:

@@ -26,6 +26,7 @@ WAYS: dict[str, dict[str, str]] = {
     "as `python -m train`": {WATCHED: "1"},
 }
 TOKENS = 200_000
+WARM_UP_SECONDS = 1.5  # of a turn: a run that goes on has long decided how its threads wait
 MOST_OF_A_CORE = 0.03
 LOOP = "while True: pass"
 
@@ -55,14 +56,20 @@ def learn() -> None:
         checkpoint = Checkpoint(Path(folder))
         checkpoint.start(config)
         run = Run(config, checkpoint, ids, ids[:100], tokenizer)
+
+        def step() -> int:
+            if run.progress.epoch_step == run.streams.steps:
+                run.progress.epoch_step = 0
+                run.streams.start_epoch(0)
+            return run._step()
+
         for _ in sys.stdin:
-            begun = time.perf_counter()
-            tokens = 0
+            turn_ends = time.perf_counter() + WARM_UP_SECONDS
+            while time.perf_counter() < turn_ends:
+                step()
+            begun, tokens = time.perf_counter(), 0
             while not tokens or time.perf_counter() - begun < seconds:
-                if run.progress.epoch_step == run.streams.steps:
-                    run.progress.epoch_step = 0
-                    run.streams.start_epoch(0)
-                tokens += run._step()
+                tokens += step()
             print(tokens / (time.perf_counter() - begun), flush=True)
 
 

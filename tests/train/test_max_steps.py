@@ -10,6 +10,7 @@ from tests.train.tiny import ROOT, tensors_equal
 from train import job
 from train.checkpoint import Checkpoint
 from train.config_file import load_config
+from train.loop import Run
 from train.metrics import read_metrics
 from train.splits import find_splits
 
@@ -61,15 +62,15 @@ def test_a_bounded_run_goes_on_to_the_same_weights(
     train.out = train.out.with_name("stopped")
     with monkeypatch.context() as patch:
         steps: list[int] = []
-        step = job.Run._step
+        step = Run._step
 
-        def stop_at_17(run: job.Run) -> int:
+        def stop_at_17(run: Run) -> int:
             if len(steps) == 17:
                 raise KeyboardInterrupt
             steps.append(1)
             return step(run)
 
-        patch.setattr(job.Run, "_step", stop_at_17)
+        patch.setattr(Run, "_step", stop_at_17)
         assert train(*bound) == 130
     assert train(*bound) == 0
     found = Checkpoint(train.out).load("model.pt")
