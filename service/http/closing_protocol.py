@@ -58,26 +58,13 @@ class ClosingProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._active = cycle
-
-        async def closing_if_unread(scope: Any, receive: Any, send: Any) -> None:
-            async def sending(message: Any) -> None:
-                if message["type"] == "http.response.start" and self._much_is_unread(cycle):
-                    cycle.keep_alive = False
-                await send(message)
-
-            await app(scope, receive, sending)
-
-        super()._start_asgi_task(cycle, closing_if_unread)
+        super()._start_asgi_task(cycle, app)
 
     @property
     def closing(self) -> LingeringTransport:
         transport: Any = self.transport
         assert isinstance(transport, LingeringTransport)
         return transport
-
-    def _much_is_unread(self, cycle: RequestResponseCycle) -> bool:
-        """Whether more of the request's body is to come than may be dropped."""
-        return False
 
     def _forget_waiting(self) -> None:
         self.pipeline.clear()

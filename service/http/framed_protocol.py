@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.http.closing_protocol import ClosingProtocol
 from service.http.framing import Body, FramingError, HeadReader, SizedBody, body_of
@@ -35,6 +34,7 @@ class FramedProtocol(ClosingProtocol):
 
     max_body_bytes = 8 << 20
     _body: Body | None = None  # the rest of the newest request, which is not whole yet
+    _keep_alive = True  # what the newest request asks for
     _drops = False  # all that comes
     _waiting_bytes = 0  # received since requests last began to wait
     _idle_bytes = 0  # received since the newest request last made progress
@@ -81,6 +81,10 @@ class FramedProtocol(ClosingProtocol):
             self._waiting_bytes = 0
             self._ahead.release()
 
+    def shutdown(self) -> None:
+        self._keep_alive = False
+        super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._ahead.lost()
         super().connection_lost(exc)
@@ -122,14 +126,17 @@ class FramedProtocol(ClosingProtocol):
                 return b""
             head, data = found
             self._body = self._begin(head)
+            self._keep_alive = self.cycle.keep_alive
         content, rest = self._body.feed(data)
+        if rest is not None:
+            self._body = None
+        self._decide_keep_alive()
         if content or rest is not None:
             self._idle_bytes = 0
         if content:
             self.on_body(content)
         if rest is None:
             return b""
-        self._body = None
         self.on_message_complete()
         if not self.cycle.keep_alive:
             self._drop_the_rest()
@@ -183,9 +190,16 @@ class FramedProtocol(ClosingProtocol):
         super()._forget_waiting()
         self._unread.clear()
 
-    def _much_is_unread(self, cycle: RequestResponseCycle) -> bool:
-        if self._body is None or cycle is not self.cycle:
-            return False
-        if cycle.waiting_for_100_continue:  # whether its body comes is the client's choice
-            return True
-        return not isinstance(self._body, SizedBody) or self._body.left > DROPPED_BODY_BYTES
+    def _decide_keep_alive(self) -> None:
+        """Close after an answer that starts now, if much of its request's body is still to come."""
+        cycle, body = self.cycle, self._body
+        if cycle.response_started:
+            return
+        cycle.keep_alive = self._keep_alive and (
+            body is None
+            or (
+                isinstance(body, SizedBody)
+                and body.left <= DROPPED_BODY_BYTES
+                and not cycle.waiting_for_100_continue
+            )  # whether its body comes is the client's choice
+        )

@@ -64,6 +64,9 @@ class HeadReader:
         Raises FramingError.
         """
         if not self._collected:
+            end = data.find(b"\r\n\r\n") + 4
+            if end >= 4 and FIRST_LINES.fullmatch(data, 0, end):  # all of it at once, as ever
+                return data[:end], data[end:]
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request are ignored
         searched = max(0, len(self._collected) - 3)
         self._collected += data

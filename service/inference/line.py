@@ -85,7 +85,7 @@ class Line:
         except asyncio.CancelledError:
             if place.called.cancelled():
                 self._count(place, -1)
-            else:  # its turn came at the same moment
+            elif place.called.exception() is None:  # its turn came at the same moment
                 self._end(tokens)
             raise
         finally:

@@ -133,6 +133,22 @@ def test_waiting_ends_after_the_timeout() -> None:
     with_crowd(story, Line(1, 1000, 0.01))
 
 
+def test_leaving_when_late_gives_up_one_place_alone() -> None:
+    async def story(crowd: Crowd) -> None:
+        first = await crowd.comes("first")
+        leaves = await crowd.comes("leaves")
+        crowd.line._expire(crowd.line._places[0])  # it is late, and its task has not run yet
+        leaves.cancel()
+        await turns_of_the_loop()
+        later = await crowd.comes("later")
+        assert crowd.begun == ["first"]
+        await crowd.ends("first")
+        await crowd.ends("later")
+        await asyncio.gather(first, later)
+
+    with_crowd(story, Line(1, 1000, 60))
+
+
 def test_a_failing_request_frees_its_place() -> None:
     async def story(crowd: Crowd) -> None:
         with pytest.raises(ZeroDivisionError):
