@@ -107,6 +107,7 @@ export class NextWord {
     const asked = await this.#ask(finished, head, prefix, pieces ? MOST : COUNT);
     const answer = pieces ? fitting(asked, prefix) : asked;
     if (pieces && prefix !== "" && !grows(answer, prefix)) return this.#goOn(finished, prefix);
+    if (answer.tokens.length === 0 && prefix !== "") return this.#afterUnknown(finished, head + prefix, prefix);
     return { tokens: answer.tokens, prefix, note: note(answer, prefix) };
   }
 
@@ -120,10 +121,17 @@ export class NextWord {
     return { tokens, prefix: "", note: others(tokens) };
   }
 
+  /** What follows a word that is not in the vocabulary, nor the beginning of one that is. */
+  async #afterUnknown(finished, head, word) {
+    const { tokens } = await this.#ask(finished, head, "", COUNT);
+    return { tokens, prefix: "", note: `No word of the vocabulary begins with “${word}”; these may follow it.` };
+  }
+
   async #ask(finished, head, prefix, count) {
     while (this.#states.length && !finished.startsWith(this.#states.at(-1).text)) this.#states.pop();
     let known = this.#states.at(-1);
-    const question = { top_k: count, exclude_special: true };
+    const most = (await model()).vocabulary_size;
+    const question = { top_k: Math.min(count, most), exclude_special: true };
     if (prefix !== "") question.prefix = prefix;
     if (known?.text !== finished && (head !== "" || prefix !== "")) {
       // A pasted text: the state before its last word, for the keystrokes that follow.
@@ -226,7 +234,6 @@ function isWhole(token) {
 
 function note(answer, prefix) {
   if (answer.prefix_probability === undefined) return others(answer.tokens);
-  if (answer.tokens.length === 0) return `No word of the vocabulary begins with “${prefix}”.`;
   return `Words that begin with “${prefix}”: ${percent(answer.prefix_probability)} of all probability`;
 }
 

@@ -27,8 +27,8 @@ def result(text: str, tokens: list[str]) -> dict[str, Any]:
         made.append({"text": token, "start": at, "end": end, "oov": False, "logprob": -(2.0**n)})
         at = end
     assert at == len(text)
-    for token in made:
-        token["cross_entropy"] = -token["logprob"]
+    for row in made:
+        row["cross_entropy"] = -row["logprob"]
     return {"tokens": made, "words": []}
 
 

@@ -1,5 +1,7 @@
 """Predictions are those of `/next-token`, cost one small request a keystroke, and are accepted."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -32,7 +34,8 @@ def expected(wire: Wire, context: str, prefix: str = "") -> list[str]:
         ("The 👩‍👧 caf", "The 👩‍👧", "caf"),
         ("He was born in London.", "He was born in London.", ""),
         ("The <script>alert(1)</script> ", "The <script>alert(1)</script>", ""),
-        ("The zqxj", "The", "zqxj"),
+        ("The zqxj", "The zqxj", ""),
+        ("The 我们可以使用", "The 我们可以使用", ""),
     ],
 )
 def test_predictions_are_the_servers(
@@ -40,6 +43,15 @@ def test_predictions_are_the_servers(
 ) -> None:
     playground.open(view="next", words=text)
     assert shown(playground) == expected(wire, context, prefix)
+
+
+def test_a_word_that_cannot_grow_is_followed(playground: Playground, wire: Wire) -> None:
+    playground.open(view="next", words="The Zqxj")
+    note = playground.page.locator("#next-note")
+    expect(note).to_contain_text("No word of the vocabulary begins with “Zqxj”")
+    field = playground.page.locator("#next-text")
+    field.press("Tab")
+    expect(field).to_have_value(re.compile(r"^The Zqxj ?\S+ $"))
 
 
 def test_typing_sends_new_words_alone(playground: Playground, wire: Wire) -> None:
