@@ -1,4 +1,8 @@
-"""A line: bulk requests that wait, first come first served, for few enough others to be running."""
+"""A line: bulk requests that wait, first come first served, for few enough others to be running.
+
+While the event loop is late, nobody is called: the loop catches up first with what came meanwhile,
+so that interactive requests are answered soon and refusals are cheap, however much is asked.
+"""
 
 import asyncio
 import time
@@ -8,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from service.errors import DeadlineExceeded
+from service.inference.loop_lag import LoopLag
 
 # Reading and answering a request costs about as much as this many tokens.
 TOKENS_PER_REQUEST = 24
@@ -16,6 +21,10 @@ WINDOW_SECONDS = 0.25
 PAST_WEIGHT = 0.7
 # A machine that stood still for a moment is not this many times slower than before.
 MAX_SLOWDOWN = 4.0
+# An event loop that is later than this has more to do than it can.
+LATE_SECONDS = 0.02
+# Called together after the loop was late: more would make it late again.
+MAX_CALLED = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +51,7 @@ class Line:
         self._waiting_tokens = 0
         self._running_requests = 0
         self._running_tokens = 0
+        self._lag = LoopLag(self._call_if_in_time)
         self._seconds_per_token = 0.0
         self._measured_since: float | None = None
         self._measured_tokens = 0
@@ -79,6 +89,7 @@ class Line:
         place = Place(loop.create_future(), tokens, time.monotonic())
         self._places.append(place)
         self._count(place, 1)
+        self._lag.watch()
         timer = loop.call_later(self._timeout_seconds, self._expire, place)
         try:
             await place.called
@@ -106,7 +117,18 @@ class Line:
         self._running_requests -= 1
         self._running_tokens -= tokens
         self._measure(tokens)
-        while self._places:
+        if self._lag.seconds <= LATE_SECONDS or not self._running_requests:
+            self._call(1)
+
+    def _call_if_in_time(self) -> bool:
+        """Fill the places that became free while the loop was late. True while somebody waits."""
+        if self._lag.seconds <= LATE_SECONDS:
+            self._call(MAX_CALLED)
+        return bool(self._places)
+
+    def _call(self, count: int) -> None:
+        """Call up to `count` requests, as far as they fit."""
+        while self._places and count:
             place = self._places[0]
             if place.called.done():  # it left, or waited too long
                 self._places.popleft()
@@ -115,6 +137,7 @@ class Line:
                 self._count(place, -1)
                 self._begin(place.tokens)
                 place.called.set_result(None)
+                count -= 1
             else:
                 return
 

@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from service.errors import DeadlineExceeded
-from service.inference.line import TOKENS_PER_REQUEST, WINDOW_SECONDS, Line
+from service.inference.line import (
+    LATE_SECONDS,
+    MAX_CALLED,
+    TOKENS_PER_REQUEST,
+    WINDOW_SECONDS,
+    Line,
+)
 
 Task = asyncio.Task[None]
 
@@ -145,6 +151,49 @@ def test_leaving_when_late_gives_up_one_place_alone() -> None:
         await crowd.ends("first")
         await crowd.ends("later")
         await asyncio.gather(first, later)
+
+    with_crowd(story, Line(1, 1000, 60))
+
+
+def test_nobody_is_called_while_the_event_loop_is_late() -> None:
+    async def story(crowd: Crowd) -> None:
+        names = [str(number) for number in range(3 + 2 * MAX_CALLED)]
+        tasks = [await crowd.comes(name) for name in names]
+        line = crowd.line
+        assert crowd.begun == names[:3]
+        line._lag.seconds = 2 * LATE_SECONDS
+        await crowd.ends("0")
+        await crowd.ends("1")
+        assert crowd.begun == names[:3]
+        line._max_requests = 1000
+        await crowd.ends("2")  # the last that ran: somebody always runs
+        assert crowd.begun == names[:4]
+        line._lag.seconds = 0.0
+        line._call_if_in_time()
+        await turns_of_the_loop()
+        assert crowd.begun == names[: 4 + MAX_CALLED]
+        for name in names[3:]:
+            await crowd.ends(name)
+        await asyncio.gather(*tasks)
+        assert crowd.begun == names
+
+    with_crowd(story, Line(3, 10**6, 60))
+
+
+def test_the_lag_is_measured_while_somebody_waits() -> None:
+    async def story(crowd: Crowd) -> None:
+        tasks = [await crowd.comes(name) for name in "ab"]
+        time.sleep(0.1)  # the event loop stands still
+        seen = []
+        for _ in range(5):
+            await asyncio.sleep(0)
+            seen.append(crowd.line._lag.seconds)
+        assert max(seen) >= 0.05
+        await crowd.ends("a")
+        await crowd.ends("b")
+        await asyncio.gather(*tasks)
+        while crowd.line._lag._runs:
+            await asyncio.sleep(0.001)
 
     with_crowd(story, Line(1, 1000, 60))
 
