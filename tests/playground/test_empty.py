@@ -7,7 +7,7 @@ from tests.playground.browser import Playground
 
 VIEWS = {"surprise": "#text-text", "next": "#next-text", "rescore": "#hypotheses"}
 FILLED = {"surprise": ".scored .w", "next": "#predictions li", "rescore": "#ranking tbody tr"}
-# Playwright has no call that drops a file.
+# Playwright has no call that drops a file. A file is given as its name and its bytes, or its size.
 DROP = """(zone, files) => {
     const data = new DataTransfer();
     for (const [name, bytes] of files) data.items.add(new File([new Uint8Array(bytes)], name));
@@ -79,7 +79,7 @@ def test_a_file_fills_the_view(playground: Playground, name: str, way: str) -> N
         ([["a.gz", [0x1F, 0x8B, 8, 0]]], "a.gz is not UTF-8 text."),
         ([["a.txt", [0xFF, 0xFE, 65, 0]]], "a.txt is not UTF-8 text."),
         ([["a.bin", [65, 0, 66]]], "a.bin holds NUL bytes, so it is not a text."),
-        ([["a.txt", [65] * (1 << 20) + [66]]], "a.txt is too large: 1.0 MiB (at most 1 MiB here)."),
+        ([["a.txt", 3 << 20]], "a.txt is too large: 3.0 MiB (at most 1 MiB here)."),
         ([["a.txt", [65]], ["b.txt", [66]]], "2 files were dropped."),
     ],
 )
