@@ -4,6 +4,9 @@ import socket
 
 from service.errors import StartError
 
+# libuv, the event loop under uvloop, accepts one connection of a socket in each turn. A busy loop
+# turns 20 times a second, and connections beyond that would be lost in the kernel.
+ACCEPTS_PER_TURN = 32
 # A client cannot ask for "any address"; each stands for the loopback of its family.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # compared, not bound
 
@@ -36,6 +39,13 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise StartError(f"cannot listen on {shown}: {error.strerror}") from None
     return listener
+
+
+def copies(listener: socket.socket) -> list[socket.socket]:
+    """Return the socket and duplicates of it, so that an event loop that accepts one connection of
+    each in a turn accepts 32.
+    """
+    return [listener, *(listener.dup() for _ in range(ACCEPTS_PER_TURN - 1))]
 
 
 def url(listener: socket.socket) -> str:

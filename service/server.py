@@ -20,6 +20,9 @@ from service.http.serving import Serving
 from service.protocol import patient_protocol
 from service.settings import Settings
 
+# Connections that wait in the kernel to be accepted; Linux allows 4,096 by default.
+BACKLOG = 4096
+
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ class Server(uvicorn.Server):
                 app,
                 http=patient_protocol(settings.client_timeout, settings.max_body_bytes),
                 ws="none",
+                backlog=BACKLOG,
                 log_config=None,
                 access_log=False,
                 server_header=False,

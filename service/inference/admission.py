@@ -10,8 +10,6 @@ for interactive requests, and requests finish one after another instead of all a
 Lives on the event loop. It knows neither HTTP nor models.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Protocol
 
 from prometheus_client import Histogram
@@ -80,20 +78,16 @@ class Admission:
             self._check_queue(delay_seconds)
         self._queue.check_room(lane, delay_seconds=delay_seconds)
 
-    @asynccontextmanager
-    async def turn(self, lane: LaneName | None, body_bytes: int) -> AsyncIterator[None]:
-        """Hold a place in the application for the block; a bulk request first waits for its turn.
+    def turn(self, lane: LaneName | None, body_bytes: int) -> "Turn":
+        """Return a context that holds a place in the application. A bulk request waits for it.
 
-        Raises Overloaded if the bodies in line take too much memory, and DeadlineExceeded.
+        Entering it raises Overloaded if the bodies in line take too much memory, and
+        DeadlineExceeded if it waits longer than a request may.
         """
-        if lane != "bulk":
-            self.requests += 1
-            try:
-                yield
-            finally:
-                self.requests -= 1
-            return
-        tokens = _tokens(body_bytes)
+        return Turn(self, _tokens(body_bytes) if lane == "bulk" else None, body_bytes)
+
+    async def _enter(self, tokens: int, body_bytes: int) -> None:
+        """Wait in line."""
         if self._bodies_bytes and self._bodies_bytes + body_bytes > self._max_bodies_bytes:
             raise Overloaded(
                 f"the requests in line hold {self._bodies_bytes} bytes and have no room for "
@@ -103,22 +97,11 @@ class Admission:
         counted = min(tokens, MAX_COUNTED_TOKENS)
         self._bodies_bytes += body_bytes
         self._counted_tokens += counted
-        in_line = True
         try:
-            async with self._line(tokens).turn(tokens) as waited:
-                in_line = False
-                self._bodies_bytes -= body_bytes
-                self._counted_tokens -= counted
-                self._wait_seconds.observe(waited)
-                self.requests += 1
-                try:
-                    yield
-                finally:
-                    self.requests -= 1
+            self._wait_seconds.observe(await self._line(tokens).wait(tokens))
         finally:
-            if in_line:
-                self._bodies_bytes -= body_bytes
-                self._counted_tokens -= counted
+            self._bodies_bytes -= body_bytes
+            self._counted_tokens -= counted
 
     def waiting_tokens(self, lane: LaneName) -> int:
         """Tokens in the batcher's queue; for bulk, those of the requests in line too, estimated."""
@@ -136,6 +119,25 @@ class Admission:
                 f"the queue is full: {waiting} tokens wait (at most {self._max_queue_tokens})",
                 wait_seconds,
             )
+
+
+class Turn:
+    """A place in the application, of a bulk request with its `tokens` or of another."""
+
+    def __init__(self, admission: Admission, tokens: int | None, body_bytes: int) -> None:
+        self._admission = admission
+        self._tokens = tokens
+        self._body_bytes = body_bytes
+
+    async def __aenter__(self) -> None:
+        if self._tokens is not None:
+            await self._admission._enter(self._tokens, self._body_bytes)
+        self._admission.requests += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._admission.requests -= 1
+        if self._tokens is not None:
+            self._admission._line(self._tokens).end(self._tokens)
 
 
 def _tokens(body_bytes: int) -> int:

@@ -7,8 +7,6 @@ so that interactive requests are answered soon and refusals are cheap, however m
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from service.errors import DeadlineExceeded
@@ -68,39 +66,27 @@ class Line:
         work = self._waiting_tokens + TOKENS_PER_REQUEST * self._waiting_requests
         return work * self._seconds_per_token
 
-    @asynccontextmanager
-    async def turn(self, tokens: int) -> AsyncIterator[float]:
-        """Wait for a turn, and hold it for the block; yields the seconds waited.
+    async def wait(self, tokens: int) -> float:
+        """Wait for a turn and return the seconds waited; the caller ends the turn with `end`.
 
         Raises DeadlineExceeded.
         """
-        waited = 0.0
-        if self._places or not self._fits(tokens):
-            waited = await self._wait(tokens)
-        else:
+        if not self._places and self._fits(tokens):
             self._begin(tokens)
-        try:
-            yield waited
-        finally:
-            self._end(tokens)
-
-    async def _wait(self, tokens: int) -> float:
+            return 0.0
         loop = asyncio.get_running_loop()
         place = Place(loop.create_future(), tokens, time.monotonic())
         self._places.append(place)
         self._count(place, 1)
         self._lag.watch()
-        timer = loop.call_later(self._timeout_seconds, self._expire, place)
         try:
             await place.called
         except asyncio.CancelledError:
             if place.called.cancelled():
                 self._count(place, -1)
             elif place.called.exception() is None:  # its turn came at the same moment
-                self._end(tokens)
+                self.end(tokens)
             raise
-        finally:
-            timer.cancel()
         return time.monotonic() - place.since
 
     def _fits(self, tokens: int) -> bool:
@@ -113,7 +99,8 @@ class Line:
         self._running_requests += 1
         self._running_tokens += tokens
 
-    def _end(self, tokens: int) -> None:
+    def end(self, tokens: int) -> None:
+        """End the turn of a request, and call the next ones."""
         self._running_requests -= 1
         self._running_tokens -= tokens
         self._measure(tokens)
@@ -121,7 +108,10 @@ class Line:
             self._call(1)
 
     def _call_if_in_time(self) -> bool:
-        """Fill the places that became free while the loop was late. True while somebody waits."""
+        """Fail those who waited too long, and fill the places that became free while the loop was
+        late. True while somebody waits.
+        """
+        self._fail_late()
         if self._lag.seconds <= LATE_SECONDS:
             self._call(MAX_CALLED)
         return bool(self._places)
@@ -145,11 +135,14 @@ class Line:
         self._waiting_requests += sign
         self._waiting_tokens += sign * place.tokens
 
-    def _expire(self, place: Place) -> None:
-        if not place.called.done():
-            self._count(place, -1)
-            message = f"no worker was free within {self._timeout_seconds:g} seconds"
-            place.called.set_exception(DeadlineExceeded(message))
+    def _fail_late(self) -> None:
+        begun = time.monotonic() - self._timeout_seconds
+        while self._places and (self._places[0].called.done() or self._places[0].since < begun):
+            place = self._places.popleft()
+            if not place.called.done():
+                self._count(place, -1)
+                message = f"no worker was free within {self._timeout_seconds:g} seconds"
+                place.called.set_exception(DeadlineExceeded(message))
 
     def _measure(self, tokens: int) -> None:
         """A request ended. Only stretches in which others always waited tell the line's speed."""

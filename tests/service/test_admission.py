@@ -163,3 +163,17 @@ def test_bodies_in_line_are_bounded_in_bytes() -> None:
             pass
 
     asyncio.run(story())
+
+
+def test_a_failing_request_frees_its_place() -> None:
+    async def story() -> None:
+        made = admission()
+        for _ in range(2 * REQUESTS_PER_THREAD):
+            with pytest.raises(ZeroDivisionError):
+                async with made.turn("bulk", SHORT):
+                    raise ZeroDivisionError
+        assert made.requests == 0
+        async with made.turn("bulk", SHORT):
+            assert made.requests == 1
+
+    asyncio.run(story())

@@ -30,9 +30,10 @@ class Crowd:
         self._ends[name] = asyncio.Event()
 
         async def request() -> None:
-            async with self.line.turn(tokens):
-                self.begun.append(name)
-                await self._ends[name].wait()
+            await self.line.wait(tokens)
+            self.begun.append(name)
+            await self._ends[name].wait()
+            self.line.end(tokens)
 
         task = asyncio.create_task(request())
         await turns_of_the_loop()
@@ -143,7 +144,9 @@ def test_leaving_when_late_gives_up_one_place_alone() -> None:
     async def story(crowd: Crowd) -> None:
         first = await crowd.comes("first")
         leaves = await crowd.comes("leaves")
-        crowd.line._expire(crowd.line._places[0])  # it is late, and its task has not run yet
+        crowd.line._timeout_seconds = 0.0
+        crowd.line._fail_late()  # its task has not run yet
+        crowd.line._timeout_seconds = 60.0
         leaves.cancel()
         await turns_of_the_loop()
         later = await crowd.comes("later")
@@ -194,19 +197,6 @@ def test_the_lag_is_measured_while_somebody_waits() -> None:
         await asyncio.gather(*tasks)
         while crowd.line._lag._runs:
             await asyncio.sleep(0.001)
-
-    with_crowd(story, Line(1, 1000, 60))
-
-
-def test_a_failing_request_frees_its_place() -> None:
-    async def story(crowd: Crowd) -> None:
-        with pytest.raises(ZeroDivisionError):
-            async with crowd.line.turn(10):
-                raise ZeroDivisionError
-        task = await crowd.comes("next")
-        assert crowd.begun == ["next"]
-        await crowd.ends("next")
-        await task
 
     with_crowd(story, Line(1, 1000, 60))
 
