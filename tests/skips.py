@@ -32,6 +32,16 @@ ALLOWED = (
         r"this machine allows \d+ open files",
         "the hard limit of open files is the machine's, and root of a container cannot raise it",
     ),
+    Allowed(
+        r"tests/service/test_address\.py::",
+        "this machine has no IPv6",
+        "the network of a container may have IPv4 alone",
+    ),
+    Allowed(
+        r"tests/service/test_bulk_tsv\.py::",
+        "needs R",
+        "R is large; a model of its reader checks the same rows everywhere",
+    ),
 )
 
 
