@@ -110,6 +110,7 @@ class LanguageModel:
         targets: Many[Distributions] | None = None,
         cache: CacheSettings | None = None,
         return_state: bool = False,
+        admitted: bool = True,
     ) -> list[TextScore]:
         """Score each passage, from the start of a text, after its context, or after a state.
 
@@ -121,7 +122,7 @@ class LanguageModel:
         With neither `bos` nor context nor state nothing stands before a, and it has no score.
         `targets` gives, for each passage, a distribution over words for each of its scored
         positions. With `cache`, words of the passage itself become likelier where it is like their
-        places.
+        places. What was not `admitted` by `Admission` is refused where the queue is full.
         Raises InputTooLong, InvalidRequest, UnknownToken, Overloaded, DeadlineExceeded.
         """
         prefix = self._end if bos and state is None else _ids()
@@ -152,7 +153,7 @@ class LanguageModel:
             if cache is not None:
                 own = cache.within(len(sequence.inputs))
                 sequence.cache = ContinuousCache(own, self.engine.embedding_size)
-        await self._runner.run(sequences, "bulk", admitted=True)  # by `Admission`, if by HTTP
+        await self._runner.run(sequences, "bulk", admitted=admitted)
         unknown = self.tokenizer.unknown_id
         return [
             text_score(passage, ids, s.decoded(), unknown, s.state if return_state else None)

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         262_144, description="waiting tokens beyond which 429 answers"
     )
     max_queue_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="sets both --max-bulk-wait and --max-interactive-wait"
+        None, description="sets --max-bulk-wait and --max-interactive-wait where they are not given"
     )
     max_bulk_wait: Annotated[float, Field(gt=0)] = Field(
         10.0,

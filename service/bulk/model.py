@@ -16,7 +16,8 @@ def bundle_of(path: Path | None) -> Bundle:
 
 def load(bundle: Path | None, threads: int | None) -> LanguageModel:
     """Raises StartError. What is None is taken from the environment, as by the service."""
-    limits = ("max-queue-tokens", "max-queue-seconds", "max-request-tokens", "request-timeout")
+    limits = ("max-queue-tokens", "max-bulk-wait", "max-interactive-wait")
+    limits += ("max-request-tokens", "request-timeout")
     arguments = [f"--{limit}={NO_LIMIT}" for limit in limits]
     arguments += ["--prefix-cache-bytes", "0", "--calibration="]
     arguments += [] if bundle is None else ["--bundle", str(bundle)]

@@ -40,7 +40,7 @@ async def begin(request: CompletionRequest, model: LanguageModel) -> list[Prompt
         prompts = await _read_prompts(request, model, texts, lists, lane)
         await _prefill(request, model, prompts)
         return prompts
-    async with model.admission.turn(lane, characters):
+    async with model.admission.turn(lane, characters, has_a_place=True):
         prompts = await _read_prompts(request, model, texts, lists, lane)
         await _prefill(request, model, prompts)
         return prompts
@@ -87,6 +87,7 @@ async def _prefill(request: CompletionRequest, model: LanguageModel, prompts: li
             details=request.prompt_logprobs is not None,
             top=_top(request),
             return_state=draws,
+            admitted=_only_scores(request),
         )
         for prompt, score in zip(prompts, scores, strict=True):
             prompt.score, prompt.state = score, score.state

@@ -78,13 +78,15 @@ class Admission:
             self._check_queue(delay_seconds)
         self._queue.check_room(lane, delay_seconds=delay_seconds)
 
-    def turn(self, lane: LaneName | None, body_bytes: int) -> "Turn":
-        """Return a context that holds a place in the application. A bulk request waits for it.
+    def turn(self, lane: LaneName | None, body_bytes: int, *, has_a_place: bool = False) -> "Turn":
+        """Return a context that holds a place in the application. A bulk request waits for it; one
+        that `has_a_place` already gives it up while it waits.
 
         Entering it raises Overloaded if the bodies in line take too much memory, and
         DeadlineExceeded if it waits longer than a request may.
         """
-        return Turn(self, _tokens(body_bytes) if lane == "bulk" else None, body_bytes)
+        tokens = _tokens(body_bytes) if lane == "bulk" else None
+        return Turn(self, tokens, body_bytes, has_a_place)
 
     async def _enter(self, tokens: int, body_bytes: int) -> None:
         """Wait in line."""
@@ -124,18 +126,25 @@ class Admission:
 class Turn:
     """A place in the application, of a bulk request with its `tokens` or of another."""
 
-    def __init__(self, admission: Admission, tokens: int | None, body_bytes: int) -> None:
+    def __init__(
+        self, admission: Admission, tokens: int | None, body_bytes: int, has_a_place: bool
+    ) -> None:
         self._admission = admission
         self._tokens = tokens
         self._body_bytes = body_bytes
+        self._places = 0 if has_a_place else 1  # that this turn adds
 
     async def __aenter__(self) -> None:
         if self._tokens is not None:
-            await self._admission._enter(self._tokens, self._body_bytes)
-        self._admission.requests += 1
+            self._admission.requests -= 1 - self._places
+            try:
+                await self._admission._enter(self._tokens, self._body_bytes)
+            finally:
+                self._admission.requests += 1 - self._places
+        self._admission.requests += self._places
 
     async def __aexit__(self, *_: object) -> None:
-        self._admission.requests -= 1
+        self._admission.requests -= self._places
         if self._tokens is not None:
             self._admission._line(self._tokens).end(self._tokens)
 

@@ -104,8 +104,8 @@ def _http(results: Results) -> str:
     rows = [
         "## Over HTTP, int8",
         "",
-        "Errors are 429s, of requests that would wait for more than 0.12 s: these clients do not",
-        "come back when `Retry-After` says, but ask again at once.",
+        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. A client that is",
+        "refused asks again at once and does not wait for `Retry-After`.",
         "",
         "| | requests/s | tokens/s | p50 ms | p95 ms | p99 ms | cores | generator | MB | errors |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -177,3 +177,30 @@ def test_a_failing_request_frees_its_place() -> None:
             assert made.requests == 1
 
     asyncio.run(story())
+
+
+def test_who_has_a_place_gives_it_up_in_line() -> None:
+    async def story() -> None:
+        made = admission()
+        held = Held(made)
+        await held.come(REQUESTS_PER_THREAD, SHORT)
+        entered = asyncio.Event()
+
+        async def moves() -> None:
+            async with (
+                made.turn("interactive", SHORT),
+                made.turn("bulk", SHORT, has_a_place=True),
+            ):
+                assert made.requests <= REQUESTS_PER_THREAD
+                entered.set()
+
+        task = asyncio.create_task(moves())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not entered.is_set()
+        assert made.requests == REQUESTS_PER_THREAD
+        await held.end()
+        await task
+        assert made.requests == 0
+
+    asyncio.run(story())

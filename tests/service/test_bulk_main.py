@@ -100,6 +100,7 @@ def test_a_jobs_model_has_none_of_the_limits_on_requests(
     bundle_path: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_TOP_TOKENS", 2)
+    monkeypatch.setenv("TIEDLM_MAX_BULK_WAIT", "0.5")  # a server's
     model = load(bundle_path, 1)
     for limit in ("max_queue_tokens", "max_bulk_wait", "max_request_tokens", "request_timeout"):
         assert getattr(model.settings, limit) >= 1 << 60

@@ -111,7 +111,7 @@ def events(response: Any) -> list[Any]:
 
 def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
     """With the default limits: each of 48 clients has two texts of a hundred words."""
-    settings = Settings(bundle=bundle_path, threads=2)
+    settings = Settings(bundle=bundle_path, threads=1)  # of 48 requests 16 stand in line
     model = LanguageModel(Bundle.load(bundle_path), settings)
     body = {"texts": ["the river was in the north of the city of " * 10] * 2, "tokens": False}
 
@@ -127,6 +127,9 @@ def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
         ThreadPoolExecutor(48) as pool,
     ):
         assert set(pool.map(ask, [client] * 96)) == {200}
+    waited = model.metrics.registry.get_sample_value("tiedlm_admission_seconds_sum")
+    assert waited is not None
+    assert waited > 0
 
 
 def test_a_score_waits_in_line_and_a_keystroke_does_not(
@@ -164,6 +167,18 @@ def test_scoring_completions_stand_in_line(wire: Wire, model: LanguageModel) -> 
     assert wire.post("/v1/completions", **asked).status_code == 200
     assert wire.post("/v1/completions", model="tiedlm", prompt="The city").status_code == 200
     assert model.metrics.registry.get_sample_value(name) == before + 1
+    assert model.admission.requests == 0
+
+
+def test_a_completion_that_scores_and_draws_is_bounded_too(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is interactive, and its prompts wait in the queue of bulk work."""
+    monkeypatch.setattr(model.admission, "check", lambda *_: None)
+    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(60, -1.0))
+    asked = {"model": "tiedlm", "echo": True, "logprobs": 1, "max_tokens": 2}
+    asked["prompt"] = ["The city", "The river"]  # one alone would run at once
+    error(wire.post("/v1/completions", **asked), 429, "overloaded")
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:

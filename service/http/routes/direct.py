@@ -20,10 +20,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from service.errors import UnsupportedMediaType
+from service.http.boundary import LANES
 from service.http.list_limits import check_lists, max_values
 from service.http.request_json import is_quick, parse
 from service.http.schemas.body import RequestBody
 from service.language_model import LanguageModel
+from service.long_work import SECONDS_PER_JSON_BYTE
 from service.settings import Settings
 
 
@@ -45,7 +47,11 @@ class DirectRoute(APIRoute):
             def parsed() -> RequestBody:
                 return _parse(content, body_type, model.settings)
 
-            body = parsed() if is_quick(content) else await model.long_work.run(parsed)
+            if is_quick(content):
+                body = parsed()
+            else:
+                seconds = len(content) * SECONDS_PER_JSON_BYTE
+                body = await model.long_work.run(parsed, seconds, lane=LANES.get(self.path))
             answer: Response | BaseModel = await endpoint(body, model)
             if isinstance(answer, BaseModel):
                 return Response(answer.model_dump_json(), media_type="application/json")
