@@ -38,8 +38,8 @@ def test_head_has_the_status_and_headers_of_get(wire: Wire, route: str) -> None:
     got, asked = wire.http.get(route), wire.http.head(route)
     assert asked.status_code == got.status_code
     assert got.headers["Content-Length"] == str(len(got.content))
-    if route == "/metrics":  # it counts the request before; its length may grow by a line
-        assert int(asked.headers["Content-Length"]) >= len(got.content)
+    if route == "/metrics":  # figures changed since: a line more, or some digits less
+        assert abs(int(asked.headers["Content-Length"]) - len(got.content)) < len(got.content) / 10
         del asked.headers["Content-Length"], got.headers["Content-Length"]
     assert headers(asked) == headers(got)
     assert asked.content == b""

@@ -11,5 +11,5 @@ from service.http.tracing import trace
 
 def test_without_the_packages_the_start_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(StartError, match=r"pip install 'tiedlm\[tracing\]'"):
+    with pytest.raises(StartError, match=r"in the clone of tiedlm: pip install '\.\[tracing\]'"):
         trace(FastAPI())
