@@ -14,7 +14,8 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # compared, not bound
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that is bound but does not listen yet.
 
-    Raises StartError for an address that is taken, unknown, or another machine's.
+    Raises StartError for an address that is taken, unknown or another machine's, or whose family
+    this machine does not have.
     """
     host = host.strip()
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
@@ -31,12 +32,14 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {shown}: {reason}") from None
     # IPv4 first, where a name has both: `localhost` is 127.0.0.1, as it ever was.
     family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener: socket.socket | None = None
     try:
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        listener.close()
+        if listener is not None:
+            listener.close()
         raise StartError(f"cannot listen on {shown}: {error.strerror}") from None
     return listener
 

@@ -61,6 +61,10 @@ class PatientProtocol(FramedProtocol):
         super().eof_received()
         self._watch_writes()
 
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self._watch_writes()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop(self._head_timer)
         self._stop(self._write_timer)
@@ -75,6 +79,9 @@ class PatientProtocol(FramedProtocol):
         self._head_timer = self.loop.call_later(self.client_seconds, self._head_is_late)
 
     def _head_is_late(self) -> None:
+        timer = self._write_timer
+        if timer is None or timer.cancelled() or timer.when() < self.loop.time():
+            self._watch_writes()  # because `pause_writing` reports no answer below 64 KiB
         if self.transport.is_closing():  # that has its own clock
             return
         if self.closing.get_write_buffer_size():  # it has the last answer to take first
@@ -105,7 +112,11 @@ class PatientProtocol(FramedProtocol):
 
 def _in_the_kernel(transport: asyncio.Transport) -> int:
     """Bytes sent that the other side has not confirmed: some megabytes may pass there unseen."""
-    answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    try:
+        number = transport.get_extra_info("socket").fileno()
+        answer = fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4))
+    except OSError:  # macOS has no TIOCOUTQ on sockets
+        return 0
     return int.from_bytes(answer, sys.byteorder)
 
 

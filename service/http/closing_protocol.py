@@ -18,6 +18,7 @@ LAST_LINGER_SECONDS = 1.0
 
 class ClosingProtocol(HttpToolsProtocol):
     _active: RequestResponseCycle | None = None  # the request that is being answered
+    _ends = False  # the service, which closes each connection after its answer
 
     def connection_made(self, transport: Any) -> None:
         closing: Any = LingeringTransport(transport, self.loop)
@@ -32,11 +33,14 @@ class ClosingProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._forget_waiting()
+            if self._ends:
+                self.closing.hurry(LAST_LINGER_SECONDS)
 
     def timeout_keep_alive_handler(self) -> None:
         self.closing.close_at_once()
 
     def shutdown(self) -> None:
+        self._ends = True
         if self._active is None or self.transport.is_closing():
             self.closing.close_at_once()
             self.closing.hurry(LAST_LINGER_SECONDS)

@@ -14,8 +14,8 @@ GZIP_WINDOW = 16 + zlib.MAX_WBITS
 PIECE_BYTES = 64 << 10
 # A member costs about 10 µs and may hold nothing. Tools write one for each 64 KiB at most.
 MAX_MEMBERS = 1000
-# Less than this unpacks in about a millisecond.
-INLINE_BYTES = 32 << 10
+# A member unpacks to about 1,000 times its bytes, so this much to 1 MB, in about a millisecond.
+INLINE_BYTES = 1 << 10
 
 
 def check_encoding(headers: Headers) -> bool:

@@ -1,5 +1,7 @@
 """Addresses to listen on: every family, shown as URLs have them."""
 
+import errno
+import os
 import re
 import socket
 from contextlib import closing
@@ -92,3 +94,14 @@ def test_a_taken_port_is_named() -> None:
         port = listener.getsockname()[1]
         said = failure("--bundle", str(STARTER_BUNDLE), "--port", str(port))
     assert f"127.0.0.1:{port}" in said
+
+
+def test_a_missing_address_family_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_socket(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 8000, 0, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "socket", no_socket)
+    with pytest.raises(StartError, match=r"cannot listen on \[::1\]:8000: Address family not"):
+        listen("::1", 8000)

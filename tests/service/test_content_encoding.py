@@ -1,8 +1,10 @@
 """Compressed request bodies: gzip is unpacked within the limit, any other coding is named."""
 
+import asyncio
 import gzip
 import json
 import random
+import threading
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ import httpx
 import pytest
 
 from service.errors import BodyTooLarge, DamagedBody
-from service.http.content_encoding import MAX_MEMBERS, PIECE_BYTES, _unpack
+from service.http import content_encoding
+from service.http.content_encoding import MAX_MEMBERS, PIECE_BYTES, _unpack, unpack
 from tests.service.wire import JSON_TYPE, Wire, answer, error
 
 LIMIT = 8 << 20
@@ -119,3 +122,21 @@ def test_pieces_of_any_size_unpack_to_the_same() -> None:
     content = random.Random(1).randbytes(3 * PIECE_BYTES)
     packed = gzip.compress(content[:PIECE_BYTES]) + gzip.compress(content[PIECE_BYTES:])
     assert _unpack(packed, LIMIT) == content
+
+
+@pytest.mark.parametrize(("size", "inline"), [(100, True), (8 << 20, False)])
+def test_only_small_content_unpacks_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, inline: bool
+) -> None:
+    """Eight kilobytes of gzip hold eight megabytes of zeros."""
+    threads: list[threading.Thread] = []
+
+    def noted(body: bytes, limit: int) -> bytes:
+        threads.append(threading.current_thread())
+        return _unpack(body, limit)
+
+    monkeypatch.setattr(content_encoding, "_unpack", noted)
+    packed = gzip.compress(bytes(size))
+    assert len(packed) < 8200
+    assert asyncio.run(unpack(packed, LIMIT)) == bytes(size)
+    assert (threads == [threading.current_thread()]) == inline

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.framing import ChunkedBody, FramingError, HeadReader, SizedBody, body_of
+from service.http.framing import (
+    MAX_SMALL_CHUNKS,
+    ChunkedBody,
+    FramingError,
+    HeadReader,
+    SizedBody,
+    body_of,
+)
 
 HEAD = b"POST /score HTTP/1.1\r\nHost: tests\r\n%s\r\n"
 CONTENT = b"the old river"
@@ -268,3 +275,23 @@ def test_a_length_may_have_any_number_of_digits() -> None:
     assert zeros.feed(CONTENT + b"next") == (CONTENT, b"next")
     endless = body_of(HEAD % (b"Content-Length: %b\r\n" % (b"9" * 5000)))
     assert endless.feed(CONTENT) == (CONTENT, None)
+
+
+def chunks_of(size: int, count: int) -> bytes:
+    return (b"%x\r\n" % size + b" " * size + b"\r\n") * count
+
+
+@pytest.mark.parametrize("size", [1, 63])
+def test_too_many_small_chunks_are_refused(size: int) -> None:
+    body = ChunkedBody()
+    body.feed(chunks_of(size, MAX_SMALL_CHUNKS))
+    with pytest.raises(FramingError, match="too many small chunks"):
+        body.feed(chunks_of(size, 1))
+
+
+@pytest.mark.parametrize("size", [64, 1000])
+def test_any_number_of_larger_chunks_is_read(size: int) -> None:
+    message = chunks_of(1, 1000) + chunks_of(size, 2 * MAX_SMALL_CHUNKS)
+    content, rest = ChunkedBody().feed(message + b"0\r\n\r\n")
+    assert len(content) == 1000 + size * 2 * MAX_SMALL_CHUNKS
+    assert rest == b""

@@ -1,7 +1,9 @@
 """Connections that close while their clients still send: the answer arrives, within bounds."""
 
+import asyncio
 import json
 import logging
+import select
 import socket
 import threading
 import time
@@ -14,6 +16,7 @@ from service.errors import Overloaded
 from service.http import closing_protocol, lingering
 from service.http.framed_protocol import DROPPED_BODY_BYTES
 from service.language_model import LanguageModel
+from service.protocol import PatientProtocol
 from tests.service.served import Address, served
 from tests.service.wire import strict_json
 
@@ -136,13 +139,15 @@ def test_401_reaches_a_client_that_sends_first(model: LanguageModel, size: int) 
 
 def test_408_reaches_a_client_that_still_sends(model: LanguageModel) -> None:
     with (
-        served(model, client_timeout=0.3) as address,
+        served(model, client_timeout=2) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
         connection.sendall(head("Content-Length: 8000000"))
-        for _ in range(20):
-            connection.sendall(b" " * 1000)
-            time.sleep(0.05)
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            connection.sendall(b" ")
+            if select.select([connection], [], [], 0.01)[0]:
+                break
         assert answer(connection)[::2] == (408, "body_too_slow")
         assert connection.recv(1) == b""
 
@@ -155,8 +160,10 @@ def test_what_is_announced_too_large_is_not_asked_for(connection: socket.socket)
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_what_is_no_http_is_answered_while_more_comes(
-    connection: socket.socket, at_once: bool
+    connection: socket.socket, at_once: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", SECONDS)
+    monkeypatch.setattr(lingering, "SILENT_SECONDS", SECONDS)
     pieces = [b"SSH-2.0-OpenSSH_9.6\r\n", *[b"x" * MB] * 20]
     for piece in [b"".join(pieces)] if at_once else pieces:
         connection.sendall(piece)
@@ -224,11 +231,57 @@ def test_lingering_does_not_hold_up_the_end(
     connections: list[socket.socket] = []
     thread = threading.Thread(target=serve)
     thread.start()
+    end = time.monotonic() + SECONDS
     try:
-        while not ended.wait(0.05):
+        while not ended.wait(0.05) and time.monotonic() < end:
             if not waits and connections:
                 connections[0].sendall(b" ")
-    except OSError:
+    except OSError:  # the service closed the connection
+        ended.wait(SECONDS)
+    finally:
+        has_ended = ended.is_set()
+        for connection in connections:
+            connection.close()
+        thread.join()
+    assert has_ended
+
+
+def test_an_answer_after_the_end_began_lingers_little(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is answered after the service was told to end, and keeps its connection."""
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
+    monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
+    monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
+    begun, told, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def refuse_late(*_: object) -> bytes:
+        begun.set()
+        await asyncio.to_thread(told.wait, SECONDS)
+        raise Overloaded("the service is busy", 1)
+
+    tell = PatientProtocol.shutdown
+
+    def noted(self: PatientProtocol) -> None:
+        tell(self)
+        told.set()
+
+    monkeypatch.setattr("service.http.boundary.read_body", refuse_late)
+    monkeypatch.setattr(PatientProtocol, "shutdown", noted)
+    connections: list[socket.socket] = []
+
+    def serve() -> None:
+        with served(model) as address:
+            connections.append(socket.create_connection(address, timeout=SECONDS))
+            connections[0].sendall(head("Content-Length: 1") + b" ")
+            assert begun.wait(SECONDS)
+        ended.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        assert begun.wait(SECONDS)
+        assert answer(connections[0])[0] == 429
         assert ended.wait(SECONDS)
     finally:
         for connection in connections:

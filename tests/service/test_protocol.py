@@ -1,6 +1,7 @@
 """What clients may do to a connection: pipeline, offer upgrades, send trailers; within bounds."""
 
 import asyncio
+import errno
 import inspect
 import json
 import logging
@@ -18,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.http.closing_protocol import ClosingProtocol
 from service.http.framed_protocol import FramedProtocol
 from service.language_model import LanguageModel
-from service.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, PatientProtocol
+from service.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, PatientProtocol, _in_the_kernel
 from tests.service.served import Address, served
 
 SECONDS = 60.0
@@ -336,8 +337,8 @@ def test_every_hook_that_is_overridden_exists() -> None:
     assert "_start_asgi_task" in own & bases
     assert "self._start_asgi_task(self.cycle, app)" in inspect.getsource(HttpToolsProtocol)
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    packages = project["optional-dependencies"]["service"]
-    (pin,) = [line for line in packages if line.startswith("uvicorn")]
+    needs = project["optional-dependencies"]["service"]
+    (pin,) = [line for line in needs if line.startswith("uvicorn")]
     major, minor = version("uvicorn").split(".")[:2]
     assert re.fullmatch(rf"uvicorn>={major}\.{minor}\.\d+,<{major}\.{int(minor) + 1}", pin)
 
@@ -360,3 +361,21 @@ def test_a_body_that_breaks_is_told_at_once(connection: socket.socket, body: byt
     connection.sendall(chunked + b"\r\n\r\n" + body)
     assert answers(connection, 1)[0][0] == 400
     assert connection.recv(1 << 16) == b""
+
+
+def test_a_socket_without_a_count_of_sent_bytes_counts_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on macOS."""
+
+    class Transport(asyncio.Transport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return near if name == "socket" else default
+
+    def ioctl(*_: object) -> bytes:
+        raise OSError(errno.ENOTTY, "Inappropriate ioctl for device")
+
+    monkeypatch.setattr("service.protocol.fcntl.ioctl", ioctl)
+    near, far = socket.socketpair()
+    with near, far:
+        assert _in_the_kernel(Transport()) == 0
