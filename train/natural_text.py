@@ -10,6 +10,11 @@ import re
 import sys
 from pathlib import Path
 
+from train.installed import require_packages
+
+if __name__ == "__main__":
+    require_packages()
+
 from train.atomic import write_file
 from train.errors import CorpusError, PathError, TrainError
 from train.folder import text_files
