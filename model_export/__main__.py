@@ -4,6 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from train.installed import require_packages
+
+if __name__ == "__main__":
+    require_packages("onnx", "onnxruntime", "orjson")
+
 from model_export.card import largest_differences
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, export

@@ -23,7 +23,7 @@ ServiceError                  a message for people: what was wrong, where, what 
 ├── StartError                the service does not start: one line, exit code 1
 │   └── BundleError
 ├── JobError                  a bulk job stops: one line, exit code 1
-└── OutputError               an output is an input, or is there already: one line, exit code 1
+└── OutputError               an output is an input, or already exists: one line, exit code 1
 
 `code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
 business of `service.http.errors` alone. No message holds a stack trace or the text that was sent;

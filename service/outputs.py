@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -91,7 +92,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     if is_stream(path) or not os.path.lexists(path):
         return
     if not overwrite:
-        raise OutputError(f"{path} is there already; --overwrite replaces it")
+        raise OutputError(f"{path} already exists; use --overwrite to replace it")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file")
 
@@ -148,7 +149,7 @@ def _descriptor(path: Path) -> int | None:
 
 
 def open_beside(path: Path, mode: str, flags: int = 0) -> IO[bytes]:
-    """Open a file that a program keeps beside its output. Raises OutputError for a symbolic link
+    """Open a file that a program keeps next to its output. Raises OutputError for a symbolic link
     and for whatever is not a regular file.
     """
 
@@ -170,18 +171,26 @@ def open_beside(path: Path, mode: str, flags: int = 0) -> IO[bytes]:
     return file
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
     """Replace `path` durably in one step; a link is replaced, not followed. A stream is written to.
 
-    Raises OSError, and leaves what was there as it was.
+    `partial` is the file that is renamed, by default one of an unused name. A file that an earlier
+    attempt left there is overwritten.
+
+    Raises OSError, and OutputError where `partial` is a link or not a regular file. What was at
+    `path` stays as it was.
     """
     if is_stream(path):
         with open_stream(path) as stream:
             stream.write(content)
         return
-    partial = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
+    if partial is None:
+        partial = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
+        file = open_beside(partial, "xb")
+    else:
+        file = open_beside(partial, "wb")
     try:
-        with open_beside(partial, "xb") as file:
+        with file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -189,3 +198,14 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in `folder` durable. Some file systems cannot sync a folder."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

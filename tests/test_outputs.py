@@ -58,7 +58,7 @@ def test_a_table_of_benchmarks_replaces_only_such_a_table(tmp_path: Path) -> Non
     page.write_text("# Benchmarks\n\nof yesterday")
     check_page(page, data)
     page.write_text("years of work")
-    with pytest.raises(SystemExit, match="is there already"):
+    with pytest.raises(SystemExit, match="already exists"):
         check_page(page, data)
     with pytest.raises(SystemExit, match="is the input"):
         check_page(data / "train.txt", data)

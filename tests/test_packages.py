@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 BUILD = (
     "import setuptools.build_meta as b, sys; print(b.prepare_metadata_for_build_wheel(sys.argv[1]))"
 )
+TRAIN = "matplotlib, torch, tqdm"  # what `.[train]` adds and the trainer imports
 HINTS = re.compile(r"""pip install (?:-e )?(?:["']|\\")(\S*?)\[([\w,]+)\]""")
 
 
@@ -112,18 +113,31 @@ print(sorted(hidden & set(sys.modules)))
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
-@pytest.mark.parametrize("program", ["service", "service.bulk", "service.plot"])
-def test_without_the_extra_a_program_says_so(program: str) -> None:
+@pytest.mark.parametrize(
+    ("room", "hidden", "command"),
+    [
+        ("service", "onnxruntime, orjson", "service"),
+        ("service", "onnxruntime, orjson", "service.bulk"),
+        ("service", "onnxruntime, orjson", "service.plot"),
+        ("train", TRAIN, "train toy.toml --data text --out run"),
+        ("train", TRAIN, "train report run --out page.md"),
+        ("train", TRAIN, "train.natural_text in out"),
+        ("train", "matplotlib, onnx, torch, tqdm", "model_export run bundle"),
+    ],
+)
+def test_without_the_extra_a_program_says_so(room: str, hidden: str, command: str) -> None:
+    program, *arguments = command.split()
     script = f"""
 import runpy, sys
+sys.argv[1:] = {arguments!r}
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("onnxruntime", "orjson"):
+        if name.partition(".")[0] in {hidden.split(", ")!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Hide())
 import importlib.util
 real = importlib.util.find_spec
-import service.installed as installed
+import {room}.installed as installed
 def find_spec(name):
     try:
         return real(name)
@@ -137,8 +151,8 @@ runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "error: packages are not installed: onnxruntime, orjson; "
-        "in the clone of tiedlm: pip install '.[service]'\n"
+        f"error: packages are not installed: {hidden}; "
+        f"in the clone of tiedlm: pip install '.[{room}]'\n"
     )
 
 

@@ -10,6 +10,7 @@ import io
 import sys
 
 from train.arguments import report_parser, train_parser
+from train.installed import require_packages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = report_parser().parse_args(arguments[1:])
     else:
         options = train_parser().parse_args(arguments)
+    require_packages()
     from train.commands import report, run, train  # and torch, which --help does not need
 
     return run(report if is_report else train, options)

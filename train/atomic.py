@@ -1,6 +1,7 @@
-"""A file is whole or not there: written beside its name, then renamed."""
+"""A file is whole or not there: written next to its name, then renamed."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -17,3 +18,14 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable. Windows and some file systems cannot sync a folder."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

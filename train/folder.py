@@ -23,24 +23,28 @@ def is_text(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
     return not name.startswith(HIDDEN) and name.lower().endswith(suffixes)
 
 
-def text_files(folder: Path, warn: Warn, suffixes: tuple[str, ...] = SUFFIXES) -> tuple[Path, ...]:
-    """Return the text files in `folder` and in its sub-folders, in the order of their names.
+def text_files(
+    folder: Path, warn: Warn, suffixes: tuple[str, ...] = SUFFIXES, *, is_deep: bool = True
+) -> tuple[Path, ...]:
+    """Return the text files in `folder`, in the order of their names; those in its sub-folders too,
+    unless `is_deep` is false.
 
     Links are followed, and each folder is read once: a file that has two names through folders has
     the one without a link. Calls `warn` for each entry that is left out although it is no hidden
     one. Raises CorpusError for a folder that cannot be read.
     """
     try:
-        return tuple(sorted(_Walk(folder, warn, suffixes).files()))
+        return tuple(sorted(_Walk(folder, warn, suffixes, is_deep).files()))
     except OSError as error:
         raise CorpusError(f"cannot read {error.filename or folder}: {error.strerror}") from None
 
 
 class _Walk:
-    def __init__(self, folder: Path, warn: Warn, suffixes: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, warn: Warn, suffixes: tuple[str, ...], is_deep: bool) -> None:
         self._root = folder
         self._warn = warn
         self._suffixes = suffixes
+        self._is_deep = is_deep
         self._seen: dict[Key, Path] = {}
 
     def files(self) -> Iterator[Path]:
@@ -66,6 +70,8 @@ class _Walk:
                 self._leave_out(path, "this link leads nowhere")
                 continue
             if stat.S_ISDIR(mode):
+                if not self._is_deep:
+                    continue
                 if path.is_symlink():
                     links.append(path)
                 elif self._is_new(path):

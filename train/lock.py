@@ -1,7 +1,8 @@
 """A folder or a file that one process at a time writes. The kernel releases it from a process that
-is killed. Windows has no such lock: there nothing is held.
+is killed. Windows and some network file systems have no lock: there nothing is held.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ except ImportError:
 from train.errors import BusyError
 
 NAME = ".lock"
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system
 HELP = "wait until it ends, stop it, or give another --out"
 
 
@@ -65,9 +67,9 @@ def _held(lock: Path, what: Path) -> Iterator[None]:
 
 
 def _take(lock: Path, what: Path) -> int:
-    """Return a descriptor that holds the lock and is the file of that name."""
+    """Return a descriptor that holds the lock, if there are locks, and is the file of that name."""
     while True:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        file = _open(lock)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_there(lock, file):
@@ -76,10 +78,24 @@ def _take(lock: Path, what: Path) -> int:
             owner = os.pread(file, 200, 0).decode(errors="replace").split()
             os.close(file)
             raise BusyError(f"{what} is in use: {_named(owner)} writes it; {HELP}") from None
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return file
+            os.close(file)
+            raise
         except BaseException:
             os.close(file)
             raise
         os.close(file)
+
+
+def _open(lock: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        return os.open(lock, flags, 0o666)
+    except FileNotFoundError:  # another process has just removed the folder, which it left empty
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock, flags, 0o666)
 
 
 def _named(owner: list[str]) -> str:

@@ -10,6 +10,11 @@ import re
 import sys
 from pathlib import Path
 
+from train.installed import require_packages
+
+if __name__ == "__main__":
+    require_packages()
+
 from train.atomic import write_file
 from train.errors import CorpusError, PathError, TrainError
 from train.folder import text_files
@@ -49,14 +54,16 @@ def convert(source: Path, out: Path, overwrite: bool) -> None:
         raise PathError(f"OUT {out} is IN itself; give a folder of its own")
     if not source.is_dir():
         raise CorpusError(f"{source}: not a folder")
-    paths = [p for p in text_files(source, say, SPLIT_SUFFIXES) if p.parent == source]
+    paths = text_files(source, say, SPLIT_SUFFIXES, is_deep=False)
     if not paths:
         raise CorpusError(f"{source}: no .txt, .tokens or .raw file in it")
     check_sources(paths, out)
     written = {out / name_of(path.name): path for path in paths}
     taken = [path for path in written if path.exists()]
     if taken and not overwrite:
-        raise PathError(f"{taken[0]} is there already; give another OUT, or --overwrite")
+        raise PathError(
+            f"{taken[0]} already exists; give another OUT, or --overwrite to replace it"
+        )
     if len(written) < len(paths):
         raise PathError(f"{source}: two of its files differ in their suffixes alone; move one away")
     with locked_folder(out):
@@ -74,7 +81,9 @@ def name_of(source: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.natural_text", description=__doc__)
-    parser.add_argument("source", type=Path, metavar="IN", help="folder of text")
+    parser.add_argument(
+        "source", type=Path, metavar="IN", help="folder of text; its sub-folders are not read"
+    )
     parser.add_argument(
         "out", type=Path, metavar="OUT", help="folder for the same files as .txt, apart from IN"
     )

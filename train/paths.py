@@ -41,7 +41,7 @@ def check_sources(files: Iterable[Path], out: Path) -> None:
 
 def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrite: bool) -> None:
     """Raises PathError for a page that is a file of a checkpoint, or that would replace a file
-    which is no training report.
+    which is not a training report.
     """
     for folder in checkpoints:
         if any(same(page, folder / name) for name in FILES):
@@ -54,15 +54,17 @@ def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrit
                 "give another --out"
             )
     if page.is_dir():
-        raise PathError(f"Is a directory: {page}; --out takes the name of a page in it")
+        raise PathError(f"--out {page} is a folder; give the name of a page in it")
     if page.exists() and not overwrite and not _is_report(page):
         raise PathError(
-            f"--out {page} is there already and is no training report; give another --out, or "
+            f"--out {page} exists and is not a training report; give another --out, or "
             "--overwrite to replace it"
         )
 
 
 def _is_report(page: Path) -> bool:
+    if not page.is_file():  # to open a FIFO waits for its writer, to read a terminal for its user
+        return False
     with page.open("rb") as file:
         return file.read(len(TITLE)) == TITLE.encode()
 

@@ -106,7 +106,11 @@ def _find_named(data: Path) -> Named | None:
     plain = corpora.pop(("", ""), {split: [] for split in SPLITS})
     if all(plain.values()):
         return plain
-    if any(entry.is_exact for entries in plain.values() for entry in entries) or plain["train"]:
+    if (
+        any(entry.is_exact for entries in plain.values() for entry in entries)
+        or plain["train"]
+        or _is_part(plain)
+    ):
         raise _incomplete(data, plain)
     whole = [named for named in corpora.values() if all(named.values())]
     if len(whole) > 1:
@@ -118,10 +122,16 @@ def _find_named(data: Path) -> Named | None:
     if whole:
         return whole[0]
     for named in corpora.values():
-        # One such name alone, high-speed-train.txt or unit-test.txt, is no sign of a split.
-        if named["train"] and sum(map(bool, named.values())) > 1:
+        if _is_part(named):
             raise _incomplete(data, named)
     return None
+
+
+def _is_part(named: Named) -> bool:
+    """Return whether two splits are named. One name alone, dev.txt, high-speed-train.txt or
+    unit-test.txt, is no sign of a split.
+    """
+    return sum(map(bool, named.values())) > 1
 
 
 def _parse(path: Path) -> _Entry | None:
@@ -147,7 +157,7 @@ def _incomplete(data: Path, named: Named) -> CorpusError:
     missing = [split for split in SPLITS if not named[split]]
     return CorpusError(
         f"--data {data}: there is no {' and no '.join(missing)}; give all of train, valid and "
-        "test (.txt, .txt.gz or a folder of them), or text without any split"
+        "test (.txt, .txt.gz or a folder of them), or texts under names that are no split's"
     )
 
 

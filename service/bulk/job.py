@@ -50,7 +50,7 @@ MOST_REPORTS = 10
 
 class Job:
     def __init__(self, model: LanguageModel, options: Options) -> None:
-        """Raises OutputError for an output that is there already, StartError for a calibration that
+        """Raises OutputError for an output that already exists, StartError for a calibration that
         is not this model's, JobError for the state of another job. Nothing is touched before.
         """
         self.model = model

@@ -18,7 +18,7 @@ from service.bulk.options import Options
 from service.bulk.record import Position, Record
 from service.bulk.tally import Tally
 from service.errors import JobError, OutputError
-from service.outputs import is_stream, open_beside
+from service.outputs import is_stream, open_beside, write_whole
 
 VERSION = 2
 SAMPLES = 16
@@ -73,7 +73,7 @@ class State:
             "errors": self.errors,
             "tally": self.tally.dump(),
         }
-        _replace(path, json.dumps(content).encode())
+        write_whole(path, json.dumps(content).encode(), path.with_name(path.name + ".new"))
 
     @classmethod
     def load(cls, path: Path, job: dict[str, Any]) -> Self | None:
@@ -127,15 +127,6 @@ def _is_untouched(content: dict[str, Any]) -> bool:
 
 def _differ(job: dict[str, Any], content: dict[str, Any], key: str) -> bool:
     return bool(job.get(key) != content["job"].get(key))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".new")
-    with open_beside(beside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def fingerprint(path: Path) -> str:

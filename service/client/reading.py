@@ -32,11 +32,11 @@ class Member(NamedTuple):
 def read(kind: type[Result], data: Any) -> Result:
     """`data`, as a JSON parser gave it, as a `kind`; lists become tuples.
 
-    Raises TypeError if it is no object, lacks a field that `kind` has no default for, or has a
-    value of another type in one.
+    Raises TypeError if it is not an object, lacks a field that `kind` has no default for, or has a
+    value of the wrong type.
     """
     if not isinstance(data, dict):
-        raise TypeError(f"{kind.__name__} is no object")
+        raise TypeError(f"{kind.__name__} is not an object")
     plain: type = kind  # to mypy, a type[Result] has no hash
     given = {}
     for name, kinds, convert, optional in _members(plain):
@@ -46,7 +46,7 @@ def read(kind: type[Result], data: Any) -> Result:
             raise TypeError(f"{kind.__name__} has no {name}")
         value = data[name]
         if type(value) not in kinds:
-            raise TypeError(f"{kind.__name__}.{name} is of another type")
+            raise TypeError(f"{kind.__name__}.{name} has the wrong type")
         given[name] = value if convert is None or value is None else convert(value)
     return kind(**given)
 
@@ -84,7 +84,7 @@ def _read_as(hint: Any) -> tuple[frozenset[type], Callable[[Any], Any] | None]:
 def _all(kinds: frozenset[type], convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
     def items(values: list[Any]) -> tuple[Any, ...]:
         if not kinds.issuperset(map(type, values)):
-            raise TypeError("an item of a list is of another type")
+            raise TypeError("an item of a list has the wrong type")
         return tuple(values if convert is None else map(convert, values))
 
     return items
@@ -96,7 +96,13 @@ def _values(kinds: frozenset[type], convert: Callable[[Any], Any] | None) -> Cal
 
 
 def _finite(value: float) -> float:
-    """A number of an answer beyond a double's range is read as infinity."""
-    if not isfinite(value):
+    """Raise TypeError for a number beyond the range of a double: the parser reads `1e400` as
+    infinity, and an integer as what it is.
+    """
+    try:
+        is_finite = isfinite(value)
+    except OverflowError:  # an integer
+        is_finite = False
+    if not is_finite:
         raise TypeError("a number is beyond the range of a double")
     return value

@@ -150,7 +150,7 @@ def test_many_unknown_words_flatter_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     if kind == "svg":
-        pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+        pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     file, out = tmp_path / "a.txt", tmp_path / f"a.{kind}"
     file.write_text(FOREIGN, encoding="utf-8")
     assert main([str(file), "--out", str(out)]) == 0
@@ -165,7 +165,7 @@ def test_many_unknown_words_flatter_and_that_is_said(
 
 
 def test_the_title_of_a_picture_has_the_note() -> None:
-    pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     from service.plot import picture
 
     tokens = [Token(at, at + 1, 1.0, oov=at < 2) for at in range(4)]
@@ -175,7 +175,7 @@ def test_the_title_of_a_picture_has_the_note() -> None:
 
 
 def test_a_space_alone_is_no_line_end_in_a_picture() -> None:
-    pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+    pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     from service.plot import picture
 
     tokens = [Token(*span, 1.0, oov=False) for span in [(0, 1), (1, 2), (2, 4), (4, 5), (5, 5)]]
@@ -229,7 +229,7 @@ CONTROLS = "a\0b\x01\x08\x0b\x0c\x1b[31mc\x1f\x7f\x85\ufffe\uffff d"
 @pytest.mark.parametrize("kind", ["svg", "html"])
 def test_control_characters_are_shown_as_signs(tmp_path: Path, kind: str) -> None:
     if kind == "svg":
-        pytest.importorskip("matplotlib", reason="pip install 'tiedlm[plot]'")
+        pytest.importorskip("matplotlib", reason="pip install '.[plot]'")
     file, out = tmp_path / "a\x02\nb.txt", tmp_path / f"a.{kind}"
     file.write_text(CONTROLS, encoding="utf-8")
     assert main([str(file), "--out", str(out)]) == 0
@@ -275,7 +275,7 @@ def test_an_existing_file_is_replaced_on_request(
 ) -> None:
     out = tmp_path / "mine.html"
     out.write_text("years of work")
-    assert "is there already; --overwrite" in refusal(capsys, str(file), "--out", str(out))
+    assert "already exists; use --overwrite" in refusal(capsys, str(file), "--out", str(out))
     assert out.read_text() == "years of work"
     assert main([str(file), "--out", str(out), "--overwrite"]) == 0
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")

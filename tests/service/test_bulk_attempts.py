@@ -64,7 +64,7 @@ def test_lists_and_empty_parts_are_whole_compressed_files(
     assert gzip.decompress(part.read_bytes()) == b""
     kinds = [json.loads(x)["kind"] for x in gzip.decompress(errors.read_bytes()).splitlines()]
     assert kinds == ["empty", "invalid_utf8"]
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         ray_engine._prepare(options)
     assert len(ray_engine._prepare(parse([*command, "--overwrite"]))) == 1
     assert not out.exists()

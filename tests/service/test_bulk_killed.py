@@ -14,7 +14,7 @@ from tests.service.small_blocks import BLOCK_RECORDS, SIZES
 from tests.service.wire import ROOT
 
 SECONDS = 120
-ALREADY = "is there already; --overwrite replaces it"
+ALREADY = "already exists; use --overwrite to replace it"
 FINISHED = 1
 OUTPUTS = {
     "out.jsonl": ("--tokens", "--errors", "errors.jsonl"),

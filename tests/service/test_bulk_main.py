@@ -113,7 +113,7 @@ def test_an_output_that_is_there_is_not_touched(jobs: Jobs, lines: Path) -> None
     out = lines.parent / "out.jsonl"
     out.write_text("mine")
     assert jobs(lines, "--out", out) == 1
-    assert jobs.errors == f"error: {out} is there already; --overwrite replaces it\n"
+    assert jobs.errors == f"error: {out} already exists; use --overwrite to replace it\n"
     assert out.read_text() == "mine"
     assert jobs(lines, "--out", out, "--overwrite") == 0
     assert len(rows(out)) == 3

@@ -119,15 +119,15 @@ def test_existing_errors_are_replaced_on_request_only(jobs: Jobs, source: Path) 
     errors = folder / "thesis.txt"
     errors.write_text("years of work")
     arguments = (source, "--out", folder / "out.jsonl", "--errors", errors)
-    assert f"{errors} is there already; --overwrite" in refused(jobs, folder, *arguments)
+    assert f"{errors} already exists; use --overwrite" in refused(jobs, folder, *arguments)
     assert jobs(*arguments, "--overwrite") == 0
     assert [row["line"] for row in rows(errors)] == [2]
 
 
-def test_a_link_that_leads_nowhere_is_there_already(jobs: Jobs, source: Path) -> None:
+def test_a_link_that_leads_nowhere_exists_already(jobs: Jobs, source: Path) -> None:
     out = source.parent / "out.jsonl"
     out.symlink_to(source.parent / "elsewhere.jsonl")
-    assert "is there already" in refused(jobs, source.parent, source, "--out", out)
+    assert "already exists" in refused(jobs, source.parent, source, "--out", out)
 
 
 @pytest.mark.parametrize("name", ["corpus", "thesis"])

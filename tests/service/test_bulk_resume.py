@@ -60,7 +60,7 @@ def test_an_output_that_came_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> No
     assert jobs(source, "--out", out, "--strict") == 1
     out.write_text("mine")
     assert jobs(source, "--out", out) == 1
-    assert "is there already" in jobs.errors
+    assert "already exists" in jobs.errors
     assert out.read_text() == "mine"
     out.unlink()
     assert jobs(source, "--out", out) == 0

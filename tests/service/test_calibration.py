@@ -219,4 +219,4 @@ def test_bulk_rows_have_percentiles_and_buckets_of_a_given_table(
 
 def test_a_calibration_that_is_there_is_not_touched(jobs: Jobs, corpus: Path, table: Path) -> None:
     assert jobs("calibrate", corpus, "--out", table) == 1
-    assert "is there already" in jobs.errors
+    assert "already exists" in jobs.errors

@@ -1,5 +1,6 @@
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,24 @@ def test_a_failure_at_any_point_leaves_the_old_file_alone(
     assert contents(tmp_path) == {"a.bin": b"old"}
 
 
-def test_the_bytes_are_on_the_disk_before_the_name_is(
+def test_bytes_then_the_name_reach_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.bin"
     write_file(path, b"old")
-    seen: list[tuple[bytes, bytes]] = []
+    seen: list[tuple[bytes, bytes] | str] = []
     sync = os.fsync
 
     def record(descriptor: int) -> None:
         sync(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            seen.append(f"folder of {path.read_text(encoding='utf-8')}")
+            raise OSError(errno.EINVAL, "as on file systems that cannot")
         seen.append((path.read_bytes(), (tmp_path / ".a.bin.partial").read_bytes()))
 
     monkeypatch.setattr(os, "fsync", record)
     write_file(path, b"new")
-    assert seen == [(b"old", b"new")]
+    assert seen == [(b"old", b"new"), "folder of new"]
 
 
 def test_a_missing_folder_is_an_oserror_that_names_it(tmp_path: Path) -> None:

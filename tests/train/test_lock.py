@@ -1,5 +1,7 @@
 """One process at a time writes an output."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -98,6 +100,49 @@ def test_a_lock_follows_no_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"), locked_file(tmp_path / "page.md"):
         pass
     assert precious.read_text(encoding="utf-8") == "text"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked_folder(tmp_path / "out"):
+        (tmp_path / "out" / "a").write_bytes(b"a")
+    assert contents(tmp_path) == {"out/a": b"a"}
+
+
+def test_another_failure_of_a_lock_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="Input/output"), locked_folder(tmp_path / "out"):
+        pass
+
+
+def test_a_folder_that_another_removed_is_remade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+    opened = os.open
+
+    def remove_first(path: Path, *rest: int) -> int:
+        if not removed:
+            removed.append(path.parent)
+            path.parent.rmdir()
+        return opened(path, *rest)
+
+    monkeypatch.setattr(os, "open", remove_first)
+    with locked_folder(tmp_path / "out"):
+        assert (tmp_path / "out" / ".lock").exists()
+    assert removed == [tmp_path / "out"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_made_for_a_lock_go_again(tmp_path: Path) -> None:

@@ -53,6 +53,16 @@ def test_a_folder_is_rewritten_without_empty_lines(tmp_path: Path) -> None:
     }
 
 
+def test_sub_folders_are_not_walked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    (source / "a.txt").write_text("a\n", encoding="utf-8")
+    (source / "sub" / "gone.txt").symlink_to("nowhere")
+    (source / "again").symlink_to("sub")
+    assert main([str(source), str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'a.txt'}: 1 lines\n"
+
+
 def test_what_is_not_text_is_one_line_and_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,10 @@
 """`python -m train report`: its texts and pictures, and what it says when it cannot be made."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 
 from tests.train.command import Capture
 from tests.train.pages import report, tables, texts
-from tests.train.tiny import contents, full_disk
+from tests.train.tiny import ROOT, contents, full_disk
 from train.__main__ import main
 
 
@@ -93,11 +96,24 @@ def test_a_broken_checkpoint_is_one_line_and_no_page(
 
 def test_a_page_that_cannot_be_written_is_one_line(runs: Path, capsys: Capture) -> None:
     assert main(["report", str(runs / "one"), "--out", str(runs / "two")]) == 1
-    assert capsys.readouterr().err.startswith("error: Is a directory")
+    folder = f"error: --out {runs / 'two'} is a folder; give the name of a page in it"
+    assert capsys.readouterr().err.startswith(folder)
     with full_disk(1000):
         assert main(["report", str(runs / "one"), "--out", str(runs / "page.md")]) == 1
     assert capsys.readouterr().err.startswith("error: File too large")
     assert "page.md" not in contents(runs)
+
+
+def test_a_pipe_is_not_opened_for_a_page(runs: Path, capsys: Capture) -> None:
+    pipe = runs / "page.md"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "train", "report", str(runs / "one"), "--out", str(pipe)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"--out {pipe} exists and is not a training report" in done.stderr
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize("flag", ["--temperature=0", "--temperature=nan", "--seed=-1", "--seed=x"])

@@ -84,6 +84,9 @@ def test_a_word_in_a_name_is_no_split(tmp_path: Path, names: tuple[str, ...]) ->
         (("ptb.train.txt", "ptb.valid.txt"), "no test;"),
         (("train-0.txt", "train-1.txt"), "no valid and no test;"),
         (("train.txt", "val.txt"), "no test;"),
+        (("validation.txt", "testing.txt"), "no train;"),
+        (("dev-0.txt", "testing/a.txt", "notes.txt"), "no train;"),
+        (("ptb.valid.txt", "ptb.test.txt"), "no train;"),
     ],
 )
 def test_an_incomplete_split_is_refused(
