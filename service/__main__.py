@@ -14,6 +14,8 @@ from service.installed import require_packages
 # Process 1 of a container hears no SIGTERM that it does not handle, and the imports take a second.
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    if hasattr(signal, "SIGHUP"):  # a reload while the service starts: it reads the bundle anyway
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     require_packages()
 
 from service.address import copies, listen

@@ -50,6 +50,8 @@ class PatientProtocol(FramedProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
+        if self._body is not None:  # an early answer is lost if its client cannot go on sending
+            return
         super().timeout_keep_alive_handler()
         self._watch_writes()
 
@@ -86,6 +88,8 @@ class PatientProtocol(FramedProtocol):
             return
         if self.closing.get_write_buffer_size():  # it has the last answer to take first
             self._expect_head()
+        elif self._body is not None:  # of the request that was answered
+            self.transport.close()
         else:
             self._give_up()
 

@@ -42,7 +42,9 @@ class FramedProtocol(ClosingProtocol):
     def connection_made(self, transport: Any) -> None:
         self._unread: deque[bytes] = deque()
         super().connection_made(transport)
-        self.flow = self._ahead = ReadAhead(self.closing, self.loop, lambda: self._newest_waits)
+        self.flow = self._ahead = ReadAhead(
+            self.closing, self.loop, lambda: self._newest_waits, self._drop_the_rest
+        )
         self._head = HeadReader()
         self._head_events = SimpleNamespace(
             on_message_begin=self.on_message_begin,
@@ -75,6 +77,7 @@ class FramedProtocol(ClosingProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._ahead.answered()
         if self._unread and len(self.pipeline) <= MAX_PIPELINED // 2:
             self._read_on()
         if not self.pipeline:

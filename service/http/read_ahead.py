@@ -12,6 +12,9 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 
 POLL_SECONDS = 0.25
+# A client's end can stand behind what is not read. After this long without an answer, reading goes
+# on, and what comes is dropped.
+HOLD_SECONDS = 5.0
 # Errors and resets are always among what `poll` finds. Linux alone can find a closed side too.
 CLIENT_CLOSED = getattr(select, "POLLRDHUP", 0)
 
@@ -23,9 +26,15 @@ class ReadAhead(FlowControl):
     """
 
     def __init__(
-        self, transport: Any, loop: asyncio.AbstractEventLoop, newest_waits: Callable[[], bool]
+        self,
+        transport: Any,
+        loop: asyncio.AbstractEventLoop,
+        newest_waits: Callable[[], bool],
+        drop_the_rest: Callable[[], None],
     ) -> None:
         super().__init__(transport)
+        self._drop_the_rest = drop_the_rest
+        self._held_until = 0.0
         self._loop = loop
         self._newest_waits = newest_waits
         self._timer: asyncio.TimerHandle | None = None
@@ -40,8 +49,13 @@ class ReadAhead(FlowControl):
 
     def hold(self) -> None:
         super().pause_reading()
+        self.answered()
         if self._timer is None:
             self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
+
+    def answered(self) -> None:
+        """Hold for longer, because requests that wait are being answered."""
+        self._held_until = self._loop.time() + HOLD_SECONDS
 
     def release(self) -> None:
         if self._timer is not None:
@@ -60,5 +74,8 @@ class ReadAhead(FlowControl):
         ends.register(self._transport.get_extra_info("socket").fileno(), CLIENT_CLOSED)
         if ends.poll(0):
             self._transport.abort()
+        elif self._loop.time() > self._held_until:
+            self._drop_the_rest()
+            self.release()
         else:
             self._timer = self._loop.call_later(POLL_SECONDS, self._poll)

@@ -18,6 +18,8 @@ TOP = 5
 TOTAL_TOLERANCE = 1e-2
 # In nats, between two outputs of the decoder about the same target.
 NATS = 1e-3
+# Beyond it a figure is no model's: float32's smallest number is exp(-103).
+LARGEST_LOGPROB = 1e4
 
 
 def check_figures(engine: OnnxEngine) -> None:
@@ -34,6 +36,10 @@ def check_figures(engine: OnnxEngine) -> None:
     _check("the encoder's states", after, (SEQUENCES, engine.state_size))
     rows = engine.log_distribution(hidden)  # (N, V)
     _check("the decoder's distributions", rows, (count, size))
+    if rows.min() < -LARGEST_LOGPROB:
+        raise BundleError(
+            f"a log-probability of the decoder is {rows.min():.3g}; the weights are damaged"
+        )
     totals = np.exp(rows.astype(np.float64)).sum(axis=-1)
     if (np.abs(totals - 1) > TOTAL_TOLERANCE).any():
         furthest = totals[np.abs(totals - 1).argmax()]

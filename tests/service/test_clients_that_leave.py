@@ -8,12 +8,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from service.generation import Sampler
+from service.http import read_ahead
 from service.http.framed_protocol import MAX_PIPELINED
 from service.language_model import LanguageModel
 from tests.service.served import Address, served
@@ -169,6 +171,28 @@ def test_a_reset_is_seen_where_nothing_is_read(
         wait_until(lambda: nothing_waits(model))
         assert len(drawn) < ALL_TOKENS // 2
         assert left.ids == {"leaver"}
+
+
+def test_a_close_behind_many_requests_is_seen(
+    model: LanguageModel,
+    address: Address,
+    left: Left,
+    drawn: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end stands behind more than the service reads while nothing is answered."""
+    monkeypatch.setattr(read_ahead, "HOLD_SECONDS", 0.5)
+    with socket.create_connection(address, timeout=SECONDS) as connection:
+        connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
+        wait_until(lambda: len(drawn) > 64)
+        connection.settimeout(0.2)
+        upload = UPLOAD % 800_000 + b" " * 800_000
+        with suppress(TimeoutError):
+            connection.sendall(upload * 60)
+        by_fin(connection)
+        assert left.wait_for("leaver")
+        wait_until(lambda: nothing_waits(model))
+        assert len(drawn) < ALL_TOKENS // 2
 
 
 def test_a_stream_that_nobody_takes_ends_with_its_client(

@@ -8,9 +8,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import Overloaded
 from service.http import closing_protocol, lingering
@@ -304,3 +306,26 @@ def test_nothing_of_it_is_an_error(address: Address, caplog: pytest.LogCaptureFi
         assert connection.recv(4096)
     found = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert found == []
+
+
+@pytest.mark.parametrize("keep_alive_seconds", [0.2, 60], ids=["idle", "late"])
+def test_a_slow_body_does_not_lose_an_early_answer(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, keep_alive_seconds: float
+) -> None:
+    """The answer is out before the body is: neither clock of an idle connection runs meanwhile."""
+    made = HttpToolsProtocol.__init__
+
+    def with_a_short_keep_alive(self: HttpToolsProtocol, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        self.timeout_keep_alive = keep_alive_seconds  # type: ignore[assignment]  # whole seconds
+
+    monkeypatch.setattr(HttpToolsProtocol, "__init__", with_a_short_keep_alive)
+    with (
+        served(model, client_timeout=1) as address,
+        socket.create_connection(address, timeout=SECONDS) as connection,
+    ):
+        connection.sendall(head("Content-Length: 600000", "Content-Encoding: br"))
+        for _ in range(12):
+            time.sleep(0.2)
+            connection.sendall(b" " * 50_000)
+        assert answer(connection)[::2] == (415, "unsupported_media_type")

@@ -96,3 +96,11 @@ def test_figures_that_cannot_be_are_named(engine: OnnxEngine, kind: str) -> None
     engine._encoder, engine._decoder = Spoiled(engine._encoder), Spoiled(engine._decoder)
     with pytest.raises(BundleError, match=said):
         check_figures(engine)
+
+
+def test_finite_weights_beyond_every_model_are_refused(copy: Path) -> None:
+    """A few huge weights make a distribution of one word: finite, and it sums to 1."""
+    weights = (copy / "weights.bin").read_bytes()
+    replace(copy, "weights.bin", weights[:-4000] + np.full(1000, 1e38, np.float32).tobytes())
+    with pytest.raises(BundleError, match="damaged"):
+        LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))

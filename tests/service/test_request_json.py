@@ -163,3 +163,10 @@ def test_commas_in_a_text_are_no_values() -> None:
 def test_bottomless_nesting_is_refused(opening: bytes) -> None:
     with pytest.raises(RecursionError):
         parse(opening * 100_000, MANY)
+
+
+def test_long_numbers_are_not_parsed_on_the_event_loop() -> None:
+    """Python reads a number in the square of its digits."""
+    long = b"[" + b",".join([b"1" * 4200] * 50) + b"]"
+    assert not is_quick(long)
+    assert is_quick(b"[" + b",".join([b"1" * 100] * 1000) + b"]")
