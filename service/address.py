@@ -8,7 +8,7 @@ from service.errors import StartError
 # turns 20 times a second, and connections beyond that would be lost in the kernel.
 ACCEPTS_PER_TURN = 32
 # A client cannot ask for "any address"; each stands for the loopback of its family.
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # compared, not bound
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # compared, not bound
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -17,8 +17,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises StartError for an address that is taken, unknown or another machine's, or whose family
     this machine does not have.
     """
-    host = host.strip()
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    host = bare(host)
     shown = f"{bracketed(host)}:{port}"
     try:
         found = socket.getaddrinfo(
@@ -61,6 +60,12 @@ def url_to_ask(listener: socket.socket) -> str:
     """Return an address at which a client of this machine reaches the socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{bracketed(LOOPBACK.get(host, host))}:{port}"
+
+
+def bare(host: str) -> str:
+    """Return a host without the spaces around it and without the brackets of URLs."""
+    host = host.strip()
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def bracketed(host: str) -> str:

@@ -1,14 +1,14 @@
 """`python -m service.healthcheck`: 0 when the service of this container is ready, else 1 and why.
 
-Knows the standard library alone, because it starts again every few seconds.
+Imports no package and of the service `address` alone, because it starts again every few seconds.
 """
 
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
 
-# The address to ask where the service listens on all of them.
-LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+from service.address import LOOPBACK, bare
+
 SECONDS = 3.0
 
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         is_help = arguments in (["-h"], ["--help"])
         print(USAGE, end="", file=sys.stdout if is_help else sys.stderr)
         return 0 if is_help else 2
-    host = os.environ.get("TIEDLM_HOST", "").strip("[] ")
+    host = bare(os.environ.get("TIEDLM_HOST", ""))
     port = int(os.environ.get("TIEDLM_PORT", "8000"))
     connection = HTTPConnection(LOOPBACK.get(host, host), port, timeout=SECONDS)
     try:

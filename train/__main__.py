@@ -6,7 +6,6 @@ each: `torchrun --nproc-per-node 2 -m train CONFIG --data TEXT --out CHECKPOINT`
 `python -m train report CHECKPOINT… --out PAGE.md` compares runs; see `report --help`.
 """
 
-import io
 import sys
 
 from train.arguments import report_parser, train_parser
@@ -15,9 +14,6 @@ from train.installed import require_packages
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is escaped
-            stream.reconfigure(errors="backslashreplace")
     is_report = arguments[:1] == ["report"]  # a configuration of that name is ./report
     if is_report:
         options = report_parser().parse_args(arguments[1:])

@@ -1,4 +1,4 @@
-"""The files of one job: its outputs, and what it keeps beside them until it is done.
+"""The files of one job: its outputs, and what it keeps next to them until it is done.
 
     OUT  OUT.partial  OUT.scored.partial  OUT.state  OUT.state.new  OUT.lock
     ERRORS  ERRORS.partial  ERRORS.lock
@@ -88,14 +88,14 @@ class JobFiles:
         return {Path(os.path.realpath(path)) for path in self._files}
 
     def begin_again(self) -> None:
-        """Remove the outputs and what an earlier job left beside them: all, or nothing where
+        """Remove the outputs and what an earlier job left next to them: all, or nothing where
         OutputError is raised, because a file is there that no job wrote.
         """
         for path in [*self._old_outputs(), *self._old_partials()]:
             remove(path)
 
     def forget(self) -> None:
-        """Remove what an earlier job left beside its outputs. Raises OutputError likewise."""
+        """Remove what an earlier job left next to its outputs. Raises OutputError likewise."""
         for path in list(self._old_partials()):
             remove(path)
 

@@ -225,7 +225,10 @@ def _headers(api_key: str | None) -> dict[str, str]:
         raise TypeError(f"api_key is a {type(api_key).__name__}: give a str")
     if not (api_key.isascii() and api_key.isprintable()):
         # Found here, because httpx would quote the key in its error.
-        raise NotSent("an API key is printable ASCII: is there a newline at its end?")
+        raise NotSent(
+            "api_key holds a character that is not printable ASCII; remove it (often a newline at "
+            "the end)"
+        )
     return {**headers, "Authorization": f"Bearer {api_key}"}
 
 

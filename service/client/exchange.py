@@ -44,8 +44,8 @@ class Retries:
     """How often a call is sent again after a 429, a 503 or a lost connection.
 
     `Retry-After` is the least that is waited; without it, the wait doubles from 0.25 s. Either is
-    scattered, lest all that were refused together come back together. A call never sleeps longer
-    than `max_wait_seconds` in all: where that would be needed, it raises at once.
+    scattered, because clients that were refused together would return together. A call never sleeps
+    longer than `max_wait_seconds` in all: where that would be needed, it raises at once.
     """
 
     count: int = 4

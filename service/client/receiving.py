@@ -29,7 +29,7 @@ PROBLEM = "tiedlm_problem"
 
 
 class Receiving:
-    """The raw bytes of one answer, taken as long as `add` returns true."""
+    """The raw bytes of one answer, read until `add` returns False."""
 
     def __init__(self, head: httpx.Response, max_bytes: int, timeout_seconds: float | None) -> None:
         self._head = head
@@ -84,7 +84,8 @@ class Receiving:
         dense_from = max(self._max_bytes, MAX_ANSWER_BYTES) // DENSE_FROM_SHARE
         if self._problem is None and len(self._content) > dense_from and _is_dense(self._content):
             self._problem = (
-                "holds more values than one of the service, or needs more max_answer_bytes"
+                "holds too many JSON values for its size; raise max_answer_bytes if the service "
+                "sent it"
             )
         headers = [
             (name, value)

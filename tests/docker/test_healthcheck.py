@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.service.process import environment
+from tests.service.wire import ROOT
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def check(port: int, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "", "[127.0.0.1]", " 0.0.0.0 "])
 def test_it_asks_the_port_of_the_settings_wherever_the_service_listens(host: str) -> None:
     with answering(200) as port:
         done = check(port, TIEDLM_HOST=host)
@@ -65,3 +66,12 @@ def test_no_service_is_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("not ready: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_it_needs_the_standard_library_alone() -> None:
+    command = [sys.executable, "-S", "-m", "service.healthcheck", "--help"]  # no site-packages
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m service.healthcheck")

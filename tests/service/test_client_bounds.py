@@ -204,7 +204,7 @@ def test_a_large_answer_of_small_values_is_not_parsed(asking: Asking, value: byt
     content = b'{"prompt":"a","more":[' + value * (17 * MIB // len(value)) + b"0]}"
     with (
         answering(lambda: [head(), content]) as url,
-        pytest.raises(ServerFailed, match="holds more values"),
+        pytest.raises(ServerFailed, match="holds too many JSON values for its size"),
     ):
         asking(url)("detokenize", [2])
 

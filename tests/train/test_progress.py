@@ -1,6 +1,7 @@
 """What is shown while something runs: lines in a log, a bar on a terminal."""
 
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -134,6 +135,17 @@ def test_help_is_shown_in_any_encoding(arguments: list[str], encoding: str) -> N
     assert done.stdout.startswith(b"usage: python -m train")
 
 
-def test_say_writes_at_once(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+class Flushed(io.StringIO):
+    """A stream whose `shown` is what has been flushed."""
+
+    shown = ""
+
+    def flush(self) -> None:
+        self.shown = self.getvalue()
+
+
+def test_say_writes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Flushed()
+    monkeypatch.setattr(sys, "stdout", stream)
     say("one line")
-    assert capsys.readouterr().out == "one line\n"
+    assert stream.shown == "one line\n"
