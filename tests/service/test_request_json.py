@@ -163,3 +163,19 @@ def test_commas_in_a_text_are_no_values() -> None:
 def test_bottomless_nesting_is_refused(opening: bytes) -> None:
     with pytest.raises(RecursionError):
         parse(opening * 100_000, MANY)
+
+
+@pytest.mark.usefixtures("in_small_parts")
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["a",\ufeff[1,2,3,4,5,6]]',
+        '{"a":\ufeff[1,2,3,4,5,6]}',
+        '{"a":\ufeff"long enough"}',
+        '{"a": 1, "b\\x": [1,2,3,4,5,6]}',
+    ],
+)
+def test_long_values_fail_where_the_whole_does(text: str) -> None:
+    found, expected = (outcome(text.encode(), loads) for loads in (in_parts, json.loads))
+    assert expected[0] == "error"
+    assert found == expected
