@@ -67,6 +67,10 @@ class Server(uvicorn.Server):
             flush=True,
         )
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._serving.end()
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM drains first; a second signal, and SIGINT, end at once what does not run."""
         serving = self._serving

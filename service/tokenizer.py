@@ -185,7 +185,7 @@ class Tokenizer:
 def _kind(serialized: bytes, subword: bool) -> Kind:
     """Name the kind of a `tokenizer.json` as the trainer's configuration does."""
     content: Any = json.loads(serialized)
-    model = content["model"]["type"]
+    model = _model_type(content["model"])
     if model == "BPE":
         return "bpe"
     if model == "Unigram":
@@ -194,6 +194,15 @@ def _kind(serialized: bytes, subword: bool) -> Kind:
         return "char"
     split = content.get("pre_tokenizer") or {}
     return "whitespace" if split.get("type") == "WhitespaceSplit" else "words"
+
+
+def _model_type(model: Any) -> str:
+    """Return the type of a tokenizer's model, which files of older libraries do not name."""
+    if "type" in model:
+        return str(model["type"])
+    if "merges" in model:
+        return "BPE"
+    return "Unigram" if isinstance(model.get("vocab"), list) else "WordLevel"
 
 
 def _settled(spans: Spans, words: list[int], limit: int) -> int:

@@ -95,7 +95,8 @@ def _growth(part: Any) -> float:
     if kind == "Sequence":
         growth = 1.0
         for name in LISTS:
-            for inner in part.get(name) or []:
+            parts = part.get(name)
+            for inner in parts if isinstance(parts, list) else []:  # the library refuses others
                 growth = min(growth * _growth(inner), 1e300)
         return growth
     if kind == "Replace":

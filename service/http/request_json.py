@@ -105,11 +105,13 @@ class _Parts:
         key = KEY.match(self._content, begin, end)
         if key is None:
             raise self._error("Expecting property name enclosed in double quotes", begin)
-        built[json.loads(key[1])] = self.value(key.end(), end)
+        built[self._load(key.start(1), key.end(1))] = self.value(key.end(), end)
 
     def _load(self, begin: int, end: int, opening: bytes = b"", closing: bytes = b"") -> Any:
         try:
-            return json.loads(opening + self._content[begin:end] + closing)
+            part = opening + self._content[begin:end] + closing
+            # Of bytes the parser would skip a byte order mark, which only a whole text may have.
+            return json.loads(part.decode() if begin else part)
         except json.JSONDecodeError as error:
             raise self._error(error.msg, begin, error.pos - len(opening)) from None
 

@@ -12,7 +12,7 @@ from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed, StartError
 from service.inference.freed_memory import return_freed_memory
 from service.language_model import LanguageModel
-from service.trial import try_out
+from service.trial import Trial
 
 # How long what a finished request holds of a model may take to go; then memory stays with glibc.
 LOOKS, LOOK_SECONDS = 100, 0.05
@@ -32,6 +32,8 @@ class Serving:
         self._leases: Counter[LanguageModel] = Counter()
         self._reloading = asyncio.Lock()
         self._closing: set[asyncio.Future[None]] = set()
+        self._trial = Trial()
+        self._ends = False
 
     @contextmanager
     def lease(self) -> Iterator[LanguageModel]:
@@ -54,7 +56,7 @@ class Serving:
             new: LanguageModel | None = None
             reason: str | None = None
             try:
-                new = await asyncio.to_thread(_next, old, path)
+                new = await asyncio.to_thread(_next, self._trial, old, path)
             except StartError as error:
                 log.error("the bundle was not reloaded: %s", error.message)
                 reason = error.message.replace(f"bundle {path}", "the bundle")
@@ -72,36 +74,44 @@ class Serving:
 
     async def close(self) -> None:
         """After the last request."""
-        await asyncio.gather(*self._closing)
-        await asyncio.to_thread(self.model.close)
+        self.end()
+        async with self._reloading:
+            await asyncio.gather(*self._closing)
+            await asyncio.to_thread(self.model.close)
+
+    def end(self) -> None:
+        """Wait for no trial of a bundle, and for no memory, from now on."""
+        self._ends = True
+        self._trial.stop()
 
     def _retire(self, model: LanguageModel) -> None:
         if not self._leases[model]:
             del self._leases[model]
-            closing = asyncio.ensure_future(_release(model))
+            closing = asyncio.ensure_future(self._release(model))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
+    async def _release(self, model: LanguageModel) -> None:
+        """Close a model that nobody uses any more, and give its memory back once it is gone."""
+        await asyncio.to_thread(model.close)
+        gone = weakref.ref(model)
+        del model
+        for _ in range(LOOKS):
+            if self._ends:
+                return
+            if gone() is None:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.to_thread(return_freed_memory)
 
-def _next(old: LanguageModel, path: Path) -> LanguageModel:
+
+def _next(trial: Trial, old: LanguageModel, path: Path) -> LanguageModel:
     """Return the model of the bundle at `path`, after it was tried out in another process.
 
     Raises StartError.
     """
-    tried = try_out(path)
+    tried = trial.try_out(path)
     bundle = Bundle.load(path)
     if bundle.hash != tried:
         raise BundleError(f"bundle {path}: it changed while it was loaded; reload again")
     return old.successor(bundle)
-
-
-async def _release(model: LanguageModel) -> None:
-    """Close a model that nobody uses any more, and give its memory back once it is gone."""
-    await asyncio.to_thread(model.close)
-    gone = weakref.ref(model)
-    del model
-    for _ in range(LOOKS):
-        if gone() is None:
-            break
-        await asyncio.sleep(LOOK_SECONDS)
-    await asyncio.to_thread(return_freed_memory)

@@ -21,7 +21,7 @@ from typing import Generic
 
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.pace import Pace
-from service.inference.queue import Queue, Ticket, W
+from service.inference.queue import Entry, Queue, Ticket, W
 from service.inference.schedule import Pick, Schedule
 from service.lanes import LaneName, WaitLimits
 
@@ -236,5 +236,8 @@ class Batcher(Generic[W]):
     @staticmethod
     def _drop(ticket: Ticket) -> None:
         ticket.abandoned = True
-        for entry in list(ticket.waiting):
-            entry.queue.remove(entry)
+        leaving: dict[Queue[W], list[Entry[W]]] = {}
+        for entry in ticket.waiting:
+            leaving.setdefault(entry.queue, []).append(entry)
+        for queue, entries in leaving.items():
+            queue.remove_all(entries)

@@ -5,6 +5,7 @@ that nothing starves. Not thread-safe: the batcher holds the lock.
 import bisect
 import time
 from collections import deque
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,6 +17,9 @@ SHORTEST_PIECE = 8
 MOST_PADDING = 0.08
 # Of a request, about one run: what came later overtakes the rest of it.
 MOST_AHEAD = 512
+
+# More than this leave a queue faster by building it again.
+FEW_ENTRIES = 16
 
 
 class Work(Protocol):
@@ -107,6 +111,17 @@ class Queue(Generic[W]):
     def remove(self, entry: Entry[W]) -> None:
         del self._by_length[bisect.bisect_left(self._by_length, entry.key(), key=lambda e: e[:2])]
         self._taken(entry)
+
+    def remove_all(self, entries: Collection[Entry[W]]) -> None:
+        """Remove many at once, because each single deletion moves all that stands behind it."""
+        if len(entries) <= FEW_ENTRIES:
+            for entry in entries:
+                self.remove(entry)
+            return
+        leaving = set(entries)
+        self._by_length = [one for one in self._by_length if one[2] not in leaving]
+        for entry in entries:
+            self._taken(entry)
 
     def take(self, budget: int, anchor: Entry[W] | None = None) -> tuple[list[Entry[W]], int]:
         """Remove and return neighbours in length whose pieces, padded, fit `budget` tokens, and

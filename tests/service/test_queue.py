@@ -176,3 +176,24 @@ def test_a_single_long_entry_is_cut_to_the_budget(oldest_first: bool) -> None:
     entries, limit = queue.take(256, queue.oldest() if oldest_first else None)
     assert [entry.work.remaining for entry in entries] == [100_000]
     assert limit == 256
+
+
+@given(lengths, st.sets(st.integers(0, 39)))
+def test_many_that_leave_take_nobody_along(lengths: list[int], leaving: set[int]) -> None:
+    """In one call or one by one, the same entries stay in the same order."""
+    queues: list[Queue[Waiting]] = [Queue(), Queue()]
+    for queue, at_once in zip(queues, (True, False), strict=True):
+        ticket, other = Ticket(), Ticket()
+        for index, length in enumerate(lengths * 2):
+            queue.add(Waiting(length), ticket if index in leaving else other)
+        gone = list(ticket.waiting)
+        if at_once:
+            queue.remove_all(gone)
+        else:
+            for entry in gone:
+                queue.remove(entry)
+        assert not ticket.waiting
+        assert not any(entry.queued for entry in gone)
+    ours, theirs = ([one[:2] for one in queue._by_length] for queue in queues)
+    assert ours == theirs
+    assert (queues[0].tokens, queues[0].tokens_ahead) == (queues[1].tokens, queues[1].tokens_ahead)

@@ -170,3 +170,19 @@ def test_long_numbers_are_not_parsed_on_the_event_loop() -> None:
     long = b"[" + b",".join([b"1" * 4200] * 50) + b"]"
     assert not is_quick(long)
     assert is_quick(b"[" + b",".join([b"1" * 100] * 1000) + b"]")
+
+
+@pytest.mark.usefixtures("in_small_parts")
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["a",\ufeff[1,2,3,4,5,6]]',
+        '{"a":\ufeff[1,2,3,4,5,6]}',
+        '{"a":\ufeff"long enough"}',
+        '{"a": 1, "b\\x": [1,2,3,4,5,6]}',
+    ],
+)
+def test_long_values_fail_where_the_whole_does(text: str) -> None:
+    found, expected = (outcome(text.encode(), loads) for loads in (in_parts, json.loads))
+    assert expected[0] == "error"
+    assert found == expected

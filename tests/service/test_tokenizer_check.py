@@ -107,3 +107,18 @@ def test_a_regular_expression_without_end_is_refused(copy: Path) -> None:
     with pytest.raises(BundleError, match="cannot read a text") as found:
         tokenizer(copy, {"pre_tokenizer": CATASTROPHE})
     assert "\n" not in found.value.message
+
+
+@pytest.mark.parametrize("parts", [1, "NFC", {"type": "NFC"}, True])
+def test_a_sequence_without_a_list_is_refused(copy: Path, parts: Any) -> None:
+    with pytest.raises(BundleError, match=r"tokenizer\.json") as found:
+        tokenizer(copy, {"normalizer": {"type": "Sequence", "normalizers": parts}})
+    assert "\n" not in found.value.message
+
+
+def test_a_model_without_a_type_is_read(copy: Path) -> None:
+    """As in files of older libraries."""
+    content = json.loads((copy / "tokenizer.json").read_text())
+    expected = tokenizer(copy, {}).kind
+    del content["model"]["type"]
+    assert tokenizer(copy, {"model": content["model"]}).kind == expected

@@ -14,11 +14,10 @@ import pytest
 from service import trial
 from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed
-from service.http import serving as serving_module
 from service.http.serving import Serving
 from service.language_model import LanguageModel
 from service.settings import Settings
-from service.trial import try_out
+from service.trial import SPACE_BYTES, Trial, main
 from tests.service.bundles import edit_manifest, replace
 
 
@@ -36,7 +35,7 @@ def first(copy: Path) -> Iterator[LanguageModel]:
 
 def refusal(bundle: Path) -> str:
     with pytest.raises(BundleError) as found:
-        try_out(bundle)
+        Trial().try_out(bundle)
     assert "\n" not in found.value.message
     assert "Traceback" not in found.value.message
     return found.value.message
@@ -65,7 +64,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 def test_a_whole_bundle_passes_by_its_hash(copy: Path) -> None:
-    assert try_out(copy) == Bundle.load(copy).hash
+    assert Trial().try_out(copy) == Bundle.load(copy).hash
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -77,12 +76,12 @@ def test_a_broken_bundle_is_refused_in_one_line(copy: Path, kind: str) -> None:
 
 def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other process does this in place of a trial."""
-    run = subprocess.run
+    start = subprocess.Popen
 
     def other(_: list[str], **options: Any) -> Any:
-        return run([sys.executable, "-c", does], **options)
+        return start([sys.executable, "-c", does], **options)
 
-    monkeypatch.setattr(subprocess, "run", other)
+    monkeypatch.setattr(subprocess, "Popen", other)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,8 @@ def test_what_a_trial_does_not_survive_is_refused(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch, does: str, said: str
 ) -> None:
     trial_that(does, monkeypatch)
-    monkeypatch.setattr(trial, "SECONDS", 1.0)
+    if "sleep" in does:
+        monkeypatch.setattr(trial, "SECONDS", 1.0)
 
     async def live() -> None:
         serving = Serving(first)
@@ -114,12 +114,14 @@ def test_what_a_trial_does_not_survive_is_refused(
 def test_a_bundle_that_changes_meanwhile_is_refused(
     first: LanguageModel, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tried_and_changed(path: Path) -> str:
-        tried = try_out(path)
+    try_out = Trial.try_out
+
+    def tried_and_changed(self: Trial, path: Path) -> str:
+        tried = try_out(self, path)
         edit_manifest(copy, lambda manifest: manifest.update(name="other"))
         return tried
 
-    monkeypatch.setattr(serving_module, "try_out", tried_and_changed)
+    monkeypatch.setattr(Trial, "try_out", tried_and_changed)
 
     async def live() -> None:
         serving = Serving(first)
@@ -128,3 +130,72 @@ def test_a_bundle_that_changes_meanwhile_is_refused(
         assert serving.model is first
 
     asyncio.run(live())
+
+
+def test_the_end_does_not_wait_for_a_trial(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for one that runs nor for one behind it."""
+    trial_that("import time; time.sleep(1000)", monkeypatch)
+
+    async def live() -> None:
+        serving = Serving(first)
+        async with asyncio.timeout(60):
+            reloads = [asyncio.ensure_future(serving.reload()) for _ in range(2)]
+            while serving._trial._process is None:
+                await asyncio.sleep(0.01)
+            await serving.close()
+            for reload in reloads:
+                with pytest.raises(ReloadFailed, match="because the service ends"):
+                    await reload
+
+    asyncio.run(live())
+
+
+def test_the_end_does_not_wait_for_memory(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replaced model is still referred to, here by this test."""
+    monkeypatch.setattr("service.http.serving.LOOKS", 10**9)
+
+    async def live() -> None:
+        serving = Serving(first)
+        await serving.reload()
+        async with asyncio.timeout(60):
+            await serving.close()
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("arguments", [[], ["bundle"], ["bundle", "many"], ["a", "1", "2"]])
+def test_wrong_arguments_are_a_usage_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == "usage: python -m service.trial BUNDLE BYTES\n"
+
+
+def run_main(copy: Path, before: str, after: str = "") -> str:
+    code = f"from service.trial import main; import sys, resource; {before}; "
+    code += f"main([{str(copy)!r}, '0']); {after}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_lower_limit_that_stands_is_kept(copy: Path) -> None:
+    most = SPACE_BYTES - (1 << 20)
+    out = run_main(
+        copy,
+        f"resource.setrlimit(resource.RLIMIT_AS, ({most}, {most}))",
+        "print(resource.getrlimit(resource.RLIMIT_AS)[0])",
+    )
+    assert out.split() == [Bundle.load(copy).hash, str(most)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="this is not Linux")
+def test_a_trial_is_the_first_to_lose_its_memory(copy: Path) -> None:
+    out = run_main(copy, "pass", "print(open('/proc/self/oom_score_adj').read())")
+    assert out.split()[-1] == "1000"
