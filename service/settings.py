@@ -60,7 +60,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free one")
     root_path: str = Field(
         "",
-        description="prefix of a proxy before every path, such as /lm; it may be stripped or not",
+        description="prefix of a proxy before every path, such as /lm; the proxy may strip it or "
+        "keep it",
     )
     threads: Positive | None = Field(None, description="worker threads; default: usable cores")
     max_batch_tokens: Positive = Field(4096, description="padded tokens of one run")
@@ -141,7 +142,10 @@ class Settings(BaseSettings):
         """`lm/` → `/lm`."""
         path = "/".join(filter(None, given.split("/")))
         if not ROOT_PATH.fullmatch(path):
-            raise ValueError("a path of letters, digits and -._~ between slashes, such as /lm")
+            raise ValueError(
+                "root_path holds a character that is not allowed; use letters, digits and -._~ "
+                "between slashes"
+            )
         return f"/{path}" if path else ""
 
     def state_key(self) -> bytes:

@@ -150,7 +150,7 @@ class FramedProtocol(ClosingProtocol):
         if len(head) > MAX_HEAD_BYTES:
             raise FramingError(f"the head has {len(head)} bytes; at most {MAX_HEAD_BYTES} may come")
         if head.startswith(b"CONNECT "):
-            raise FramingError("CONNECT is for proxies, and this server is none")
+            raise FramingError("CONNECT is not supported, because this server is not a proxy")
         body = body_of(head)
         self.parser = httptools.HttpRequestParser(self._head_events)
         try:

@@ -27,7 +27,7 @@ CHUNK = re.compile(rb"(?=[0-9A-Fa-f])0*+([0-9A-Fa-f]{0,15})" + CHUNK_EXTENSIONS 
 BEGUN_CHUNK = re.compile(rb"[0-9A-Fa-f]*+[ \t]*+" + CHUNK_EXTENSIONS + rb"\r?")
 
 NO_REQUEST_LINE = (
-    "this is no HTTP/1.1 request: its first line is not METHOD TARGET HTTP/1.1 with CRLF at its end"
+    "not an HTTP/1.1 request: its first line is not METHOD TARGET HTTP/1.1 with CRLF at its end"
 )
 NO_FIELD = (
     "a header is not NAME: VALUE with CRLF at its end; no space may stand before the colon, no "

@@ -10,8 +10,7 @@ from service.http.errors import HTTP_CODES, envelope
 PLAIN = "text/plain"
 ADVICE = {
     "range": "the Range header does not fit this file; ask for bytes that it has, or for all of it",
-    "access-control-request-method": "this page may not send such a request; --cors-origins lists "
-    "the pages that may",
+    "access-control-request-method": "this page's origin is not allowed; add it to --cors-origins",
 }
 
 

@@ -61,9 +61,9 @@ def _compare(
     if not top:
         return
     if found.ranks is None or found.entropies is None:
-        raise BundleError("the decoder gives no ranks and entropies")
+        raise BundleError("the decoder returns no ranks or no entropies")
     if found.top_ids is None or found.top_logprobs is None:
-        raise BundleError("the decoder gives no most probable tokens")
+        raise BundleError("the decoder returns no most probable tokens")
     _check("the decoder's entropies", found.entropies, (count,))
     _check("the decoder's alternatives", found.top_logprobs, (count, top))
     if found.ranks.shape != (count,) or not (found.ranks >= 1).all() or (found.ranks > size).any():

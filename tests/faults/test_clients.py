@@ -52,6 +52,7 @@ def settles(service: Service, files: int) -> bool:
     return True
 
 
+RUNS = "tiedlm_batch_tokens_count"
 HEAD = b"POST /score HTTP/1.1\r\nHost: tests\r\nContent-Type: application/json\r\n"
 
 
@@ -133,11 +134,15 @@ def test_costly_work_ends_with_its_clients(service: Service, stream: str) -> Non
     head = HEAD.replace(b"/score", path.encode()) + b"Content-Length: %d\r\n\r\n" % len(body)
     live = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
     for number in range(12):
+        runs = service.metric(RUNS)
         with socket.create_connection(("127.0.0.1", service.port)) as leaver:
             if number % 2:
                 leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             leaver.sendall(head + body + live)
-            time.sleep(0.15)
+            end = time.monotonic() + SECONDS
+            while service.metric(RUNS) < runs + 10:  # the costly work has begun
+                assert time.monotonic() < end
+                time.sleep(0.01)
     assert settles(service, files)
     assert service.is_as_before()
     assert service.metric(answered) == before

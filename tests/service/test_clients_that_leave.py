@@ -17,6 +17,7 @@ import pytest
 from service.generation import Sampler
 from service.http import read_ahead
 from service.http.framed_protocol import MAX_PIPELINED
+from service.http.read_ahead import ReadAhead
 from service.language_model import LanguageModel
 from tests.service.served import Address, served
 from tests.service.wire import Json
@@ -156,9 +157,20 @@ def test_whoever_leaves_ends_all_work(
 
 
 def test_a_reset_is_seen_where_nothing_is_read(
-    model: LanguageModel, address: Address, left: Left, drawn: list[int]
+    model: LanguageModel,
+    address: Address,
+    left: Left,
+    drawn: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So much waits that the service reads no more."""
+    held, hold = threading.Event(), ReadAhead.hold
+
+    def noted(self: ReadAhead) -> None:
+        hold(self)
+        held.set()
+
+    monkeypatch.setattr(ReadAhead, "hold", noted)
     with socket.create_connection(address, timeout=SECONDS) as connection:
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
         wait_until(lambda: len(drawn) > 64)
@@ -166,6 +178,7 @@ def test_a_reset_is_seen_where_nothing_is_read(
         upload = UPLOAD % 4_000_000 + b" " * 4_000_000
         with pytest.raises(TimeoutError):
             connection.sendall(upload * 40)
+        assert held.wait(SECONDS)
         by_reset(connection)
         assert left.wait_for("leaver")
         wait_until(lambda: nothing_waits(model))
