@@ -62,6 +62,24 @@ def test_no_output_is_the_input_by_any_name(jobs: Jobs, source: Path, link: str,
     assert f"{flag} {other} is the input {source}" in refused(jobs, folder, *arguments)
 
 
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("flag", ["--out", "--errors"])
+@pytest.mark.parametrize("given", ["./-", "."])
+def test_an_input_called_dash_is_never_an_output(
+    jobs: Jobs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    flag: str,
+    overwrite: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text(TEXT)
+    own = ["--out", "./-"] if flag == "--out" else ["--out", "out.jsonl", "--errors", "./-"]
+    for command in ([given, "--format", "jsonl"], ["calibrate", given]):
+        assert f"{flag} - is the input -" in refused(jobs, tmp_path, *command, *own, *overwrite)
+
+
 def test_a_glob_that_holds_the_last_output_is_refused(jobs: Jobs, source: Path) -> None:
     folder = source.parent
     out = folder / "scores.jsonl"
