@@ -111,8 +111,9 @@ def _parents(path: Path) -> Iterable[Path]:
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether this is a descriptor (`/dev/stdout`), a pipe, a socket or a device. `Path("-")`
-    is a file of that name, because `input_path` and `output_path` replace the argument `-`.
+    """Return whether this is a descriptor (`/dev/stdout`), a pipe, a socket or a device.
+
+    `Path("-")` is a file, because `input_path` and `output_path` replace the argument `-`.
     """
     if _descriptor(path) is not None:
         return True
