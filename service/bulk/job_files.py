@@ -163,7 +163,9 @@ def written_by_a_job(path: Path) -> bool:
         if path.suffix == ".parquet":
             import pyarrow.parquet
 
-            return {"input", "line", "token_count"} <= set(pyarrow.parquet.read_schema(path).names)
+            with path.open("rb") as raw:  # pyarrow takes a name with a colon for a URI
+                names = pyarrow.parquet.read_schema(raw).names
+            return {"input", "line", "token_count"} <= set(names)
         with path.open("rb") as raw, compression.reader(raw, path) as file:
             head = file.read(HEAD_BYTES)
     except (ImportError, JobError, OSError, ValueError):
