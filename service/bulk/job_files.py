@@ -22,6 +22,7 @@ from service.outputs import Output, is_stream, refuse_existing
 
 PARTIAL = ".partial"
 ATTEMPT = ".attempt-"
+LOCK = re.compile(rb"tiedlm job \d+\n")  # the number of the process that holds it, or did
 PART = re.compile(r"part-\d{5,}(\..+)?")
 UNFINISHED_PART = re.compile(rf"\.?part-\d{{5,}}(\..+)?|{re.escape(ATTEMPT)}.*")
 HEAD_BYTES = 1 << 20

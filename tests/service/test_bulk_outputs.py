@@ -3,13 +3,18 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from service.bulk.job_files import JobFiles
+from service.bulk.resume import locked
 from service.errors import OutputError
 from tests.service.bulk import Jobs, rows
+from tests.service.wire import ROOT
 
 TEXT = "The river\nThe city of London\nin\n"
 
@@ -210,10 +215,25 @@ def test_a_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path) -> Non
     assert "is not a lock of a job" in refused(jobs, source.parent, *arguments)
 
 
-def test_a_lock_that_a_killed_job_left_is_taken(jobs: Jobs, source: Path) -> None:
-    (source.parent / "out.jsonl.lock").touch()
+def test_an_empty_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path) -> None:
+    lock = source.parent / "out.jsonl.lock"
+    lock.touch()
     assert jobs(source, "--out", source.parent / "out.jsonl") == 0
-    assert not (source.parent / "out.jsonl.lock").exists()
+    assert lock.read_bytes() == b""
+    with locked(lock):
+        assert jobs(source, "--out", source.parent / "out.jsonl", "--overwrite") == 1
+    assert "another job writes there" in jobs.errors
+
+
+def test_a_lock_that_a_killed_job_left_is_taken(jobs: Jobs, source: Path) -> None:
+    lock = source.parent / "out.jsonl.lock"
+    code = "import os, sys\nfrom pathlib import Path\nfrom service.bulk.resume import locked\n"
+    code += "with locked(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code, lock], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert lock.exists()
+    assert jobs(source, "--out", source.parent / "out.jsonl") == 0
+    assert not lock.exists()
 
 
 def test_a_failed_start_keeps_the_old_output(jobs: Jobs, source: Path) -> None:
