@@ -261,6 +261,44 @@ def test_output_in_the_inputs_folder_resumes(jobs: Jobs, tmp_path: Path, name: s
     assert sorted(path.name for path in folder.iterdir()) == sorted(["a.txt", "errors.jsonl", name])
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        *[("o.jsonl", []), ("o.parquet", []), ("o.tsv.gz", []), ("o.jsonl", ["--buckets", "3,6"])],
+        *[("o.kenlm", ["--format", "kenlm-query"]), ("o", ["--format", "surprisal-tsv"])],
+    ],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_outputs_of_earlier_jobs_are_no_documents(
+    jobs: Jobs, tmp_path: Path, name: str, more: list[str], killed: bool
+) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"The river\n\xff\nThe city\n")
+    (folder / "b.partial").write_text("The night\n")
+    (folder / "c.lock").write_text("The day\n")
+    (folder / "d.state").write_text("The state\n")
+    strict = ["--strict"] if killed else []
+    earlier = (folder, "--out", folder / name, "--errors", folder / "e.jsonl")
+    assert jobs(*earlier, *more, *strict) == killed
+    (folder / "o.jsonl.lock").write_bytes(b"tiedlm job 12\n")
+    summary = jobs.summary(folder, "--out", tmp_path / "out.jsonl")
+    read = [Path(row["input"]).name for row in rows(tmp_path / "out.jsonl")]
+    assert read == ["a.txt", "a.txt", "b.partial", "c.lock", "d.state"]
+    assert summary["problems"] == {"invalid_utf8": 1}
+    left = [line for line in jobs.errors.splitlines() if "is left out" in line]
+    others = [p for p in folder.rglob("*") if p.is_file() and p.name[0] != "."]
+    assert len(left) == len(others) - 4
+
+
+def test_an_output_that_is_named_is_read(jobs: Jobs, source: Path) -> None:
+    out = source.parent / "out.jsonl"
+    jobs.summary(source, "--out", out, "--text")
+    summary = jobs.summary(out, "--out", source.parent / "again.jsonl")
+    assert summary["documents"] == 3
+    assert "left out" not in jobs.errors
+
+
 def test_a_corpus_file_as_output_in_its_folder_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
