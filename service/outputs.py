@@ -17,7 +17,6 @@ from typing import IO, NamedTuple
 
 from service.errors import OutputError
 
-STANDARD = Path("-")
 STANDARD_INPUT, STANDARD_OUTPUT = Path("/dev/stdin"), Path("/dev/stdout")
 DESCRIPTOR = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/(\d+))|/proc/self/fd/(\d+)")
 NUMBERS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
@@ -34,8 +33,7 @@ class Output(NamedTuple):
 
 def input_path(value: str) -> Path:
     """Return the path of an input: `-` is standard input, `./-` a file of that name."""
-    path = Path(value)
-    return path.absolute() if path == STANDARD and value != "-" else path
+    return STANDARD_INPUT if value == "-" else Path(value)
 
 
 def output_path(value: str) -> Path:
@@ -48,7 +46,7 @@ def output_path(value: str) -> Path:
     path = Path(value)
     if path.name in ("", ".."):
         raise OutputError(f"{value or 'an empty path'} names no file; give a file's name")
-    return path.absolute() if path == STANDARD else path
+    return path
 
 
 def refuse_inputs(outputs: Iterable[Output], inputs: Iterable[Path]) -> None:
@@ -99,7 +97,6 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 def _keys(path: Path) -> Iterator[Key]:
     """Yield what is equal for two names of one file. Devices and sockets cannot be spoilt."""
-    path = STANDARD_INPUT if path == STANDARD else path
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -115,10 +112,11 @@ def _parents(path: Path) -> Iterable[Path]:
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether this is a descriptor (`/dev/stdout`), a pipe, a socket or a device. `-`, which
-    only inputs still are, is standard input.
+    """Return whether this is a descriptor (`/dev/stdout`), a pipe, a socket or a device.
+
+    `Path("-")` is a file, because `input_path` and `output_path` replace the argument `-`.
     """
-    if path == STANDARD or _descriptor(path) is not None:
+    if _descriptor(path) is not None:
         return True
     try:
         mode = path.stat().st_mode

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from service.errors import JobError
-from service.outputs import is_stream
+from service.outputs import STANDARD_INPUT, is_stream
 
-STANDARD_INPUT = Path("/dev/stdin")
 STANDARD_INPUT_NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 HIDDEN = (".", "_")
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

@@ -41,7 +41,7 @@ from service.bulk.writing import (
     bytes_sink,
 )
 from service.calibration import Calibration
-from service.errors import JobError
+from service.errors import JobError, StartError
 from service.language_model import LanguageModel
 from service.outputs import is_stream, refuse_existing, write_whole
 
@@ -222,7 +222,12 @@ class Job:
 
     def _finish(self) -> None:
         if self.options.format is None and not self._finished():
-            write_whole(self.out, self._table().dumps().encode())
+            try:
+                table = self._table()
+            except StartError:  # nothing was scored: there is nothing to go on from
+                self.files.tidy()
+                raise
+            write_whole(self.out, table.dumps().encode())
         errors = self.options.errors
         if errors is not None and not is_stream(errors):
             partial = beside(errors, PARTIAL)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,11 @@ from service.outputs import Output, is_stream, refuse_existing
 
 PARTIAL = ".partial"
 ATTEMPT = ".attempt-"
+STATE = ".state"
+LOCK = re.compile(rb"tiedlm job \d+\n")  # the number of the process that holds it, or did
 PART = re.compile(r"part-\d{5,}(\..+)?")
 UNFINISHED_PART = re.compile(rf"\.?part-\d{{5,}}(\..+)?|{re.escape(ATTEMPT)}.*")
+FIRST_BYTES = 1 << 12
 HEAD_BYTES = 1 << 20
 # How the outputs begin: a row or a problem, a table's header, a line of KenLM's, a calibration.
 WRITTEN = re.compile(
@@ -32,6 +35,10 @@ WRITTEN = re.compile(
     rb"|(?:[^\t\n]+=\d+ \d+ \S+\t)+Total: \S+ OOV: \d+\n|Perplexity including OOVs:\t"
     rb'|\{\n "format_version": 1,\n "bundle": )'
 )
+
+
+# Whether a file may be one where its first bytes do not decide it.
+PERHAPS_WRITTEN = re.compile(rb'\n*(?:\{"input":"|[^\t\n]+=\d+ \d+ \S+\t|\n*\Z)')
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -75,12 +82,13 @@ class JobFiles:
         """
         real = Path(os.path.realpath(path))
         places = {real, *real.parents}
-        if not places.isdisjoint(self._real_kept):
+        if not places.isdisjoint(self.kept):
             return True
         return not places.isdisjoint(self._real_outputs) and written_by_a_job(path)
 
     @cached_property
-    def _real_kept(self) -> set[Path]:
+    def kept(self) -> set[Path]:
+        """The real paths of what a job keeps until it is done."""
         return {Path(os.path.realpath(path)) for path in self._kept()}
 
     @cached_property
@@ -143,12 +151,10 @@ class JobFiles:
 
     def _old_state(self) -> dict[str, Any] | None:
         try:
-            found = json.loads(self.state.read_bytes())
+            found = _read_state(self.state)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or not {"version", "job"} <= found.keys():
+        if found is None:
             raise OutputError(f"{self.state} is not the state of a job; remove it")
         return found
 
@@ -157,20 +163,70 @@ class JobFiles:
         return [*self.partials, *states, *self.locks]
 
 
+def _read_state(path: Path) -> dict[str, Any] | None:
+    """Return None for what is not the state of a job. Raises FileNotFoundError."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and {"version", "job"} <= found.keys() else None
+
+
 def written_by_a_job(path: Path) -> bool:
     """Return whether a file's content is that of an output. Nothing at all may be one as well."""
     try:
         if path.suffix == ".parquet":
             import pyarrow.parquet
 
-            return {"input", "line", "token_count"} <= set(pyarrow.parquet.read_schema(path).names)
+            with path.open("rb") as raw:  # pyarrow takes a name with a colon for a URI
+                names = pyarrow.parquet.read_schema(raw).names
+            return {"input", "line", "token_count"} <= set(names)
         with path.open("rb") as raw, compression.reader(raw, path) as file:
-            head = file.read(HEAD_BYTES)
+            head = file.read(FIRST_BYTES)
+            if WRITTEN.match(head) is None and PERHAPS_WRITTEN.match(head):
+                head += file.read(HEAD_BYTES)
     except (ImportError, JobError, OSError, ValueError):
         return False
     except _damage(path):
         return False
     return not head or WRITTEN.match(head) is not None
+
+
+def earlier_jobs(paths: Iterable[Path]) -> Callable[[Path], str | None]:
+    """Return what says of a file in a folder of inputs why it is an earlier job's and no document:
+    a job wrote it, or it stands next to a state among `paths`. None: it is a document.
+    """
+    kept: dict[Path, Path] = {}
+    for path in paths:
+        if path.suffix == STATE and (state := _read_state(path)):
+            job = state["job"]
+            errors = job.get("errors") if isinstance(job, dict) else None
+            files = JobFiles(
+                path.with_suffix(""), Path(errors) if isinstance(errors, str) else None
+            )
+            kept |= dict.fromkeys(files.kept, path)
+
+    def reason(path: Path) -> str | None:
+        real = Path(os.path.realpath(path))
+        state = next((kept[p] for p in (real, *real.parents) if p in kept), None)
+        if state is not None:
+            return f"it belongs to the unfinished job of {state}"
+        try:
+            written = path.stat().st_size and (
+                written_by_a_job(path) or LOCK.fullmatch(_first_bytes(path))
+            )
+        except OSError:
+            return None
+        return "a job wrote it; name the file to read it" if written else None
+
+    return reason
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
 
 
 def _damage(path: Path) -> tuple[type[Exception], ...]:

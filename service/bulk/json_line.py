@@ -14,8 +14,15 @@ from service.bulk.ids import Id, JsonText
 
 TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++')
 NOT_JSON = ("NaN", "Infinity", "-Infinity")
-# A whole number may have more digits than Python turns into an int (4,300).
-_LENIENT = json.JSONDecoder(parse_int=float)
+INT_DIGITS = 18  # with a sign; all of them are 64 bits, as orjson has them
+
+
+def _whole(digits: str) -> int | float:
+    """Return a float for a number beyond 64 bits. Python turns at most 4,300 digits into an int."""
+    return int(digits) if len(digits) <= INT_DIGITS else float(digits)
+
+
+_LENIENT = json.JSONDecoder(parse_int=_whole)
 
 
 def parse(line: bytes) -> Any:

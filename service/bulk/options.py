@@ -9,7 +9,7 @@ from typing import Any, get_args
 from service import compression
 from service.bulk.formats import ROW_FORMATS, Columns, Name
 from service.bulk.inputs import files, named, printable
-from service.bulk.job_files import JobFiles
+from service.bulk.job_files import JobFiles, earlier_jobs
 from service.bulk.reading import MAX_DOCUMENT_BYTES, Kind, Source
 from service.errors import JobError
 from service.outputs import is_stream, output_path, refuse_inputs
@@ -214,9 +214,22 @@ def _inputs(given: argparse.Namespace, own: JobFiles) -> list[Path]:
     read += [given.calibration] if getattr(given, "calibration", None) else []
     refuse_inputs(own.written(), read)
     everything, notes = files(given.inputs)
-    found = [path for path in everything if path in given.inputs or not own.holds(path)]
+    named_alone = set(given.inputs)
+    earlier = earlier_jobs(path for path in everything if path not in named_alone)
+    found: list[Path] = []
+    for path in everything:
+        if path in named_alone:
+            found.append(path)
+        elif not own.holds(path):
+            if (reason := earlier(path)) is None:
+                found.append(path)
+            else:
+                notes.append(f"{path} is left out: {reason}")
     if not found:
-        raise JobError("the folder has nothing in it but what this job wrote; give another INPUT")
+        raise JobError(
+            "the folder has nothing in it but what jobs wrote; name its files to read them, or "
+            "give another INPUT"
+        )
     refuse_inputs(own.written(), found)
     _warn(found, notes)
     return found

@@ -23,7 +23,7 @@ class Progress:
             total=total,
             unit=unit,
             unit_scale=unit == "B",
-            disable=None,
+            disable=sys.stderr is None or not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
 

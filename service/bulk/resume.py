@@ -6,6 +6,7 @@ in one step. Whatever the output has beyond the state is cut off when the job go
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
+from service.bulk.job_files import LOCK
 from service.bulk.options import Options
 from service.bulk.record import Position, Record
 from service.bulk.tally import Tally
@@ -21,6 +23,7 @@ from service.errors import JobError, OutputError
 from service.outputs import is_stream, open_beside, write_whole
 
 VERSION = 2
+LOCK_BYTES = 64
 SAMPLES = 16
 SAMPLE_BYTES = 1 << 16
 
@@ -153,6 +156,9 @@ def fingerprint(path: Path) -> str:
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock file for one process. Raises JobError where another process holds it or its
     folder is not there, and OutputError for a link or a file that is not a lock.
+
+    The file is removed afterwards if it has this process's number. An empty file that was there may
+    be of another program, so that it is locked, but neither written nor removed.
     """
     try:
         file = _lock(path)
@@ -164,20 +170,53 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            file.seek(0)
+            if file.read(LOCK_BYTES) == _own_lock() and _is_at(path, file):
+                path.unlink(missing_ok=True)
 
 
 def _lock(path: Path) -> IO[bytes]:
     while True:
-        file = open_beside(path, "ab")  # never cuts off what is there
         try:
-            if os.fstat(file.fileno()).st_size:
+            file, made = _open_lock(path)
+        except FileNotFoundError:
+            if path.parent.is_dir():
+                continue  # the job that held the lock has just removed it
+            raise
+        try:
+            head = file.read(LOCK_BYTES)
+            if head and not LOCK.fullmatch(head):
                 raise OutputError(f"{path} is not a lock of a job; remove it")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The job that held the lock may have removed the file after it was opened here.
-            if os.path.lexists(path) and os.path.samestat(os.fstat(file.fileno()), path.lstat()):
+            if _is_at(path, file):
+                if made or head:
+                    file.seek(0)
+                    file.truncate()
+                    file.write(_own_lock())
+                    file.flush()
                 return file
         except BaseException:
             file.close()
             raise
         file.close()
+
+
+def _open_lock(path: Path) -> tuple[IO[bytes], bool]:
+    """Return the file, and whether it was made here."""
+    try:
+        return open_beside(path, "x+b"), True
+    except FileExistsError:
+        pass
+    try:
+        return open_beside(path, "r+b"), False
+    except io.UnsupportedOperation:  # a FIFO
+        raise OutputError(f"{path} is not a regular file; remove it") from None
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    return os.path.lexists(path) and os.path.samestat(os.fstat(file.fileno()), path.lstat())
+
+
+def _own_lock() -> bytes:
+    return f"tiedlm job {os.getpid()}\n".encode()

@@ -132,9 +132,10 @@ class Part:
         self._path = path
         self._unfinished = path.with_name(f".{path.name}")
         self._schema = schema(self._pa, columns, subword)
-        self._writer = self._pa.parquet.ParquetWriter(
-            self._unfinished, self._schema, compression="zstd"
-        )
+        # Opened here and not by pyarrow, which takes a name with a colon for a URI, and only names
+        # that are UTF-8.
+        self._file = self._unfinished.open("wb")
+        self._writer = self._pa.parquet.ParquetWriter(self._file, self._schema, compression="zstd")
 
     def write(self, payload: list[Row]) -> None:
         for row in payload:
@@ -148,12 +149,14 @@ class Part:
 
     def finish(self) -> None:
         self._writer.close()
-        with self._unfinished.open("r+b") as file:
-            os.fsync(file.fileno())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
         self._unfinished.replace(self._path)
 
     def close(self) -> None:
-        self._writer.close()
+        with self._file:
+            self._writer.close()
 
 
 class ParquetSink:

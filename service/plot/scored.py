@@ -10,7 +10,7 @@ from service.bundle import Bundle
 from service.errors import StartError
 from service.flattery import flattery
 from service.language_model import LanguageModel
-from service.outputs import STANDARD
+from service.outputs import STANDARD_INPUT
 from service.scoring import NATS_IN
 from service.settings import Settings
 
@@ -62,7 +62,7 @@ class Scored:
 def score_file(path: Path, bundle: Path, unit: str) -> Scored:
     """Raises StartError for a file or bundle that cannot be read, InputTooLong for a long text."""
     text = _read(path)
-    name = "standard input" if path == STANDARD else path.name
+    name = "standard input" if path == STANDARD_INPUT else path.name
     settings = Settings(bundle=bundle, max_request_tokens=MAX_TOKENS, prefix_cache_bytes=0)
     model = LanguageModel(Bundle.load(bundle), settings)
     try:
@@ -94,8 +94,8 @@ def _read(path: Path) -> str:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """Open a file, or `-`, which is standard input."""
-    return open(0, "rb", closefd=False) if path == STANDARD else path.open("rb")
+    """Open a file. Standard input stays open."""
+    return open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")
 
 
 async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Scored:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,20 @@ def test_parquet_has_the_same_rows(jobs: Jobs, source: Path, answers: list[dict[
         for line, text in enumerate(TEXTS, 1)
     ]
     assert table.to_pylist() == [{**h, **row} for h, row in zip(heads, answers, strict=True)]
+
+
+@pytest.mark.parametrize("name", [b"a:b", b"s3:x", b"file:a", b"caf\xe9"])
+def test_parquet_has_any_name(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a name that begins with a / is no URI
+    Path("in.txt").write_text("The river\n")
+    out = Path(os.fsdecode(name + b".parquet"))
+    for more in ((), ("--overwrite",), ("--overwrite", "--buckets", "30,60")):
+        assert jobs("in.txt", "--out", out, *more) == 0, jobs.errors
+    (part,) = out.iterdir()
+    with part.open("rb") as file:
+        assert pyarrow.parquet.read_table(file)["line"].to_pylist() == [1]
 
 
 def test_parquet_of_nothing_has_its_columns(jobs: Jobs, tmp_path: Path) -> None:

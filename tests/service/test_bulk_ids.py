@@ -75,6 +75,19 @@ def test_ids_of_json_are_exact(
     assert written(out) == list(IDS.values())
 
 
+@pytest.mark.parametrize("odd", ["1e400", '"\\ud800"', "NaN", "9" * 5000])
+def test_an_odd_id_changes_no_other_column(jobs: Jobs, tmp_path: Path, odd: str) -> None:
+    for name, value in (("odd", odd), ("plain", "7")):
+        (tmp_path / "in.jsonl").write_text(f'{{"id": {value}, "text": "The river"}}\n')
+        out = tmp_path / f"{name}.jsonl"
+        jobs.summary(tmp_path / "in.jsonl", "--out", out, "--id", "id", "--buckets", "30,60")
+    plain = (tmp_path / "plain.jsonl").read_bytes()
+    (exact,) = written(tmp_path / "odd.jsonl")
+    assert (
+        plain.replace(b'"id":7', f'"id":{exact}'.encode()) == (tmp_path / "odd.jsonl").read_bytes()
+    )
+
+
 def test_ids_of_json_are_exact_in_tables(jobs: Jobs, source: Path, tmp_path: Path) -> None:
     texts = [json.loads(v) if v[0] == '"' and "ud800" not in v else v for v in IDS.values()]
     jobs.summary(source, "--out", tmp_path / "out.parquet", "--id", "id")

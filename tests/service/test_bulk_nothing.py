@@ -174,6 +174,17 @@ def test_kept_rows_resume_to_the_same_bytes(
     assert len(rows(out)) == 20
 
 
+def test_a_calibration_of_nothing_leaves_nothing(jobs: Jobs, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.txt", tmp_path / "fix.json"
+    source.write_text("\n\n")
+    arguments = ("calibrate", source, "--out", out, "--errors", tmp_path / "errors.jsonl")
+    assert jobs(*arguments) == 1
+    assert "no text was scored" in jobs.errors
+    assert list(tmp_path.iterdir()) == [source]
+    source.write_text("The river\n")
+    assert jobs(*arguments) == 0
+
+
 def stopped_after(blocks: int) -> Any:
     """What writes a job's blocks, and is interrupted after some of them."""
     write, left = Job._write, iter(range(blocks))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.bulk.progress import Progress
 from tests.service.bulk import Jobs, rows
 from tests.service.wire import ROOT
 
@@ -156,3 +157,25 @@ def test_errors_beside_a_stream_begin_again(lines: Path) -> None:
     assert done.returncode == 0
     assert [row["line"] for row in rows(errors)] == [2]
     assert sorted(path.name for path in lines.parent.iterdir()) == ["errors.jsonl", "in.txt"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_closed_standard_error_changes_nothing(jobs: Jobs, lines: Path, closed: str) -> None:
+    jobs.summary(lines, "--out", lines.parent / "whole.jsonl")
+    command = f'"$0" -m service.bulk "$1" --out - --threads 1 {closed}'
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, lines],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout == (lines.parent / "whole.jsonl").read_bytes()
+
+
+def test_no_bar_without_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    progress = Progress(1)
+    progress.advance(1, 1)
+    progress.close()

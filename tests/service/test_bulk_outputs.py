@@ -3,13 +3,18 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from service.bulk.job_files import JobFiles
+from service.bulk.resume import locked
 from service.errors import OutputError
 from tests.service.bulk import Jobs, rows
+from tests.service.wire import ROOT
 
 TEXT = "The river\nThe city of London\nin\n"
 
@@ -60,6 +65,24 @@ def test_no_output_is_the_input_by_any_name(jobs: Jobs, source: Path, link: str,
     arguments: list[str | Path] = [source, "--out", out, "--format", "jsonl", "--overwrite"]
     arguments += ["--errors", other] if flag == "--errors" else []
     assert f"{flag} {other} is the input {source}" in refused(jobs, folder, *arguments)
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("flag", ["--out", "--errors"])
+@pytest.mark.parametrize("given", ["./-", "."])
+def test_an_input_called_dash_is_never_an_output(
+    jobs: Jobs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    flag: str,
+    overwrite: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text(TEXT)
+    own = ["--out", "./-"] if flag == "--out" else ["--out", "out.jsonl", "--errors", "./-"]
+    for command in ([given, "--format", "jsonl"], ["calibrate", given]):
+        assert f"{flag} - is the input -" in refused(jobs, tmp_path, *command, *own, *overwrite)
 
 
 def test_a_glob_that_holds_the_last_output_is_refused(jobs: Jobs, source: Path) -> None:
@@ -192,10 +215,25 @@ def test_a_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path) -> Non
     assert "is not a lock of a job" in refused(jobs, source.parent, *arguments)
 
 
-def test_a_lock_that_a_killed_job_left_is_taken(jobs: Jobs, source: Path) -> None:
-    (source.parent / "out.jsonl.lock").touch()
+def test_an_empty_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path) -> None:
+    lock = source.parent / "out.jsonl.lock"
+    lock.touch()
     assert jobs(source, "--out", source.parent / "out.jsonl") == 0
-    assert not (source.parent / "out.jsonl.lock").exists()
+    assert lock.read_bytes() == b""
+    with locked(lock):
+        assert jobs(source, "--out", source.parent / "out.jsonl", "--overwrite") == 1
+    assert "another job writes there" in jobs.errors
+
+
+def test_a_lock_that_a_killed_job_left_is_taken(jobs: Jobs, source: Path) -> None:
+    lock = source.parent / "out.jsonl.lock"
+    code = "import os, sys\nfrom pathlib import Path\nfrom service.bulk.resume import locked\n"
+    code += "with locked(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code, lock], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert lock.exists()
+    assert jobs(source, "--out", source.parent / "out.jsonl") == 0
+    assert not lock.exists()
 
 
 def test_a_failed_start_keeps_the_old_output(jobs: Jobs, source: Path) -> None:
@@ -221,6 +259,44 @@ def test_output_in_the_inputs_folder_resumes(jobs: Jobs, tmp_path: Path, name: s
     # A job of the past is not an input of this one.
     assert jobs.summary(*arguments, "--overwrite")["documents"] == 2
     assert sorted(path.name for path in folder.iterdir()) == sorted(["a.txt", "errors.jsonl", name])
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        *[("o.jsonl", []), ("o.parquet", []), ("o.tsv.gz", []), ("o.jsonl", ["--buckets", "3,6"])],
+        *[("o.kenlm", ["--format", "kenlm-query"]), ("o", ["--format", "surprisal-tsv"])],
+    ],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_outputs_of_earlier_jobs_are_no_documents(
+    jobs: Jobs, tmp_path: Path, name: str, more: list[str], killed: bool
+) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"The river\n\xff\nThe city\n")
+    (folder / "b.partial").write_text("The night\n")
+    (folder / "c.lock").write_text("The day\n")
+    (folder / "d.state").write_text("The state\n")
+    strict = ["--strict"] if killed else []
+    earlier = (folder, "--out", folder / name, "--errors", folder / "e.jsonl")
+    assert jobs(*earlier, *more, *strict) == killed
+    (folder / "o.jsonl.lock").write_bytes(b"tiedlm job 12\n")
+    summary = jobs.summary(folder, "--out", tmp_path / "out.jsonl")
+    read = [Path(row["input"]).name for row in rows(tmp_path / "out.jsonl")]
+    assert read == ["a.txt", "a.txt", "b.partial", "c.lock", "d.state"]
+    assert summary["problems"] == {"invalid_utf8": 1}
+    left = [line for line in jobs.errors.splitlines() if "is left out" in line]
+    others = [p for p in folder.rglob("*") if p.is_file() and p.name[0] != "."]
+    assert len(left) == len(others) - 4
+
+
+def test_an_output_that_is_named_is_read(jobs: Jobs, source: Path) -> None:
+    out = source.parent / "out.jsonl"
+    jobs.summary(source, "--out", out, "--text")
+    summary = jobs.summary(out, "--out", source.parent / "again.jsonl")
+    assert summary["documents"] == 3
+    assert "left out" not in jobs.errors
 
 
 def test_a_corpus_file_as_output_in_its_folder_is_refused(jobs: Jobs, tmp_path: Path) -> None:
