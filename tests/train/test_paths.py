@@ -52,7 +52,7 @@ def test_text_and_output_are_not_inside_each_other(train: Train, capsys: Capture
 
 def test_a_linked_text_is_not_inside_the_output(train: Train, capsys: Capture) -> None:
     train.out.mkdir()
-    inside = train.out / "README.md"
+    inside = train.out / "notes.txt"
     inside.write_bytes((train.data / "test.txt").read_bytes())
     (train.data / "test.txt").unlink()
     (train.data / "test.txt").symlink_to(inside)
