@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from model_export.card import model_card
@@ -21,6 +22,8 @@ from model_export.served import Served
 from model_export.weights import FILE as WEIGHTS
 from model_export.weights import WeightsFile
 from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
+from service.bundle_files import read_manifest
+from service.errors import BundleError
 from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
@@ -43,14 +46,14 @@ def export(
     `test` and on `examples`.
 
     The float32 graphs must agree with the checkpoint whatever is written, and an int8 bundle with
-    them. Raises ExportError when the target exists, the model is untied, or a comparison fails;
-    CheckpointError and OSError as they come. Whatever is raised, `bundle` is as it was before.
+    them. A link is followed, `replace` removes nothing but a bundle's own files. Raises ExportError
+    when the target exists, the model is untied, or a comparison fails; CheckpointError and OSError
+    as they come. Whatever is raised, `bundle` is as it was before.
     """
-    bundle = bundle.absolute()  # "." has no name to write beside
+    bundle = Path(os.path.realpath(bundle))  # "." has no name to write beside
     if bundle.exists() and not replace:
         raise ExportError(f"{bundle} exists; give another directory, or --replace")
-    if bundle.exists() and not (bundle / "manifest.json").is_file():
-        raise ExportError(f"{bundle} holds no bundle; --replace replaces bundles alone")
+    _check_own(bundle)
     model, config, tokenizer = load_model(checkpoint)
     if not config.model.tied:
         raise ExportError(f"{checkpoint} is untied (model.tied = false); only tied models export")
@@ -118,6 +121,26 @@ def _bundle(model: TiedLSTM, config: Config, tokenizer: Tokenizer, precision: Pr
     return Bundle(manifest, contents, hash="")
 
 
+def _check_own(bundle: Path) -> None:
+    """Raises ExportError when the target holds anything that no export wrote."""
+    if not bundle.exists():
+        return
+    try:
+        manifest = Manifest.model_validate_json(read_manifest(bundle / "manifest.json"))
+    except (BundleError, ValidationError):
+        raise ExportError(
+            f"{bundle} holds no bundle of format version {FORMAT_VERSION}; --replace replaces "
+            "bundles alone, so give another directory"
+        ) from None
+    own = {"manifest.json", "README.md", *manifest.files}
+    others = sorted(p.name for p in bundle.iterdir() if p.name not in own or p.is_dir())
+    if others:
+        raise ExportError(
+            f"{bundle} has {others[0]} in it, which no export wrote; move it away, or give another "
+            "directory"
+        )
+
+
 def _write(bundle: Path, contents: dict[str, bytes]) -> None:
     """Write a directory beside the target, then rename it into place."""
     bundle.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +154,7 @@ def _write(bundle: Path, contents: dict[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         if bundle.exists():
+            _check_own(bundle)  # again: an export takes minutes
             bundle.rename(old)
         partial.rename(bundle)
     except BaseException:

@@ -34,7 +34,9 @@ def compare(
     states = [np.tile(engine.zero_state(), (streams, 1)) for engine in (reference, other)]
     nats = np.zeros(2)
     mean = largest = divergence = agreement = 0.0
-    for begin in tqdm(range(0, length, STEPS), desc="comparing precisions", leave=False):
+    for begin in tqdm(
+        range(0, length, STEPS), desc="comparing precisions", leave=False, disable=None
+    ):
         piece = inputs[:, begin : begin + STEPS]
         wanted = targets[:, begin : begin + STEPS].ravel()
         rows: list[Floats] = []

@@ -49,7 +49,9 @@ class Served:
         whole = -self._logprobs([np.concatenate(ids)])[0].sum()
         ids.sort(key=len)
         single = 0.0
-        for begin in tqdm(range(0, len(ids), BATCH), desc="scoring sentences", leave=False):
+        for begin in tqdm(
+            range(0, len(ids), BATCH), desc="scoring sentences", leave=False, disable=None
+        ):
             single -= sum(rows.sum() for rows in self._logprobs(ids[begin : begin + BATCH]))
         tokens = sum(map(len, ids))
         size = len(text.removesuffix("\n").encode()) + 1
@@ -76,6 +78,8 @@ class Served:
             Sequence(np.append(end, ids[:-1]), ids, self._engine.zero_state()) for ids in texts
         ]
         longest = max(map(len, texts))
-        for _ in tqdm(range(0, longest, STEPS), desc="scoring", leave=False, disable=longest < 999):
+        for _ in tqdm(
+            range(0, longest, STEPS), desc="scoring", leave=False, disable=longest < 999 or None
+        ):
             run(self._engine, [s for s in reading if s.remaining], STEPS)
         return [sequence.decoded().logprobs.astype(np.float64) for sequence in reading]

@@ -18,6 +18,7 @@ a checkpoint that loads. The text's ids are not here but in a cache that runs sh
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ FILES = (
     *("resume.pt", "metrics.jsonl", "learning_curve.png", "README.md", "report.json"),
 )
 VALIDATION_IDS = 100_000
+WRITTEN = {"name", "tokenizer", "model", "train"}  # keys in the config.json of every run
 SPEED = {"train": {"threads"}}  # what acts on the speed alone; a run goes on with another value
 
 
@@ -55,8 +57,16 @@ class Checkpoint:
             raise CheckpointError(f"{path} is not JSON") from None
 
     def check(self, config: Config) -> None:
-        """Raises CheckpointError when the folder holds a run of another configuration."""
+        """Raises CheckpointError when the folder holds a run of another configuration, or files
+        that no run wrote. `config.json` is a run's first file, so that a killed run has it.
+        """
         if not self.has("config.json"):
+            for name in FILES:
+                if os.path.lexists(self.folder / name):
+                    raise CheckpointError(
+                        f"{self.folder} has {name} in it, which no run wrote; give another --out, "
+                        "or move the file away"
+                    )
             return
         own, other = (c.model_dump(exclude=SPEED) for c in (self.config(), config))
         differing = sorted(_differing(own, other))
@@ -81,7 +91,10 @@ class Checkpoint:
             raise CheckpointError(f"{self.folder} is no checkpoint: {error}") from None
         except ValueError:
             raise CheckpointError(f"{self.folder / 'config.json'} is not JSON") from None
-        return parse_config(document, str(self.folder / "config.json"))
+        config = parse_config(document, str(self.folder / "config.json"))
+        if not WRITTEN.issubset(document):
+            raise CheckpointError(f"{self.folder} is no checkpoint: no run wrote its config.json")
+        return config
 
     def tokenizer(self) -> Tokenizer:
         path = self.folder / "tokenizer.json"

@@ -14,6 +14,7 @@ a time, never the split.
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections import deque
@@ -35,6 +36,8 @@ from train.tokenizer import UNKNOWN, end_id
 Ids = NDArray[np.int32]
 FORMAT = 1  # to be raised when the same text and tokenizer give other files
 PARTIAL = ".partial-"
+OWN_NAME = re.compile(r"\.partial-[0-9a-f]{32}")
+ENTRY = ("ids.int32", "counts.json")
 ABANDONED_SECONDS = 86_400  # a live run writes many times a second
 # The tokenizer encodes a block in threads of its own, one a core. Two blocks at once let it go on
 # while Python, about 6 % of the work, copies the ids of another. Measured on two cores, this took
@@ -175,8 +178,17 @@ def _remove_abandoned(cache: Path) -> None:
     """What a killed run left: it would stay for ever, at four bytes a token."""
     for partial in cache.glob(f"{PARTIAL}*"):
         try:
-            written = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
+            files = list(partial.iterdir())
+            written = max(path.stat().st_mtime for path in (partial, *files))
         except OSError:  # its writer has just removed it
+            continue
+        if not OWN_NAME.fullmatch(partial.name) or not all(map(_is_own, files)):
             continue
         if time.time() - written > ABANDONED_SECONDS:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_own(file: Path) -> bool:
+    """Return whether this is a file that `_write_entry` puts into a folder."""
+    name = file.name
+    return file.is_file() and (name in ENTRY or name.startswith(".counts.json."))

@@ -12,6 +12,7 @@ from train.checkpoint import FILES
 from train.errors import PathError
 
 TITLE = "# Training report"  # the first line of a page
+STREAMS = ("/dev/std", "/dev/fd/", "/proc/")  # also where a stream is led to a regular file
 MOVE = "give paths apart from each other"
 
 
@@ -41,7 +42,7 @@ def check_sources(files: Iterable[Path], out: Path) -> None:
 
 def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrite: bool) -> None:
     """Raises PathError for a page that is a file of a checkpoint, or that would replace a file
-    which is not a training report.
+    which is not a training report, or pictures that no page of this name has.
     """
     for folder in checkpoints:
         if any(same(page, folder / name) for name in FILES):
@@ -55,6 +56,14 @@ def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrit
             )
     if page.is_dir():
         raise PathError(f"--out {page} is a folder; give the name of a page in it")
+    if str(page).startswith(STREAMS) or (page.exists() and not page.is_file()):
+        raise PathError(f"--out {page} is not a regular file; give the name of a page to write")
+    if not page.exists() and not overwrite:
+        for picture in pictures.glob("perplexity_over_*.png"):
+            raise PathError(
+                f"the picture {picture} already exists; give another --out, or use --overwrite to "
+                "replace it"
+            )
     if page.exists() and not overwrite and not _is_report(page):
         raise PathError(
             f"--out {page} exists and is not a training report; give another --out, or "

@@ -5,6 +5,7 @@ Everything is read and drawn before anything is written.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def _write(folders: list[Path], page: Path, pictures: Path, sampling: Sampling) 
     runs = dict(zip(labels(records), records, strict=True))
     metrics = {label: record.metrics for label, record in runs.items()}
     plots = {over.__name__: perplexity_plot(metrics, over) for over in (minutes, tokens)}
-    links = {name: f"{quote(pictures.name)}/perplexity_over_{name}.png" for name in plots}
+    folder = quote(os.fsencode(pictures.name))
+    links = {name: f"{folder}/perplexity_over_{name}.png" for name in plots}
     text = _page(runs, links, sampling)
 
     pictures.mkdir(parents=True, exist_ok=True)

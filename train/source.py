@@ -155,7 +155,10 @@ def cut(line: str) -> Iterator[str]:
 def _read(file: Path) -> Iterator[bytes]:
     """Whole lines, about CHUNK_BYTES at a time, each with a newline alone at its end."""
     try:
-        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+        packed = file.suffix.lower() == ".gz"
+        if packed and not file.stat().st_size:
+            raise EOFError("the file is empty: it was cut off")  # which gzip lets pass
+        with gzip.open(file) if packed else file.open("rb") as stream:
             mark = codecs.BOM_UTF8
             while chunk := stream.read(CHUNK_BYTES).removeprefix(mark):
                 chunk += stream.readline()

@@ -77,6 +77,7 @@ def find_splits(
         )
     named = _find_named(data)
     if named is None:
+        _refuse_nested(data)
         files = text_files(data, warn)
         if not files:
             raise CorpusError(f"--data {data}: no .txt or .txt.gz file in it")
@@ -84,7 +85,9 @@ def find_splits(
     sources = {split: Source(_files(data, named[split], warn)) for split in SPLITS}
     for split, source in sources.items():
         if not source.files:
-            raise CorpusError(f"--data {data}: the {split} split has no .txt or .txt.gz file")
+            raise CorpusError(
+                f"--data {data}: the {split} split has no text file: {', '.join(SPLIT_SUFFIXES)}"
+            )
     taken = "; ".join(_listed(data, source.files) for source in sources.values())
     return sources, f"splits as {data} has them: {taken}"
 
@@ -132,6 +135,19 @@ def _is_part(named: Named) -> bool:
     unit-test.txt, is no sign of a split.
     """
     return sum(map(bool, named.values())) > 1
+
+
+def _refuse_nested(data: Path) -> None:
+    """Raises CorpusError where the only sub-folder holds splits, which would be mixed."""
+    folders = [p for p in data.iterdir() if p.is_dir() and not p.name.startswith(HIDDEN)]
+    try:
+        nested = len(folders) == 1 and _find_named(folders[0])
+    except CorpusError:  # no whole splits
+        return
+    if nested:
+        raise CorpusError(
+            f"--data {data}: its splits are in {folders[0]}; give --data {folders[0]}"
+        )
 
 
 def _parse(path: Path) -> _Entry | None:
@@ -185,7 +201,9 @@ def _files(data: Path, entries: list[_Entry], warn: Warn) -> tuple[Path, ...]:
             )
     found: list[Path] = []
     for entry in sorted(chosen, key=lambda entry: entry.path):
-        found += text_files(entry.path, warn) if entry.suffix == "/" else [entry.path]
+        found += (
+            text_files(entry.path, warn, SPLIT_SUFFIXES) if entry.suffix == "/" else [entry.path]
+        )
     return tuple(found)
 
 

@@ -80,7 +80,6 @@ def test_an_existing_target_is_refused_and_replaced_on_request(
 ) -> None:
     target = tmp_path / "bundle"
     export(checkpoint, target, "float32")
-    (target / "stray").write_text("old")
     before = contents(tmp_path)
     with pytest.raises(ExportError, match=r"bundle exists; give another directory, or --replace"):
         export(checkpoint, target, "float32")
@@ -88,7 +87,6 @@ def test_an_existing_target_is_refused_and_replaced_on_request(
     other, _ = write_checkpoint(tmp_path / "other", SMALL, seed=1)
     manifest = export(other, target, "float32", replace=True)
     assert Bundle.load(target).manifest == manifest
-    assert not (target / "stray").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "other", "bundle"}
 
 
@@ -102,6 +100,38 @@ def test_what_is_no_bundle_is_never_replaced(
     with pytest.raises(ExportError, match="holds no bundle"):
         export(checkpoint, Path(place), "float32", replace=True)
     assert contents(tmp_path) == before
+
+
+def test_replace_removes_only_what_an_export_wrote(checkpoint: Path, tmp_path: Path) -> None:
+    extension, bundle = tmp_path / "extension", tmp_path / "bundle"
+    extension.mkdir()
+    manifest = {"manifest_version": 3, "name": "tabs", "version": "1.0"}
+    (extension / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    export(checkpoint, bundle, "float32")
+    (bundle / "NOTES.md").write_text("mine", encoding="utf-8")
+    before = contents(tmp_path)
+    with pytest.raises(ExportError, match="extension holds no bundle"):
+        export(checkpoint, extension, "float32", replace=True)
+    with pytest.raises(ExportError, match=r"bundle has NOTES\.md in it, which no export wrote"):
+        export(checkpoint, bundle, "float32", replace=True)
+    (bundle / "NOTES.md").unlink()
+    (bundle / "README.md").unlink()
+    (bundle / "README.md").mkdir()
+    with pytest.raises(ExportError, match=r"bundle has README\.md in it"):
+        export(checkpoint, bundle, "float32", replace=True)
+    assert contents(extension) == {"manifest.json": before["extension/manifest.json"]}
+
+
+def test_a_link_to_a_bundle_stays_a_link(checkpoint: Path, tmp_path: Path) -> None:
+    target, link = tmp_path / "v1", tmp_path / "links" / "current"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    for precision in PRECISIONS:  # first the link leads nowhere
+        manifest = export(checkpoint, link, precision, replace=True)
+        assert link.is_symlink()
+        assert Bundle.load(target).manifest == manifest
+        assert list(link.parent.iterdir()) == [link]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "links", "v1"}
 
 
 def _corrupt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,9 @@ def main() -> int:
 
     pace = options.out / "pace.json"
     slower: dict[str, float] = json.loads(pace.read_text()) if pace.exists() else {PRESET: 1.0}
-    for name, changes in tqdm(variants.items(), desc="timing steps", unit=" variants"):
+    for name, changes in tqdm(
+        variants.items(), desc="timing steps", unit=" variants", disable=None
+    ):
         if name not in slower:
             variant = load_config(options.config, [*common, *changes])
             slower[name] = slowness(preset, variant, data, cache)
@@ -180,7 +182,7 @@ def main() -> int:
         return train([*inputs, *settings], options.out / name.replace(" ", "-").replace(",", ""))
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        runs = tqdm(pool.map(run, variants), "training", len(variants), unit=" runs")
+        runs = tqdm(pool.map(run, variants), "training", len(variants), unit=" runs", disable=None)
         reports = dict(zip(variants, runs, strict=True))
     print(table(slower, reports))
     if options.picture:

@@ -53,7 +53,7 @@ def tune(measure: Callable[[CacheSettings], float]) -> CacheSettings:
         window, theta, share = (values[at] for values, at in zip(grid, place, strict=True))
         return CacheSettings(int(window), theta, share)
 
-    with tqdm(desc="tuning", unit=" settings") as bar:
+    with tqdm(desc="tuning", unit=" settings", disable=None) as bar:
         while True:
             near: list[tuple[int, ...]] = [place]
             for axis, step in product(range(len(grid)), (-1, 1)):

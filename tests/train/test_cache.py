@@ -153,6 +153,24 @@ def test_a_kill_leaves_no_entry_and_what_it_left_goes_after_a_day(text: Text) ->
     assert left not in text.entries()
 
 
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [
+        (".partial-download", "ids.int32"),
+        (f".partial-{'a' * 32}", "thesis.tex"),
+        (f".partial-{'a' * 32}", "counts.json/thesis.tex"),
+    ],
+)
+def test_a_folder_that_is_no_entry_is_never_removed(text: Text, folder: str, file: str) -> None:
+    path = text.cache / folder / file
+    path.parent.mkdir(parents=True)
+    path.write_text("years of work", encoding="utf-8")
+    for part in [path, *path.parents[:2]]:
+        os.utime(part, (0, 0))
+    text.tokenize()
+    assert path.read_text(encoding="utf-8") == "years of work"
+
+
 def test_two_that_make_the_same_entry_at_once_both_have_it(text: Text) -> None:
     at_once = 0
     for _ in range(ATTEMPTS):

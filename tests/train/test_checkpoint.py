@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.train.tiny import contents, full_disk, tensors_equal, write_checkpoint
-from train.checkpoint import VALIDATION_IDS, Checkpoint, load_model
+from train.checkpoint import FILES, VALIDATION_IDS, Checkpoint, load_model
 from train.config import Config, ModelConfig
 from train.errors import CheckpointError, TrainError
 from train.tokenizer import fit_tokenizer
@@ -167,3 +167,18 @@ def test_a_damaged_report_is_named(folder: Path) -> None:
     (folder / "report.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"report\.json"):
         _ = Checkpoint(folder).report
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", ["{}\n", '{"name": "toy"}', "# My thesis\n", "[]"])
+def test_a_folder_with_foreign_files_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(TrainError, match=re.escape(name)):
+        Checkpoint(tmp_path).start(Config(name="toy"))
+    assert contents(tmp_path) == {name: content.encode()}
+
+
+def test_a_foreign_link_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").symlink_to(tmp_path / "missing")
+    with pytest.raises(CheckpointError, match=r"has model\.pt in it, which no run wrote; give"):
+        Checkpoint(tmp_path).check(Config(name="toy"))

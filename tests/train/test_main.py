@@ -116,6 +116,15 @@ def test_bad_input_is_one_line_and_exit_code_1(
         assert train.out.exists() == taken
 
 
+@pytest.mark.parametrize("name", ["README.md", "metrics.jsonl", "report.json", "tokenizer.json"])
+def test_a_folder_of_other_files_is_never_written(train: Train, capsys: Capture, name: str) -> None:
+    train.out.mkdir()
+    (train.out / name).write_text('{"mine": 1}\n', encoding="utf-8")
+    before = contents(train.out)
+    assert f"{train.out} has {name} in it, which no run wrote" in fails(train, capsys)
+    assert contents(train.out) == before
+
+
 def test_a_wrong_override_is_one_line_and_exit_code_1(train: Train, capsys: Capture) -> None:
     assert "train.epoch: unknown key" in fails(train, capsys, "--set", "train.epoch=1")
     assert "key=value" in fails(train, capsys, "--set", "epochs")

@@ -52,7 +52,7 @@ def test_text_and_output_are_not_inside_each_other(train: Train, capsys: Capture
 
 def test_a_linked_text_is_not_inside_the_output(train: Train, capsys: Capture) -> None:
     train.out.mkdir()
-    inside = train.out / "README.md"
+    inside = train.out / "notes.txt"
     inside.write_bytes((train.data / "test.txt").read_bytes())
     (train.data / "test.txt").unlink()
     (train.data / "test.txt").symlink_to(inside)
@@ -114,6 +114,33 @@ def test_a_report_replaces_reports_alone_unless_told(runs: Path, capsys: Capture
     assert main([*arguments, "--overwrite"]) == 0
     assert main(arguments) == 0
     assert page.read_text(encoding="utf-8").startswith("# Training report\n")
+
+
+def test_a_new_page_never_replaces_pictures_unless_told(runs: Path, capsys: Capture) -> None:
+    picture = runs / "page_files" / "perplexity_over_tokens.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"mine")
+    arguments = ["report", str(runs / "one"), "--out", str(runs / "page.md")]
+    before = untouched(runs)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert f"{picture} is there already" in error
+    assert "--overwrite" in error
+    assert untouched(runs) == before
+    assert main([*arguments, "--overwrite"]) == 0
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_a_page_is_never_a_stream(runs: Path, capsys: Capture, more: list[str]) -> None:
+    os.mkfifo(runs / "fifo")
+    before = sorted(runs.rglob("*"))
+    for page in (runs / "fifo", "/dev/stdout", "/dev/null", "/dev/fd/1"):
+        assert main(["report", str(runs / "one"), "--out", str(page), *more]) == 1
+        error = capsys.readouterr().err
+        assert f"--out {page} is not a regular file" in error
+        assert error.count("\n") == 1
+    assert sorted(runs.rglob("*")) == before
 
 
 def test_natural_text_never_replaces_its_source(tmp_path: Path, capsys: Capture) -> None:

@@ -59,6 +59,12 @@ def test_the_pictures_lie_where_the_page_links_to(runs: Path) -> None:
         assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_page_name_need_not_be_utf_8(runs: Path) -> None:
+    page = runs / os.fsdecode(b"caf\xe9.md")
+    assert main(["report", str(runs / "one"), "--out", str(page)]) == 0
+    assert "](caf%E9_files/perplexity_over_tokens.png)" in page.read_text(encoding="utf-8")
+
+
 Break = Callable[[Path], Any]
 
 

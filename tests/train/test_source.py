@@ -88,7 +88,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     good = gzip.compress(" ".join(str(index**2) for index in range(2000)).encode())
     path = tmp_path / "a.txt.gz"
     flipped = good[:60] + bytes(byte ^ 0xFF for byte in good[60:90]) + good[90:]
-    for damaged in (b"plain", good[:-20], good[:-8] + b"\x00" * 8, flipped):
+    for damaged in (b"", b"plain", good[:-20], good[:-8] + b"\x00" * 8, flipped):
         path.write_bytes(damaged)
         with pytest.raises(CorpusError, match=f"{path.name}: "):
             list(Source((path,)).lines())

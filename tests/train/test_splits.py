@@ -55,6 +55,20 @@ def test_folders_have_the_same_names_as_files(tmp_path: Path) -> None:
     assert splits_of(tmp_path, *names) == (expected, [])
 
 
+@pytest.mark.parametrize("suffix", [".tokens", ".raw"])
+def test_folders_of_splits_have_the_suffixes_of_splits(tmp_path: Path, suffix: str) -> None:
+    names = [f"{split}/a{suffix}" for split in SPLITS]
+    assert splits_of(tmp_path, *names) == ([[name] for name in names], [])
+
+
+def test_splits_in_the_only_sub_folder_are_not_mixed(tmp_path: Path) -> None:
+    names = [f"ptb/ptb.{split}.txt" for split in SPLITS]
+    with pytest.raises(CorpusError, match=f"splits are in {tmp_path / 'ptb'}; give --data "):
+        splits_of(tmp_path, *names, "README.txt", ".cache/a.txt")
+    found, _ = splits_of(tmp_path, "other/a.txt")  # with a second folder it is one text
+    assert len(found[0]) == 5
+
+
 def test_a_part_is_read_once_although_it_is_there_packed(tmp_path: Path) -> None:
     found, warnings = splits_of(
         tmp_path, "train-0.txt", "train-0.txt.gz", "train-1.txt", "valid.txt", "test.txt"
