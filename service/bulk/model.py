@@ -7,6 +7,13 @@ from service.language_model import LanguageModel
 from service.settings import read_settings
 
 NO_LIMIT = str(1 << 60)
+LIMITS = (
+    "max-queue-tokens",
+    "max-bulk-wait",
+    "max-interactive-wait",
+    "max-request-tokens",
+    "request-timeout",
+)
 
 
 def bundle_of(path: Path | None) -> Bundle:
@@ -16,9 +23,7 @@ def bundle_of(path: Path | None) -> Bundle:
 
 def load(bundle: Path | None, threads: int | None) -> LanguageModel:
     """Raises StartError. What is None is taken from the environment, as by the service."""
-    limits = ("max-queue-tokens", "max-bulk-wait", "max-interactive-wait")
-    limits += ("max-request-tokens", "request-timeout")
-    arguments = [f"--{limit}={NO_LIMIT}" for limit in limits]
+    arguments = [f"--{limit}={NO_LIMIT}" for limit in LIMITS]
     arguments += ["--prefix-cache-bytes", "0", "--calibration="]
     arguments += [] if bundle is None else ["--bundle", str(bundle)]
     arguments += [] if threads is None else ["--threads", str(threads)]

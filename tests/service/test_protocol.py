@@ -144,7 +144,8 @@ def test_requests_in_a_row_are_answered_in_a_row(connection: socket.socket) -> N
     assert b"x-request-id: last" in found[-1][1]
 
 
-@pytest.mark.parametrize("size", [len(GET), 1024, 1 << 14])
+# The answers of larger requests, 200 bytes each, fit into the kernel's buffers.
+@pytest.mark.parametrize("size", [len(GET), 1024])
 def test_requests_in_a_row_wait_outside(connection: socket.socket, size: int) -> None:
     filled = GET[:-2] + b"X: " + b"x" * (size - len(GET) - 5) + b"\r\n\r\n" if size > 99 else GET
     assert is_cut_off(connection, filled * 1000)
