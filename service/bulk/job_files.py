@@ -200,13 +200,9 @@ def earlier_jobs(paths: Iterable[Path]) -> Callable[[Path], str | None]:
     """
     kept: dict[Path, Path] = {}
     for path in paths:
-        if path.suffix == STATE and (state := _read_state(path)):
-            job = state["job"]
-            errors = job.get("errors") if isinstance(job, dict) else None
-            files = JobFiles(
-                path.with_suffix(""), Path(errors) if isinstance(errors, str) else None
-            )
-            kept |= dict.fromkeys(files.kept, path)
+        # Looked at before it is read, because a text of that name may be large.
+        if path.suffix == STATE and _first_bytes(path).startswith(b"{"):
+            kept |= dict.fromkeys(_kept_by(path), path)
 
     def reason(path: Path) -> str | None:
         real = Path(os.path.realpath(path))
@@ -222,6 +218,18 @@ def earlier_jobs(paths: Iterable[Path]) -> Callable[[Path], str | None]:
         return "a job wrote it; name the file to read it" if written else None
 
     return reason
+
+
+def _kept_by(state: Path) -> set[Path]:
+    """Return the real paths of what the job of this state keeps; none where it is no job's."""
+    found = _read_state(state) or {"job": None}
+    if not isinstance(found["job"], dict):
+        return set()
+    errors = found["job"].get("errors")
+    try:
+        return JobFiles(state.with_suffix(""), Path(errors) if errors else None).kept
+    except (TypeError, ValueError):  # errors that are no path
+        return set()
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -97,8 +97,10 @@ class State:
             if _is_untouched(content):
                 return None
             changed = sorted(k for k in job.keys() | content["job"] if _differ(job, content, k))
+            first = _first_changed(content["job"].get("inputs"), job["inputs"])
+            where = f" ({first})" if "inputs" in changed and first else ""
             raise JobError(
-                f"{path} is of another job: {', '.join(changed)} changed. Repeat the first "
+                f"{path} is of another job: {', '.join(changed)} changed{where}. Repeat the first "
                 "command, or begin again with --overwrite"
             )
         position = Position(**content.pop("position"))
@@ -130,6 +132,23 @@ def _is_untouched(content: dict[str, Any]) -> bool:
 
 def _differ(job: dict[str, Any], content: dict[str, Any], key: str) -> bool:
     return bool(job.get(key) != content["job"].get(key))
+
+
+def _first_changed(before: list[str] | None, now: list[str]) -> str:
+    """Return the name of the first input that is not as it was, and what is different about it."""
+    before = before or []
+    old, new = ({entry.rsplit(" ", 2)[0]: entry for entry in entries} for entries in (before, now))
+    for name in new | old:
+        if old.get(name) != new.get(name):
+            how = (
+                "is new"
+                if name not in old
+                else "is gone"
+                if name not in new
+                else "has other content"
+            )
+            return f"{name} {how}"
+    return "another order"
 
 
 def fingerprint(path: Path) -> str:

@@ -155,8 +155,10 @@ class Part:
         self._unfinished.replace(self._path)
 
     def close(self) -> None:
-        with self._file:
+        try:
             self._writer.close()
+        finally:
+            self._file.close()
 
 
 class ParquetSink:

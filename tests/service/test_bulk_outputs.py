@@ -291,6 +291,17 @@ def test_outputs_of_earlier_jobs_are_no_documents(
     assert len(left) == len(others) - 4
 
 
+@pytest.mark.parametrize(
+    "job", ["7", "{}", '{"errors": "."}', '{"errors": 5}', '{"errors": "\\u0000"}']
+)
+def test_odd_states_in_a_folder_end_no_job(jobs: Jobs, source: Path, job: str) -> None:
+    folder = source.parent / "corpus"
+    folder.mkdir()
+    (folder / "a.state").write_text(f'{{"version": 1, "job": {job}}}')
+    (folder / "a.txt").write_text(TEXT)
+    jobs.summary(folder, "--out", source.parent / "out.jsonl")
+
+
 def test_an_output_that_is_named_is_read(jobs: Jobs, source: Path) -> None:
     out = source.parent / "out.jsonl"
     jobs.summary(source, "--out", out, "--text")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,32 @@ def test_a_small_change_of_what_was_read_is_noticed(jobs: Jobs, tmp_path: Path) 
     corpus(source, "The river of ice")
     assert jobs(source, "--out", out) == 0
     assert [row["line"] for row in rows(out)] == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: (f / "b.txt").write_text("The night\n"), "b.txt has other content"),
+        (lambda f: (f / "b 1.txt").write_text("The night\n"), "b 1.txt is new"),
+        (lambda f: (f / "a.txt").unlink(), "a.txt is gone"),
+    ],
+)
+def test_the_first_input_that_changed_is_named(
+    jobs: Jobs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    said: str,
+) -> None:
+    monkeypatch.setattr("service.bulk.record.BLOCK_RECORDS", 1)
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_bytes(b"The river\n" * 5 + b"\xff\n")
+    assert jobs(folder, "--out", tmp_path / "out.jsonl", "--strict") == 1
+    change(folder)
+    assert jobs(folder, "--out", tmp_path / "out.jsonl") == 1
+    assert f"inputs changed ({folder / said})" in jobs.errors
 
 
 def test_a_finished_split_of_other_documents_is_refused(tmp_path: Path) -> None:
