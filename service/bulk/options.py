@@ -9,7 +9,7 @@ from typing import Any, get_args
 from service import compression
 from service.bulk.formats import ROW_FORMATS, Columns, Name
 from service.bulk.inputs import files, named, printable
-from service.bulk.job_files import JobFiles, earlier_jobs
+from service.bulk.job_files import PART, JobFiles, earlier_jobs
 from service.bulk.reading import MAX_DOCUMENT_BYTES, Kind, Source
 from service.errors import JobError
 from service.outputs import is_stream, output_path, refuse_inputs
@@ -221,7 +221,8 @@ def _inputs(given: argparse.Namespace, own: JobFiles) -> list[Path]:
         if path in named_alone:
             found.append(path)
         elif not own.holds(path):
-            if (reason := earlier(path)) is None:
+            part_of_a_named_output = path.parent in named_alone and PART.fullmatch(path.name)
+            if part_of_a_named_output or (reason := earlier(path)) is None:
                 found.append(path)
             else:
                 notes.append(f"{path} is left out: {reason}")

@@ -302,8 +302,9 @@ def test_odd_states_in_a_folder_end_no_job(jobs: Jobs, source: Path, job: str) -
     jobs.summary(folder, "--out", source.parent / "out.jsonl")
 
 
-def test_an_output_that_is_named_is_read(jobs: Jobs, source: Path) -> None:
-    out = source.parent / "out.jsonl"
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_an_output_that_is_named_is_read(jobs: Jobs, source: Path, name: str) -> None:
+    out = source.parent / name
     jobs.summary(source, "--out", out, "--text")
     summary = jobs.summary(out, "--out", source.parent / "again.jsonl")
     assert summary["documents"] == 3
