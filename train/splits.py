@@ -173,7 +173,7 @@ def _incomplete(data: Path, named: Named) -> CorpusError:
     missing = [split for split in SPLITS if not named[split]]
     return CorpusError(
         f"--data {data}: there is no {' and no '.join(missing)}; give all of train, valid and "
-        "test (.txt, .txt.gz or a folder of them), or texts under names that are no split's"
+        "test (.txt, .txt.gz or a folder of them), or texts whose names are not those of splits"
     )
 
 

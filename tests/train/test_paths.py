@@ -124,7 +124,7 @@ def test_a_new_page_never_replaces_pictures_unless_told(runs: Path, capsys: Capt
     before = untouched(runs)
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert f"{picture} is there already" in error
+    assert f"{picture} already exists" in error
     assert "--overwrite" in error
     assert untouched(runs) == before
     assert main([*arguments, "--overwrite"]) == 0

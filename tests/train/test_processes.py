@@ -22,8 +22,8 @@ from train.processes import Processes, processes
 NO_DROPOUT = ("model.dropout_input=0.0", "model.dropout_hidden=0.0", "model.dropout_output=0.0")
 
 GIVE = (
-    "give all of train, valid and test (.txt, .txt.gz or a folder of them), or text without any "
-    "split"
+    "give all of train, valid and test (.txt, .txt.gz or a folder of them), or texts whose names "
+    "are not those of splits"
 )
 
 
