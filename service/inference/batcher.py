@@ -238,6 +238,7 @@ class Batcher(Generic[W]):
         ticket.abandoned = True
         leaving: dict[Queue[W], list[Entry[W]]] = {}
         for entry in ticket.waiting:
+            assert entry.queue is not None  # it waits
             leaving.setdefault(entry.queue, []).append(entry)
         for queue, entries in leaving.items():
             queue.remove_all(entries)

@@ -49,7 +49,7 @@ class Line:
         self._waiting_tokens = 0
         self._running_requests = 0
         self._running_tokens = 0
-        self._lag = LoopLag(self._call_if_in_time)
+        self._lag = LoopLag()
         self._seconds_per_token = 0.0
         self._measured_since: float | None = None
         self._measured_tokens = 0
@@ -78,7 +78,7 @@ class Line:
         place = Place(loop.create_future(), tokens, time.monotonic())
         self._places.append(place)
         self._count(place, 1)
-        self._lag.watch()
+        self._lag.watch(self._call_if_in_time)
         try:
             await place.called
         except asyncio.CancelledError:

@@ -9,16 +9,16 @@ PROBE_SECONDS = 0.005
 class LoopLag:
     """A probe that is due every 5 ms. `seconds` is how late the last one ran."""
 
-    def __init__(self, needed: Callable[[], bool]) -> None:
-        """`needed` is called after each probe; the probes end when it returns False."""
+    def __init__(self) -> None:
         self.seconds = 0.0
-        self._needed = needed
-        self._runs = False
+        self._needed: Callable[[], bool] | None = None
 
-    def watch(self) -> None:
-        """Begin to probe. Call it on the event loop."""
-        if not self._runs:
-            self._runs = True
+    def watch(self, needed: Callable[[], bool]) -> None:
+        """Begin to probe, on the event loop. `needed` is called after each probe; the probes end
+        when it returns False.
+        """
+        if self._needed is None:
+            self._needed = needed
             self._probe_later()
 
     def _probe_later(self) -> None:
@@ -27,7 +27,7 @@ class LoopLag:
 
     def _probe(self, due: float) -> None:
         self.seconds = max(0.0, asyncio.get_running_loop().time() - due)
-        if self._needed():
+        if self._needed is not None and self._needed():
             self._probe_later()
         else:
-            self._runs, self.seconds = False, 0.0
+            self._needed, self.seconds = None, 0.0

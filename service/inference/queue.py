@@ -49,12 +49,13 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[W]):
-    """One waiting work; `queued` is false once it was taken. `ahead` is its part of its ticket's;
+    """One waiting work; `queued` is false once it was taken, and `queue` is None then, because a
+    circle of references would keep a model's memory after a reload. `ahead` is its part of its ticket's;
     `since` is when it was added, by the monotonic clock; `waited` is set, in seconds, by the run
     that starts its ticket.
     """
 
-    queue: "Queue[W]"
+    queue: "Queue[W] | None"
     work: W
     ticket: Ticket
     order: int
@@ -149,7 +150,7 @@ class Queue(Generic[W]):
         return entries, limit
 
     def _taken(self, entry: Entry[W]) -> None:
-        entry.queued = False
+        entry.queued, entry.queue = False, None
         entry.ticket.waiting.remove(entry)
         self.tokens -= entry.tokens
         self.tokens_ahead -= entry.ahead

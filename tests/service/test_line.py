@@ -195,7 +195,7 @@ def test_the_lag_is_measured_while_somebody_waits() -> None:
         await crowd.ends("a")
         await crowd.ends("b")
         await asyncio.gather(*tasks)
-        while crowd.line._lag._runs:
+        while crowd.line._lag._needed is not None:
             await asyncio.sleep(0.001)
 
     with_crowd(story, Line(1, 1000, 60))
