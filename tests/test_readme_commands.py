@@ -101,14 +101,18 @@ def test_make_lines_name_what_they_need(clone: Path, tmp_path: Path, line: str) 
     assert done.returncode == 0, done.stderr
     target = shlex.split(line)[1]
     venv = ".venv-dev" if target in ("train", "export", "report", "test") else ".venv"
-    assert f"python3 -m venv {venv}\n" in done.stdout
+    assert f'"python3" -m venv {venv}\n' in done.stdout
     program = {"serve": "service", "export": "model_export", "report": "train report"}
     if target not in ("venv", "test"):
         called = f"{venv}/bin/python -m {program.get(target, target)} "
         assert called.strip() in done.stdout
     for word in shlex.split(line, comments=True)[2:]:
         if "=" in word:
-            assert word.partition("=")[2] in done.stdout.replace('"', "")
+            name, _, value = word.partition(
+                "="
+            )  # the shell expands paths, so that they may hold spaces
+            used = (value, f"${name}", f"${{{name}")
+            assert any(form in done.stdout.replace('"', "") for form in used)
 
 
 def test_the_first_line_activates_what_it_sets_up(clone: Path, tmp_path: Path) -> None:

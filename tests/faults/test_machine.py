@@ -7,12 +7,13 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from service.address import ACCEPTS_PER_TURN
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import PATIENT, Service
 from tests.service.crowd import Crowd
 from tests.service.process import SECONDS, asking, environment, running, stop
 
-FEW_FILES = 48
+FEW_FILES = 48 + ACCEPTS_PER_TURN  # that many copies of the listening socket
 ROOT = Path(__file__).parents[2]
 
 
