@@ -49,10 +49,12 @@ class Ticket:
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[W]):
-    """One waiting work; `queued` is false once it was taken, and `queue` is None then, because a
-    circle of references would keep a model's memory after a reload. `ahead` is its part of its ticket's;
-    `since` is when it was added, by the monotonic clock; `waited` is set, in seconds, by the run
-    that starts its ticket.
+    """One waiting work.
+
+    `queued` is false once it was taken; `queue` is None then, because a circle of references would
+    keep a model's memory after a reload. `ahead` is its part of its ticket's tokens. `since` is
+    when it was added, by the monotonic clock. `waited`, in seconds, is set by the run that starts
+    its ticket.
     """
 
     queue: "Queue[W] | None"
