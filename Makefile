@@ -58,10 +58,10 @@ serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
 
 test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
-	$(TEST)/bin/python -m pytest tests/service tests/plot tests/test_rooms.py
+	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
 	$(TEST)/bin/python -m pytest -rs tests/playground
 	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients \
-	  --ignore tests/playground --ignore tests/plot --ignore tests/ray
+	  --ignore tests/playground --ignore tests/ray
 	$(CLIENTS)/bin/python -m pytest tests/clients
 	@if test -e $(RAY)/ready; then $(RAY)/bin/python -m pytest tests/ray; \
 	  else echo "SKIPPED: tests/ray. make ray-test sets Ray up and runs them"; fi
@@ -75,56 +75,56 @@ check: $(DEV)/ready
 	$(DEV)/bin/mypy
 
 bench: $(DEV)/ready
-	$(DEV)/bin/python -m tests.benchmarks $(if $(DATA),--data "$$DATA") --out docs/benchmarks.md $(ARGS)
+	$(DEV)/bin/python -m tests.programs.benchmarks $(if $(DATA),--data "$$DATA") --out docs/benchmarks.md $(ARGS)
 
 portability: $(DEV)/ready
-	$(DEV)/bin/python -m tests.portability
+	$(DEV)/bin/python -m tests.programs.portability
 
 proof: $(DEV)/ready
 	@$(call need,CHECKPOINT,<folder of a run>) && $(call need,DATA,<its text>)
-	$(DEV)/bin/python -m tests.proofs "$$CHECKPOINT" --data "$$DATA" $(ARGS)
+	$(DEV)/bin/python -m tests.programs.proofs "$$CHECKPOINT" --data "$$DATA" $(ARGS)
 
 cache-gain: $(DEV)/ready
 	@$(call need,CHECKPOINT,<folder of a run>) && $(call need,DATA,<its text>)
-	$(DEV)/bin/python -m tests.proofs.cache "$$CHECKPOINT" --data "$$DATA" $(ARGS)
+	$(DEV)/bin/python -m tests.programs.proofs.cache "$$CHECKPOINT" --data "$$DATA" $(ARGS)
 
 ngram: $(DEV)/ready
 	@$(call need,BUNDLE,<folder of a bundle>) && $(call need,DATA,<folder or file of text>)
-	$(DEV)/bin/python -m tests.benchmarks.ngram "$$BUNDLE" --data "$$DATA" $(ARGS)
+	$(DEV)/bin/python -m tests.programs.benchmarks.ngram "$$BUNDLE" --data "$$DATA" $(ARGS)
 
 ablation: $(DEV)/ready
 	@$(call need,DATA,<folder or file of text>)
-	$(DEV)/bin/python -m tests.proofs.ablation --data "$$DATA" $(ARGS)
+	$(DEV)/bin/python -m tests.programs.proofs.ablation --data "$$DATA" $(ARGS)
 
 processes: $(DEV)/ready
 	@$(call need,DATA,<folder or file of text>)
-	$(DEV)/bin/python -m tests.proofs.processes --data "$$DATA" $(ARGS)
+	$(DEV)/bin/python -m tests.programs.proofs.processes --data "$$DATA" $(ARGS)
 
 presets: $(DEV)/ready
 	@$(call need,DATA,<folder or file of text>)
-	$(DEV)/bin/python -m tests.proofs.presets --data "$$DATA" $(ARGS)
+	$(DEV)/bin/python -m tests.programs.proofs.presets --data "$$DATA" $(ARGS)
 
 soak: $(DEV)/ready
-	$(DEV)/bin/python -m tests.soak $(ARGS)
+	$(DEV)/bin/python -m tests.programs.soak $(ARGS)
 
 scale: $(DEV)/ready
-	$(DEV)/bin/python -m tests.scale $(ARGS)
+	$(DEV)/bin/python -m tests.programs.scale $(ARGS)
 
 overload: $(DEV)/ready
-	$(DEV)/bin/python -m tests.benchmarks.overload $(ARGS)
+	$(DEV)/bin/python -m tests.programs.benchmarks.overload $(ARGS)
 
 faults: $(DEV)/ready
 	FAULTS=long $(DEV)/bin/python -m pytest tests/faults $(ARGS)
 
 scale-bulk: $(DEV)/ready
-	$(DEV)/bin/python -m tests.scale.bulk $(ARGS)
+	$(DEV)/bin/python -m tests.programs.scale.bulk $(ARGS)
 
 bench-bulk: $(DEV)/ready
 	@$(call need,FILES,"<text> <text>")
-	$(call list,FILES); $(DEV)/bin/python -m tests.benchmarks.bulk "$$@" $(ARGS)
+	$(call list,FILES); $(DEV)/bin/python -m tests.programs.benchmarks.bulk "$$@" $(ARGS)
 
 fuzz: $(CLIENTS)/ready
-	$(CLIENTS)/bin/python -m tests.fuzz $(ARGS)
+	$(CLIENTS)/bin/python -m tests.programs.fuzz $(ARGS)
 
 lm-eval: $(CLIENTS)/ready
 	@$(call need,DATA,<folder with a test.txt>)

@@ -152,11 +152,11 @@ if [ -n "$train" ]; then
   build docker/train.Dockerfile "$trainer"
   say "trainer's image built: $(seconds $begun)"
   begun=$SECONDS
-  python3 -m tests.docker.smoke "$engine" "$trainer" --train "$work/runs"
+  python3 -m tests.programs.smoke "$engine" "$trainer" --train "$work/runs"
   bundle=$work/runs/bundle
   say "trained and exported: $(seconds $begun)"
 fi
 
-python3 -m tests.docker.smoke "$engine" "$image" --base "$BASE_IMAGE" --bundle "$bundle"
+python3 -m tests.programs.smoke "$engine" "$image" --base "$BASE_IMAGE" --bundle "$bundle"
 [ -z "${KEEP:-}" ] || keep
 say "the container works${KEEP:+; it stays as $KEEP}"

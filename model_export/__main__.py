@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from train.installed import require_packages
+from train.runtime.packages import require_packages
 
 if __name__ == "__main__":
     require_packages("onnx", "onnxruntime", "orjson")
@@ -12,9 +12,9 @@ if __name__ == "__main__":
 from model_export.card import largest_differences
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, export
-from service.console import print_any_text
 from service.errors import BundleError, OutputError
-from service.outputs import Output, refuse_inputs
+from service.files.outputs import Output, refuse_inputs
+from service.runtime.console import print_any_text
 from train.errors import TrainError
 
 

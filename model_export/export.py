@@ -22,13 +22,13 @@ from model_export.served import Served
 from model_export.weights import FILE as WEIGHTS
 from model_export.weights import WeightsFile
 from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
-from service.bundle_files import read_manifest
 from service.errors import BundleError
+from service.files.bundle_files import read_manifest
 from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
-from train.model import TiedLSTM, layer_sizes, parameter_count
-from train.tokenizer import SUBWORD, UNKNOWN, end_id
+from train.data.tokenizer import SUBWORD, UNKNOWN, end_id
+from train.model.lstm import TiedLSTM, layer_sizes, parameter_count
 
 Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")

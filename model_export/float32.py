@@ -4,7 +4,7 @@ import numpy as np
 
 from model_export.graph import Graph
 from model_export.layers import array, lstm_arrays
-from train.model import TiedLSTM
+from train.model.lstm import TiedLSTM
 
 
 class Float32Layers:

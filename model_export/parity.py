@@ -17,7 +17,7 @@ from model_export.figure import Figure
 from model_export.layers import Floats
 from model_export.reference import DoubleLSTM, Doubles, Ids
 from service.inference.engine import OnnxEngine
-from train.model import State, TiedLSTM, layer_sizes
+from train.model.lstm import State, TiedLSTM, layer_sizes
 
 # A single measure of rounding is small by chance too often. The largest of four counts.
 ROUNDINGS = 3

@@ -23,7 +23,7 @@ from onnx import TensorProto
 
 from model_export.graph import Graph
 from model_export.layers import Floats, array, lstm_arrays
-from train.model import TiedLSTM
+from train.model.lstm import TiedLSTM
 
 Int8s = NDArray[np.int8]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.layers import Floats
-from train.model import TiedLSTM
+from train.model.lstm import TiedLSTM
 
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]

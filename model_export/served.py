@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from service.inference.sequence import Sequence, run
-from service.tokenizer import Tokenizer
+from service.inference.task import Sequence, run
+from service.text.tokenizer import Tokenizer
 
 STEPS = 64
 BATCH = 64

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from service.installed import require_packages
+from service.runtime.packages import require_packages
 
 # Process 1 of a container hears no SIGTERM that it does not handle, and the imports take a second.
 if __name__ == "__main__":
@@ -18,15 +18,15 @@ if __name__ == "__main__":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     require_packages()
 
-from service.address import copies, listen
 from service.bundle import Bundle
-from service.console import print_any_text
 from service.errors import StartError
 from service.http.app import create_app
 from service.http.auth import Gate
+from service.http.server import Server
 from service.language_model import LanguageModel
-from service.logs import configure_logging
-from service.server import Server
+from service.runtime.address import copies, listen
+from service.runtime.console import print_any_text
+from service.runtime.logs import configure_logging
 from service.settings import read_settings
 
 # How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.

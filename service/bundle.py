@@ -18,8 +18,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.bundle_files import is_folder, read_file, read_manifest
 from service.errors import BundleError
+from service.files.bundle_files import is_folder, read_file, read_manifest
 
 FORMAT_VERSION: Final = 2
 FILES = ("encoder.onnx", "decoder.onnx", "weights.bin", "tokenizer.json")

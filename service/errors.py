@@ -27,7 +27,7 @@ ServiceError                  a message for people: what was wrong, where, what 
 
 `code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
 business of `service.http.errors` alone. No message holds a stack trace or the text that was sent;
-only a StartError, a JobError or an OutputError may name a path, and `service.http.serving` takes it
+only a StartError, a JobError or an OutputError may name a path, and `service.http.model_registry` takes it
 out of the one that `/admin/reload` answers.
 """
 

@@ -7,7 +7,7 @@ import os
 import sys
 from http.client import HTTPConnection, HTTPException
 
-from service.address import LOOPBACK, bare
+from service.runtime.address import LOOPBACK, bare
 
 SECONDS = 3.0
 

@@ -16,25 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle import Bundle
-from service.calibration import read_calibrations
-from service.distribution import NextTokens, Shape, shape_distribution
 from service.errors import InputTooLong
 from service.inference.admission import Admission
-from service.inference.contexts import Contexts, keys_of
-from service.inference.continuous_cache import CacheSettings, ContinuousCache
-from service.inference.cores import usable_cores
+from service.inference.context_encoder import Contexts, keys_of
 from service.inference.engine import Floats, SoftTarget
-from service.inference.runner import Runner
-from service.inference.state import StateCodec
+from service.inference.engine_runner import Runner
+from service.inference.neural_cache import CacheSettings, ContinuousCache
+from service.inference.prefix_tree import read_together
+from service.inference.state_handle import StateCodec
 from service.lanes import LANES
 from service.limits import check_positions, check_targets, check_top
-from service.long_work import LongWork
-from service.metrics import Metrics
-from service.reader import Distributions, Passage, Reader
-from service.rescoring import read_together
+from service.results.calibration import read_calibrations
+from service.results.distribution import NextTokens, Shape, shape_distribution
+from service.results.text_score import TextScore, reading, text_score
+from service.runtime.background_thread import LongWork
+from service.runtime.cpu_count import usable_cores
+from service.runtime.metrics import Metrics
 from service.settings import Settings
-from service.text_score import TextScore, reading, text_score
-from service.tokenizer import Ids, Tokenizer
+from service.text.request_encoder import Distributions, Passage, Reader
+from service.text.tokenizer import Ids, Tokenizer
 
 T = TypeVar("T")
 

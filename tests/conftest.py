@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.skips import pytest_make_collect_report, pytest_runtest_makereport
+from tests.support.skips import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 

@@ -32,7 +32,11 @@ COMMANDS = [*PROGRAMS, "train report", "service.bulk calibrate"]
 
 def test_all_programs_are_found() -> None:
     assert {"service.bulk", "service.plot", "train", "model_export"} <= set(PROGRAMS)
-    assert {"tests.benchmarks", "tests.benchmarks.load", "tests.proofs.cache"} <= set(PROGRAMS)
+    assert {
+        "tests.programs.benchmarks",
+        "tests.programs.benchmarks.load",
+        "tests.programs.proofs.cache",
+    } <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

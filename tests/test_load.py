@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.benchmarks.load import load
+from tests.programs.benchmarks.load import load
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLIENTS, ANSWERS = 4, 2

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.benchmarks.ngram import BEGIN, KneserNey
+from tests.programs.benchmarks.ngram import BEGIN, KneserNey
 
 WORDS = 12
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model_export.__main__ import main as export
-from tests.benchmarks.__main__ import check_page
-from tests.train.tiny import contents, write_checkpoint
+from tests.programs.benchmarks.__main__ import check_page
+from tests.support.tiny_training import contents, write_checkpoint
 from train.config import ModelConfig
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=12, layers=2)

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from service.settings import STARTER_BUNDLE
-from tests.portability.__main__ import EMULATOR, LARGEST_DIFFERENCE, difference
+from tests.programs.portability.__main__ import EMULATOR, LARGEST_DIFFERENCE, difference
 
 
 @pytest.mark.skipif(shutil.which(EMULATOR) is None, reason=f"NOT RUN: {EMULATOR} is not installed")

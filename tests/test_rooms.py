@@ -7,7 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "train", "model_export")
-FRONT = ("service.__main__", "service.server", "service.protocol", "service.ray_app")
+FRONT = (
+    "service.__main__",
+    "service.http.server",
+    "service.http.connection.timeouts",
+    "service.ray_app",
+)
 Rule = Callable[[str, str], bool]
 
 
@@ -47,7 +52,7 @@ def test_what_is_imported_is_found() -> None:
     found = imports("service")
     assert ("service.__main__", "service.http.app") in found
     assert ("service.inference.batcher", "service.inference.queue.Queue") in found
-    assert ("train.model", "torch") in imports("train")
+    assert ("train.model.lstm", "torch") in imports("train")
     assert any(inside(what, "service") for _, what in imports("model_export"))
 
 
@@ -105,13 +110,18 @@ def test_onnxruntime_is_known_to_the_engine_alone() -> None:
 
 
 def test_inference_knows_nothing_above_it() -> None:
-    above = ("service.http", "service.language_model", "service.reader", "service.text_score")
+    above = (
+        "service.http",
+        "service.language_model",
+        "service.text.request_encoder",
+        "service.results.text_score",
+    )
     assert (
         violations(
             "service",
             lambda who, what: (
                 inside(who, "service.inference")
-                and inside(what, *above, "service.settings", "service.tokenizer", *FRONT)
+                and inside(what, *above, "service.settings", "service.text.tokenizer", *FRONT)
             ),
         )
         == []
@@ -134,7 +144,7 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
         violations(
             "service",
             lambda who, what: (
-                who in ("service.scoring", "service.distribution", "service.errors")
+                who in ("service.scoring", "service.results.distribution", "service.errors")
                 and inside(what, *ROOMS)
             ),
         )
@@ -168,7 +178,7 @@ def test_nothing_of_the_service_knows_bulk_jobs() -> None:
 
 
 def test_ray_is_known_to_its_two_files_alone() -> None:
-    allowed = ("service.ray_app", "service.bulk.ray_engine")
+    allowed = ("service.ray_app", "service.bulk.ray_executor")
     assert violations("service", lambda who, what: inside(what, "ray") and who not in allowed) == []
 
 

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.scale.__main__ import report
-from tests.scale.text import write_corpus
-from tests.scale.watch import ROOT, Memory, Watched, train_side_by_side
+from tests.programs.scale.__main__ import report
+from tests.programs.scale.text import write_corpus
+from tests.programs.scale.watch import ROOT, Memory, Watched, train_side_by_side
 
 MEGABYTES = (3, 30)
 # Its words' counts, and what the allocator keeps; the text itself would be 30 MB, its ids 24 MB,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.scale.bulk import score, smallest_bundle
+from tests.programs.scale.bulk import score, smallest_bundle
 
 MEGABYTES = (4, 28)
 # Half of what the text alone would be.

@@ -1,4 +1,4 @@
-"""In CI a skipped test fails, unless tests/skips.py lists it."""
+"""In CI a skipped test fails, unless tests/support/skips.py lists it."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.skips import ALLOWED, is_allowed
+from tests.support.skips import ALLOWED, is_allowed
 
 ROOT = Path(__file__).parent.parent
 SKIPPED = {
@@ -24,7 +24,15 @@ OTHERS = {
 
 def run(folder: Path, code: str, ci: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(f"import pytest\n{code}\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.skips", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.support.skips",
+        "-p",
+        "no:cacheprovider",
+    ]
     return subprocess.run(
         [*command, "--rootdir", str(folder), str(folder / "test_it.py")],
         cwd=ROOT,
@@ -54,7 +62,7 @@ def test_every_allowed_skip_is_of_a_test_here() -> None:
         assert allowed.message.split("\\d")[0] in (ROOT / file).read_text(encoding="utf-8")
         assert allowed.why
     assert not is_allowed("tests/test_tracing.py", "needs the extra `tracing`")
-    assert not is_allowed("tests/service/test_huge_pages.py::test_x", "something else")
+    assert not is_allowed("tests/service/runtime/test_huge_pages.py::test_x", "something else")
 
 
 def test_this_suite_uses_the_rule(request: pytest.FixtureRequest) -> None:

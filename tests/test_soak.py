@@ -1,8 +1,8 @@
 """The short form of `make soak`: some seconds of mixed load, every known answer as it was."""
 
 from service.settings import STARTER_BUNDLE
-from tests.benchmarks.servers import service
-from tests.soak.__main__ import soak
+from tests.programs.benchmarks.servers import service
+from tests.programs.soak.__main__ import soak
 
 
 def test_no_answer_changes_under_mixed_load() -> None:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from service.settings import STARTER_BUNDLE
-from tests.service.process import SECONDS, asking, environment, running, stop
+from tests.support.server_process import SECONDS, asking, environment, running, stop
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="needs the extra `tracing`")
 pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="needs the extra `tracing`")

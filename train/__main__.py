@@ -9,7 +9,7 @@ each: `torchrun --nproc-per-node 2 -m train CONFIG --data TEXT --out CHECKPOINT`
 import sys
 
 from train.arguments import report_parser, train_parser
-from train.installed import require_packages
+from train.runtime.packages import require_packages
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from train.atomic import write_file
 from train.config import Config
 from train.config_file import parse_config
-from train.corpus import Ids, Split
+from train.data.corpus import Ids, Split
 from train.errors import CheckpointError
-from train.model import TiedLSTM
+from train.model.lstm import TiedLSTM
+from train.runtime.atomic import write_file
 
 FILES = (
     *("config.json", "corpus.json", "tokenizer.json", "validation_ids.npy", "model.pt"),

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from train import job
 from train.config_file import load_config
-from train.corpus import default_cache
+from train.data.corpus import default_cache
 from train.errors import TrainError
-from train.hardware import use_threads, uses_gpu
-from train.lock import locked_file
-from train.paths import check_run
-from train.processes import is_first, processes
-from train.progress import say
-from train.report import Sampling, write_report
-from train.tensorboard import TensorBoardLog
-from train.waiting import Waiting
+from train.report.page import Sampling, write_report
+from train.report.tensorboard import TensorBoardLog
+from train.runtime.distributed import is_first, processes
+from train.runtime.hardware import use_threads, uses_gpu
+from train.runtime.lock import locked_file
+from train.runtime.paths import check_run
+from train.runtime.progress import say
+from train.runtime.thread_waiting import Waiting
 
 Command = Callable[[argparse.Namespace], str]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from train.corpus import Ids
-from train.loss import sparse_cross_entropy
-from train.model import TiedLSTM, detach
-from train.progress import Progress
+from train.data.corpus import Ids
+from train.model.loss import sparse_cross_entropy
+from train.model.lstm import TiedLSTM, detach
+from train.runtime.progress import Progress
 
 TOKENS_AT_A_TIME = 512
 SENTENCES_AT_A_TIME = 32

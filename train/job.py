@@ -8,24 +8,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from train.atomic import write_file
-from train.card import checkpoint_card, cut_short
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
-from train.corpus import Split, tokenize
-from train.curves import draw_learning_curve
+from train.data.corpus import Split, tokenize
+from train.data.source import Source
+from train.data.splits import find_splits
+from train.data.tokenizer import end_id, fit_tokenizer
 from train.evaluation import evaluate, evaluate_by_sentence
-from train.lock import locked_folder
 from train.loop import Run
-from train.metrics import read_metrics, tokens_per_second
-from train.model import parameter_count
-from train.paths import check_sources
-from train.processes import Processes, is_first
-from train.progress import say
-from train.source import Source
-from train.splits import find_splits
-from train.tensorboard import TensorBoardLog
-from train.tokenizer import end_id, fit_tokenizer
+from train.model.lstm import parameter_count
+from train.report.card import checkpoint_card, cut_short
+from train.report.curves import draw_learning_curve
+from train.report.metrics import read_metrics, tokens_per_second
+from train.report.tensorboard import TensorBoardLog
+from train.runtime.atomic import write_file
+from train.runtime.distributed import Processes, is_first
+from train.runtime.lock import locked_folder
+from train.runtime.paths import check_sources
+from train.runtime.progress import say
 
 
 def train(

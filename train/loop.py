@@ -17,16 +17,16 @@ from tokenizers import Tokenizer
 
 from train.checkpoint import Checkpoint
 from train.config import Config
-from train.corpus import Ids
+from train.data.corpus import Ids
+from train.data.streams import Streams
+from train.data.tokenizer import end_id
 from train.errors import CheckpointError, TrainError
 from train.evaluation import evaluate
-from train.learner import Learner
-from train.metrics import MetricsLog
 from train.optimizer import learning_rate
-from train.processes import Processes
-from train.progress import Pace, Progress, say
-from train.streams import Streams
-from train.tokenizer import end_id
+from train.report.metrics import MetricsLog
+from train.runtime.distributed import Processes
+from train.runtime.progress import Pace, Progress, say
+from train.train_step import Learner
 
 # In parallel, which is fast; the report reads the split as one stream. Each stream begins from the
 # zero state, which a short one would be judged by.

@@ -10,19 +10,19 @@ import re
 import sys
 from pathlib import Path
 
-from train.installed import require_packages
+from train.runtime.packages import require_packages
 
 if __name__ == "__main__":
     require_packages()
 
-from train.atomic import write_file
+from train.data.folder import text_files
+from train.data.source import Source
+from train.data.splits import SPLIT_SUFFIXES
 from train.errors import CorpusError, PathError, TrainError
-from train.folder import text_files
-from train.lock import locked_folder
-from train.paths import check_sources, same
-from train.progress import say
-from train.source import Source
-from train.splits import SPLIT_SUFFIXES
+from train.runtime.atomic import write_file
+from train.runtime.lock import locked_folder
+from train.runtime.paths import check_sources, same
+from train.runtime.progress import say
 
 RULES = [
     (re.compile(r" @([-,.])@ "), r"\1"),

@@ -5,23 +5,23 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
-from service.installed import require_packages
+from service.runtime.packages import require_packages
 
 if __name__ == "__main__":
     require_packages()
 
 import orjson
 
-from service.bulk import ray_engine
-from service.bulk.inputs import printable
+from service.bulk import ray_executor
+from service.bulk.input.files import printable
 from service.bulk.job import Job
 from service.bulk.job_files import JobFiles
+from service.bulk.job_state import locked
 from service.bulk.model import load
 from service.bulk.options import Options, parse
-from service.bulk.resume import locked
-from service.console import print_any_text
 from service.errors import ServiceError
-from service.outputs import is_standard_output
+from service.files.outputs import is_standard_output
+from service.runtime.console import print_any_text
 
 # How long a thread may keep the interpreter lock from the workers; Python's default is 5 ms.
 SWITCH_SECONDS = 0.0005
@@ -72,7 +72,7 @@ def run(options: Options) -> dict[str, Any]:
         for lock in JobFiles(options.out, options.errors).locks:
             stack.enter_context(locked(lock))
         if options.engine == "ray":
-            return ray_engine.run(options)
+            return ray_executor.run(options)
         model = load(options.bundle, options.threads)
         take_over_the_process()
         try:

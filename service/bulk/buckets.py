@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.bulk import json_line
-from service.bulk.formats import Row
-from service.bulk.record import BLOCK_BYTES, BLOCK_RECORDS, Position
-from service.bulk.resume import State
-from service.bulk.writing import Sink
-from service.calibration import Calibration
+from service.bulk.document import BLOCK_BYTES, BLOCK_RECORDS, Position
+from service.bulk.input import json_line
+from service.bulk.job_state import State
+from service.bulk.output.formats import Row
+from service.bulk.output.writers import Sink
+from service.results.calibration import Calibration
 from service.scoring import NATS_IN
 
 

@@ -17,21 +17,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from service import compression
-from service.bulk import formats, tables
 from service.bulk.buckets import Buckets, second_stage
-from service.bulk.formats import ROW_FORMATS
-from service.bulk.ids import dumps
-from service.bulk.inputs import size
+from service.bulk.document import Block, Position, Record, blocks
+from service.bulk.input import parquet
+from service.bulk.input.files import size
+from service.bulk.input.ids import dumps
+from service.bulk.input.readers import Reader
 from service.bulk.job_files import PARTIAL, JobFiles, beside, written_by_a_job
+from service.bulk.job_state import Digest, State, identity
 from service.bulk.options import Options
-from service.bulk.progress import Progress
-from service.bulk.reading import Reader
-from service.bulk.record import Block, Position, Record, blocks
-from service.bulk.rendering import renderer
-from service.bulk.resume import Digest, State, identity
-from service.bulk.scorer import Done, score_blocks
-from service.bulk.writing import (
+from service.bulk.output import formats
+from service.bulk.output.formats import ROW_FORMATS
+from service.bulk.output.rendering import renderer
+from service.bulk.output.writers import (
     FileSink,
     NoSink,
     ParquetSink,
@@ -40,10 +38,13 @@ from service.bulk.writing import (
     StreamSink,
     bytes_sink,
 )
-from service.calibration import Calibration
+from service.bulk.progress import Progress
+from service.bulk.scorer import Done, score_blocks
 from service.errors import JobError, StartError
+from service.files import compression
+from service.files.outputs import is_stream, refuse_existing, write_whole
 from service.language_model import LanguageModel
-from service.outputs import is_stream, refuse_existing, write_whole
+from service.results.calibration import Calibration
 
 MOST_REPORTS = 10
 
@@ -97,7 +98,7 @@ class Job:
         for path in files.outputs:
             compression.require(path)
         if options.format == "parquet":
-            tables.pyarrow(self.out)
+            parquet.pyarrow(self.out)
         job = identity(options, self.model.bundle.hash)
         if options.overwrite:
             files.begin_again()

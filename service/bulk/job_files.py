@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from service import compression
 from service.errors import JobError, OutputError
-from service.outputs import Output, is_stream, refuse_existing
+from service.files import compression
+from service.files.outputs import Output, is_stream, refuse_existing
 
 PARTIAL = ".partial"
 ATTEMPT = ".attempt-"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from service import compression
-from service.bulk.formats import ROW_FORMATS, Columns, Name
-from service.bulk.inputs import files, named, printable
+from service.bulk.input.files import files, named, printable
+from service.bulk.input.readers import MAX_DOCUMENT_BYTES, Kind, Source
 from service.bulk.job_files import PART, JobFiles, earlier_jobs
-from service.bulk.reading import MAX_DOCUMENT_BYTES, Kind, Source
+from service.bulk.output.formats import ROW_FORMATS, Columns, Name
 from service.errors import JobError
-from service.outputs import is_stream, output_path, refuse_inputs
+from service.files import compression
+from service.files.outputs import is_stream, output_path, refuse_inputs
 from service.settings import read_settings
 
 MOST_NOTES = 10

@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from service.bulk.formats import Scored
-from service.bulk.record import Block
-from service.bulk.tally import Tally
+from service.bulk.document import Block
+from service.bulk.output.formats import Scored
+from service.bulk.statistics import Tally
 from service.language_model import LanguageModel
-from service.text_score import TextScore
+from service.results.text_score import TextScore
 
 BLOCKS_ON_THE_WAY = 4
 # A block is tokenized and scored in slices, so that the workers begin with the first one while the

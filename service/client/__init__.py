@@ -1,14 +1,5 @@
 """The Python client of a running service. It needs httpx and knows no other module of tiedlm."""
 
-from service.client.answers import (
-    CandidateToken,
-    NextTokenResult,
-    RankedToken,
-    RescoredHypothesis,
-    RescoreResult,
-    Tokenization,
-)
-from service.client.calls import Hypothesis
 from service.client.clients import AsyncClient, Client
 from service.client.errors import (
     DeadlineExceeded,
@@ -21,9 +12,18 @@ from service.client.errors import (
     Unauthorized,
     Unavailable,
 )
-from service.client.exchange import Retries
 from service.client.info import CalibrationEntry, Info, Limits, TokenizerSummary
-from service.client.scores import (
+from service.client.requests import Hypothesis
+from service.client.results import (
+    CandidateToken,
+    NextTokenResult,
+    RankedToken,
+    RescoredHypothesis,
+    RescoreResult,
+    Tokenization,
+)
+from service.client.retries import Retries
+from service.client.score_results import (
     Aggregates,
     Alternative,
     ScoreResult,

@@ -11,13 +11,13 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, get_args
 
 import httpx
 
-from service.client import calls
+from service.client import requests
 from service.client.addresses import checked, shown
-from service.client.calls import Call
+from service.client.encoding import written
 from service.client.errors import NotSent
-from service.client.exchange import Outcome, Retries, exchange
-from service.client.receiving import ACCEPTED, MAX_ANSWER_BYTES, Receiving
-from service.client.writing import written
+from service.client.requests import Call
+from service.client.response_body import ACCEPTED, MAX_ANSWER_BYTES, Receiving
+from service.client.retries import Outcome, Retries, exchange
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,13 +116,13 @@ class Client:
                     break
         return receiving.ended()
 
-    score = _blocking(calls.score)
-    next_token = _blocking(calls.next_token)
-    rescore = _blocking(calls.rescore)
-    tokenize = _blocking(calls.tokenize)
-    detokenize = _blocking(calls.detokenize)
-    info = _blocking(calls.info)
-    ready = _blocking(calls.ready)
+    score = _blocking(requests.score)
+    next_token = _blocking(requests.next_token)
+    rescore = _blocking(requests.rescore)
+    tokenize = _blocking(requests.tokenize)
+    detokenize = _blocking(requests.detokenize)
+    info = _blocking(requests.info)
+    ready = _blocking(requests.ready)
 
     def close(self) -> None:
         self._http.close()
@@ -194,13 +194,13 @@ class AsyncClient:
                     break
         return receiving.ended()
 
-    score = _awaited(calls.score)
-    next_token = _awaited(calls.next_token)
-    rescore = _awaited(calls.rescore)
-    tokenize = _awaited(calls.tokenize)
-    detokenize = _awaited(calls.detokenize)
-    info = _awaited(calls.info)
-    ready = _awaited(calls.ready)
+    score = _awaited(requests.score)
+    next_token = _awaited(requests.next_token)
+    rescore = _awaited(requests.rescore)
+    tokenize = _awaited(requests.tokenize)
+    detokenize = _awaited(requests.detokenize)
+    info = _awaited(requests.info)
+    ready = _awaited(requests.ready)
 
     async def close(self) -> None:
         await self._http.aclose()

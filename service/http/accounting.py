@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 
-from service.metrics import Metrics
+from service.runtime.metrics import Metrics
 
 read_tokens: ContextVar[list[int]] = ContextVar("read_tokens")
 

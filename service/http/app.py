@@ -14,10 +14,13 @@ from starlette.responses import Response
 
 from service.errors import ServiceError
 from service.http.auth import Gate
-from service.http.boundary import Boundary
 from service.http.errors import HTTP_CODES, envelope, service_error
-from service.http.routes import admin, native, openai, operations, playground
-from service.http.serving import Serving
+from service.http.middleware import Boundary
+from service.http.model_registry import Serving
+from service.http.native import routes as native
+from service.http.openai import routes as openai
+from service.http.operations import admin, playground
+from service.http.operations import routes as operations
 from service.http.tracing import trace
 from service.language_model import LanguageModel
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from prometheus_client import Histogram
 
 from service.errors import Overloaded
-from service.inference.line import Line
+from service.inference.wait_line import Line
 from service.lanes import LaneName
 
 # A word of English text takes 5 to 6 bytes of JSON, a sub-word token 3 to 4.

@@ -2,7 +2,7 @@
 
 No timer ever waits for more work. A worker takes what queued while it was busy, sequences of like
 length together, as many padded tokens as it does in about 20 ms at the speed measured, or its
-share of what waits where others are free (`service.inference.schedule`). What is left of a longer
+share of what waits where others are free (`service.inference.scheduler`). What is left of a longer
 sequence queues again with its state, so a document of 100,000 tokens never blocks a keystroke for
 longer than one run. A run that fails fails the requests in it alone. The batcher knows no models:
 `run(works, limit)` is all it calls.
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 from service.errors import DeadlineExceeded, NotReady, Overloaded
-from service.inference.pace import Pace
 from service.inference.queue import Entry, Queue, Ticket, W
-from service.inference.schedule import Pick, Schedule
+from service.inference.scheduler import Pick, Schedule
+from service.inference.wait_estimator import Pace
 from service.lanes import LaneName, WaitLimits
 
 log = logging.getLogger(__name__)

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from service.installed import require_packages
+from service.runtime.packages import require_packages
 
 if __name__ == "__main__":
     require_packages()
 
-from service.console import print_any_text
 from service.errors import ServiceError, StartError
-from service.outputs import (
+from service.files.outputs import (
     Output,
     input_path,
     output_path,
@@ -29,6 +28,7 @@ from service.outputs import (
 )
 from service.plot.page import page
 from service.plot.scored import Scored, score_file
+from service.runtime.console import print_any_text
 from service.scoring import NATS_IN
 from service.settings import STARTER_BUNDLE
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from service import compression
 from service.bundle import Bundle
 from service.errors import StartError
-from service.flattery import flattery
+from service.files import compression
+from service.files.outputs import STANDARD_INPUT
 from service.language_model import LanguageModel
-from service.outputs import STANDARD_INPUT
+from service.results.oov_warning import flattery
 from service.scoring import NATS_IN
 from service.settings import Settings
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.settings import STARTER_BUNDLE
-from tests.benchmarks.servers import service
+from tests.programs.benchmarks.servers import service
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import httpx
 
-from service.console import print_any_text
+from service.runtime.console import print_any_text
 from service.settings import STARTER_BUNDLE
-from tests.benchmarks.servers import service
 from tests.clients.task.documents import lines
+from tests.programs.benchmarks.servers import service
 
 TOLERANCE = 1e-6
 TASK = "tiedlm_lines"

@@ -10,7 +10,7 @@ import pytest
 from openai import OpenAI
 
 from service.settings import STARTER_BUNDLE
-from tests.benchmarks.servers import service
+from tests.programs.benchmarks.servers import service
 
 PROMPT = "The old river runs through Zxqvyk, and"
 

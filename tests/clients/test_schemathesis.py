@@ -1,6 +1,6 @@
 """Every operation of the OpenAPI document answers as the document says, whatever is sent."""
 
-from tests.fuzz.__main__ import fuzz
+from tests.programs.fuzz.__main__ import fuzz
 
 
 def test_every_answer_is_as_documented(url: str) -> None:

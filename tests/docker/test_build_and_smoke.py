@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import engine
-from tests.docker.files import DOCKER, ROOT
+from tests.support import container_engine
+from tests.support.docker_files import DOCKER, ROOT
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> str:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("docker", "podman"):
-        script = f'#!/bin/sh\nexec "{sys.executable}" "{engine.__file__}" {name} "$@"\n'
+        script = f'#!/bin/sh\nexec "{sys.executable}" "{container_engine.__file__}" {name} "$@"\n'
         (programs / name).write_text(script)
     (programs / "python3").write_text(
         f'#!/bin/sh\n[ "$1" = -m ] || exec "{sys.executable}" "$@"\n'
@@ -69,7 +69,7 @@ def test_the_kept_image_alone_stays(
     assert images(tmp_path) == before | kept
     smoked = (tmp_path / "smoked").read_text().splitlines()
     assert len(smoked) == 1 + len(arguments)
-    assert all(line.startswith(f"-m tests.docker.smoke {name} ") for line in smoked)
+    assert all(line.startswith(f"-m tests.programs.smoke {name} ") for line in smoked)
 
 
 @pytest.mark.parametrize("name", ["podman", "docker"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
-from tests.docker.files import COMPOSE, DOCKER, PROMETHEUS, ROOT, load
+from tests.support.docker_files import COMPOSE, DOCKER, PROMETHEUS, ROOT, load
 
 SETTINGS = {f"TIEDLM_{name.upper()}" for name in Settings.model_fields}
 SERVICES: dict[str, dict[str, Any]] = load(COMPOSE)["services"]

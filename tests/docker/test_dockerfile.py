@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
-from tests.docker.files import DOCKER, DOCKERFILES, ROOT
+from tests.support.docker_files import DOCKER, DOCKERFILES, ROOT
 
 # Found beside the interpreter, for the environment need not be activated.
 HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which(

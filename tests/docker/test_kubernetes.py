@@ -8,7 +8,7 @@ import pytest
 
 from service.http.auth import OPEN_PATHS
 from service.settings import Settings
-from tests.docker.files import KUBERNETES, load
+from tests.support.docker_files import KUBERNETES, load
 
 SETTINGS = {f"TIEDLM_{name.upper()}": name for name in Settings.model_fields}
 KUSTOMIZATION = load(KUBERNETES / "kustomization.yaml")

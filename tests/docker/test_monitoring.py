@@ -11,11 +11,11 @@ import pytest
 
 from service import errors
 from service.http.app import create_app
-from service.inference.runner import STAGES
+from service.inference.engine_runner import STAGES
 from service.lanes import LANES
 from service.language_model import LanguageModel
-from service.metrics import Metrics
-from tests.docker.files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load
+from service.runtime.metrics import Metrics
+from tests.support.docker_files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load
 
 NAME = re.compile(r"\btiedlm_[a-z_]+")
 # What Grafana puts in for its variables.

@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from tests.docker.files import DOCKER
+from tests.support.docker_files import DOCKER
 
 # A program beside the Dockerfile, no module: `docker` is another package's name.
 program = runpy.run_path(str(DOCKER / "pip_settings.py"))

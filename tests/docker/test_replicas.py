@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from service.settings import STARTER_BUNDLE
-from tests.service.process import SECONDS, environment, running
-from tests.service.wire import Json, answer, error
+from tests.support.server_process import SECONDS, environment, running
+from tests.support.wire import Json, answer, error
 
 BEGIN, END = "The bridge crosses the river", "and the old town ."
 

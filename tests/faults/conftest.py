@@ -16,9 +16,9 @@ from subprocess import Popen
 import pytest
 
 from service.settings import STARTER_BUNDLE
-from tests.service.crowd import Answers, reference
-from tests.service.process import SECONDS, asking, running, score, stop
-from tests.service.wire import Json
+from tests.support.concurrent_clients import Answers, reference
+from tests.support.server_process import SECONDS, asking, running, score, stop
+from tests.support.wire import Json
 
 LONG = os.environ.get("FAULTS") == "long"
 # What clients may wait is no fault here: only what is tried on purpose may be refused.

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.faults.conftest import LONG, Service
-from tests.service.crowd import QUESTIONS, Crowd
-from tests.service.process import SECONDS
+from tests.support.concurrent_clients import QUESTIONS, Crowd
+from tests.support.server_process import SECONDS
 
 CONNECTIONS = 1000
 LORISES = 400 if LONG else 100

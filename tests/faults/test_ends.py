@@ -9,8 +9,8 @@ import pytest
 
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, PATIENT
-from tests.service.crowd import Crowd, reference
-from tests.service.process import SECONDS, start
+from tests.support.concurrent_clients import Crowd, reference
+from tests.support.server_process import SECONDS, start
 
 TIMES = 10 if LONG else 2
 # What a client may see of a process that is gone; never a wrong answer, nor half of one.

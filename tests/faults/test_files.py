@@ -9,10 +9,10 @@ from pathlib import Path
 from service.bundle import FILES
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import PATIENT, Service
-from tests.service.bundles import flip_a_bit, replace
-from tests.service.crowd import Crowd
-from tests.service.process import SECONDS, asking, running, stop
-from tests.service.wire import error
+from tests.support.bundles import flip_a_bit, replace
+from tests.support.concurrent_clients import Crowd
+from tests.support.server_process import SECONDS, asking, running, stop
+from tests.support.wire import error
 
 ADMIN = "key-of-the-admin-00"
 

@@ -10,9 +10,9 @@ import pytest
 
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, Service
-from tests.service.crowd import QUESTIONS, WORDS, Crowd
-from tests.service.process import SECONDS, asking, running, stop
-from tests.service.wire import error
+from tests.support.concurrent_clients import QUESTIONS, WORDS, Crowd
+from tests.support.server_process import SECONDS, asking, running, stop
+from tests.support.wire import error
 
 QUEUE_SECONDS = 60.0 if LONG else 5.0
 

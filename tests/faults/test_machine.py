@@ -7,11 +7,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from service.address import ACCEPTS_PER_TURN
+from service.runtime.address import ACCEPTS_PER_TURN
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import PATIENT, Service
-from tests.service.crowd import Crowd
-from tests.service.process import SECONDS, asking, environment, running, stop
+from tests.support.concurrent_clients import Crowd
+from tests.support.server_process import SECONDS, asking, environment, running, stop
 
 FEW_FILES = 48 + ACCEPTS_PER_TURN  # that many copies of the listening socket
 ROOT = Path(__file__).parents[2]
@@ -98,4 +98,4 @@ def test_only_dates_that_are_told_come_from_the_wall_clock() -> None:
         and isinstance(node.value, ast.Name)
         and (node.value.id, node.attr) in {("time", "time"), ("datetime", "now")}
     }
-    assert users == {"service/language_model.py", "service/http/routes/openai.py"}
+    assert users == {"service/language_model.py", "service/http/openai/routes.py"}

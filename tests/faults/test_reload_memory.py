@@ -11,9 +11,9 @@ import pytest
 from service.bundle import FILES
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, PATIENT
-from tests.service.bundles import edit_manifest, replace
-from tests.service.process import asking, running
-from tests.service.wire import answer, error
+from tests.support.bundles import edit_manifest, replace
+from tests.support.server_process import asking, running
+from tests.support.wire import answer, error
 
 ADMIN = "key-of-the-admin-00"
 RELOADS = 100 if LONG else 6

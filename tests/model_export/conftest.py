@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_export.reference import Exported
-from tests.train.command import Train
+from tests.support.numpy_lstm import Exported
+from tests.support.tiny_training import write_config, write_corpus
+from tests.support.train_command import Train
 from tests.train.conftest import one_thread
-from tests.train.tiny import write_config, write_corpus
 from train.config import ModelConfig
 
 __all__ = ["one_thread"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from model_export.export import export
 from service.bundle import Bundle
-from tests.model_export.reference import Exported
+from tests.support.numpy_lstm import Exported
 from train.checkpoint import Checkpoint
 
 

@@ -7,8 +7,8 @@ import torch
 from model_export.export import export
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from tests.model_export.reference import Exported, NumpyLSTM
-from tests.train.tiny import write_checkpoint
+from tests.support.numpy_lstm import Exported, NumpyLSTM
+from tests.support.tiny_training import write_checkpoint
 from train.checkpoint import Checkpoint
 from train.config import ModelConfig
 

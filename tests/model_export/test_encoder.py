@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.model_export.reference import Exported
+from tests.support.numpy_lstm import Exported
 
 BATCHES = [[1], [6], [3, 3], [1, 9, 4, 1, 30], [5, 1, 1, 2]]
 

@@ -13,8 +13,8 @@ from model_export.export import PRECISIONS, Precision, export
 from model_export.weights import WeightsFile
 from service.bundle import FILES, Bundle
 from service.inference.engine import OnnxEngine
-from tests.model_export.reference import Exported
-from tests.train.tiny import contents, full_disk, write_checkpoint
+from tests.support.numpy_lstm import Exported
+from tests.support.tiny_training import contents, full_disk, write_checkpoint
 from train.config import ModelConfig
 from train.errors import CheckpointError
 

@@ -5,7 +5,7 @@ import pytest
 
 from model_export.errors import ExportError
 from model_export.fidelity import check_fidelity, compare
-from tests.model_export.reference import Doubles, Exported
+from tests.support.numpy_lstm import Doubles, Exported
 from train.config import ModelConfig
 
 END = 1

@@ -6,7 +6,7 @@ import pytest
 from model_export.graph import Graph, Output, tensor_info
 from model_export.weights import WeightsFile
 from service.bundle import Bundle
-from tests.model_export.reference import Exported
+from tests.support.numpy_lstm import Exported
 
 SUM: list[Output] = [("sum", np.float32, ["N"])]
 

@@ -8,7 +8,7 @@ import pytest
 from model_export import figure
 from model_export.__main__ import main
 from service.bundle import Bundle
-from tests.train.tiny import contents, full_disk, start, write_checkpoint
+from tests.support.tiny_training import contents, full_disk, start, write_checkpoint
 from train.config import ModelConfig
 
 Capture = pytest.CaptureFixture[str]

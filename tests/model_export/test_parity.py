@@ -7,7 +7,7 @@ import torch
 from model_export.errors import ExportError
 from model_export.parity import check_parity
 from service.inference.engine import Decoded, Floats, Ids, OnnxEngine
-from tests.model_export.reference import Exported
+from tests.support.numpy_lstm import Exported
 
 
 class Wrong:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from model_export.quantize import quantize_rows
 from service.bundle import Bundle
-from tests.model_export.reference import Exported
+from tests.support.numpy_lstm import Exported
 
 NUMBERS = st.floats(-1e6, 1e6, width=32).filter(lambda x: x == 0 or abs(x) > 1e-6)
 MATRICES = st.integers(1, 6).flatmap(

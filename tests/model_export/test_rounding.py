@@ -16,13 +16,13 @@ from model_export.parity import check_parity
 from model_export.reference import DoubleLSTM
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from tests.model_export import wrong
-from tests.model_export.counting import write_counting_checkpoint
-from tests.model_export.reference import NumpyLSTM
-from tests.train.tiny import write_checkpoint
+from tests.support import wrong_exports
+from tests.support.graph_counting import write_counting_checkpoint
+from tests.support.numpy_lstm import NumpyLSTM
+from tests.support.tiny_training import write_checkpoint
 from train.checkpoint import Checkpoint, load_model
 from train.config import ModelConfig
-from train.model import TiedLSTM
+from train.model.lstm import TiedLSTM
 
 # (layers, embedding and hidden size, vocabulary, gain of the matrices)
 MODELS = {
@@ -100,24 +100,26 @@ def test_trained_and_scaled_models_pass(trained: Path, tmp_path: Path, factor: f
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("change", wrong.WEIGHTS, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", wrong_exports.WEIGHTS, ids=lambda change: change.__name__)
 def test_wrong_weights_fail(models: dict[str, Counting], name: str, change: Any) -> None:
-    engine = OnnxEngine(wrong.with_weights(models[name].bundle, change))
+    engine = OnnxEngine(wrong_exports.with_weights(models[name].bundle, change))
     with pytest.raises(ExportError, match="differ from the checkpoint"):
         check_parity(models[name].model, engine)
 
 
 @pytest.mark.parametrize("name", ["2 layers", "rounding grows"])
-@pytest.mark.parametrize("change", wrong.GRAPHS, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", wrong_exports.GRAPHS, ids=lambda change: change.__name__)
 def test_wrong_graphs_fail(models: dict[str, Counting], name: str, change: Any) -> None:
-    engine = OnnxEngine(wrong.with_encoder(models[name].bundle, change))
+    engine = OnnxEngine(wrong_exports.with_encoder(models[name].bundle, change))
     with pytest.raises(ExportError, match="differ from the checkpoint"):
         check_parity(models[name].model, engine)
 
 
 def test_the_figure_and_the_input_are_named(models: dict[str, Counting]) -> None:
     counting = models["2 layers"]
-    engine = OnnxEngine(wrong.with_weights(counting.bundle, wrong.missing_output_bias))
+    engine = OnnxEngine(
+        wrong_exports.with_weights(counting.bundle, wrong_exports.missing_output_bias)
+    )
     with pytest.raises(ExportError) as caught:
         check_parity(counting.model, engine)
     assert re.fullmatch(
@@ -130,7 +132,9 @@ def test_the_figure_and_the_input_are_named(models: dict[str, Counting]) -> None
 
 
 @pytest.mark.parametrize(
-    "change", [wrong.missing_output_bias, wrong.missing_bias], ids=lambda change: change.__name__
+    "change",
+    [wrong_exports.missing_output_bias, wrong_exports.missing_bias],
+    ids=lambda change: change.__name__,
 )
 def test_wrong_int8_weights_fail(tmp_path: Path, change: Any) -> None:
     """The perplexity of a model that learnt nothing says nothing: the distributions do."""
@@ -141,7 +145,7 @@ def test_wrong_int8_weights_fail(tmp_path: Path, change: Any) -> None:
     ids = Checkpoint(checkpoint).validation_ids()
     right = compare(OnnxEngine(float32), OnnxEngine(int8), ids, 1)
     check_fidelity(right)
-    other = OnnxEngine(wrong.with_weights(int8, change))
+    other = OnnxEngine(wrong_exports.with_weights(int8, change))
     with pytest.raises(ExportError, match="no bundle was written"):
         check_fidelity(compare(OnnxEngine(float32), other, ids, 1))
 

@@ -14,8 +14,8 @@ from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.service.served import listening
-from tests.service.wire import Wire, answer
+from tests.support.served import listening
+from tests.support.wire import Wire, answer
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 
 from model_export.export import Precision
 from service.bundle import Bundle
-from tests.model_export.reference import Exported
+from tests.support.numpy_lstm import Exported
 from train.config import ModelConfig
-from train.model import parameter_count
+from train.model.lstm import parameter_count
 
 GRAPHS_AND_WEIGHTS = ("encoder.onnx", "decoder.onnx", "weights.bin")
 

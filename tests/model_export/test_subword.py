@@ -20,11 +20,11 @@ from model_export.export import export
 from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.service.served import listening
-from tests.service.wire import Json, Wire, strict_json
-from tests.train.chinese import LINES, write_chinese_corpus
-from tests.train.command import Train
-from tests.train.tiny import CONFIG, write_config
+from tests.support.chinese_text import LINES, write_chinese_corpus
+from tests.support.served import listening
+from tests.support.tiny_training import CONFIG, write_config
+from tests.support.train_command import Train
+from tests.support.wire import Json, Wire, strict_json
 
 KINDS = ["char", "bpe", "unigram"]
 NO_UNKNOWN = ["bpe", "unigram"]

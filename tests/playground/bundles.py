@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
 from service.bundle import Bundle
 from service.settings import STARTER_BUNDLE
-from tests.service.bundles import edit_manifest, replace
+from tests.support.bundles import edit_manifest, replace
 
 SIZE = Bundle.load(STARTER_BUNDLE).manifest.vocabulary_size
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())

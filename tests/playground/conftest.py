@@ -14,8 +14,8 @@ from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
 from tests.playground.browser import MISSING, SECONDS, Playground, chromium, launched
 from tests.playground.bundles import bundle_of
-from tests.service.served import served
-from tests.service.wire import Wire
+from tests.support.served import served
+from tests.support.wire import Wire
 
 KEY = "a-key-of-the-test-server"
 expect.set_options(timeout=SECONDS * 1000)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.playground.browser import MISSING, Playground, chromium, launched
 from tests.playground.conftest import starter
-from tests.service.served import served
+from tests.support.served import served
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZE = {"width": 1100, "height": 940}

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.service.wire import Wire
+from tests.support.wire import Wire
 
 TEXT = "The ship was eaten by a piano of Zxqv in Scotland, 1897."
 

@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import shown
-from tests.service.wire import Wire
+from tests.support.wire import Wire
 
 TEXT = "He was born in London."
 

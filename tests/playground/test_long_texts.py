@@ -10,7 +10,7 @@ import pytest
 
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import shown, totals
-from tests.service.wire import Wire
+from tests.support.wire import Wire
 
 WORDS = [
     *["the", "The", "of", "river", "city", "ship", "and", "was", "old", ",", ".", "in", "born"],

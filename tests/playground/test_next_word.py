@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.service.wire import Wire
+from tests.support.wire import Wire
 
 ROUTE = "/next-token"
 

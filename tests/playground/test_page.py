@@ -4,10 +4,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from service.http.routes.playground import FILES, FOLDER
+from service.http.operations.playground import FILES, FOLDER
 from tests.playground.browser import Playground, axe
 from tests.playground.conftest import KEY
-from tests.service.wire import Wire, error
+from tests.support.wire import Wire, error
 
 VIEWS = ["Surprise", "Next word", "Rescore"]
 

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.service.wire import Wire
+from tests.support.wire import Wire
 
 LINES = "-1.0\tthe liver\n\n-1.2\tthe <b>river</b>\nthe 河 river\nno\tscore here\n2e-1\tكان النهر"
 HYPOTHESES = [

@@ -8,8 +8,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.playground.browser import SECONDS, Playground
 from tests.playground.conftest import starter
-from tests.service.proxy import proxied
-from tests.service.served import served
+from tests.support.proxy import proxied
+from tests.support.served import served
 
 PREFIX = "/models/lm"
 

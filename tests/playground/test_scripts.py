@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import shown, totals
-from tests.service.wire import Json, Wire
+from tests.support.wire import Json, Wire
 
 CHINESE = "我们可以使用这个模型，他在Paris。"
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.service.wire import Json, Wire
+from tests.support.wire import Json, Wire
 
 TEXTS = {
     "plain": "He was born in London.",

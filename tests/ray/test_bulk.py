@@ -13,10 +13,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from service.bulk import ray_engine, splits
+from service.bulk import ray_executor
 from service.bulk.__main__ import main
+from service.bulk.input import splits
+from service.bulk.input.splits import splits as cut
 from service.bulk.options import parse
-from service.bulk.splits import splits as cut
 from tests.ray.conftest import WORKERS
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -42,7 +43,7 @@ def _small_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(paths: list[Path], source: Any) -> list[splits.Split]:
         return cut(paths, source, 10_000)
 
-    monkeypatch.setattr(ray_engine, "splits", small)
+    monkeypatch.setattr(ray_executor, "splits", small)
 
 
 def arguments(corpus: Path, out: Path, *more: str) -> list[str]:
@@ -122,16 +123,16 @@ def test_parts_that_are_there_are_not_scored_again(
 ) -> None:
     out = tmp_path / "ray.parquet"
     options = parse(arguments(corpus, out, "--engine", "ray"))
-    todo = ray_engine._prepare(options)
-    scorer = ray_engine.SplitScorer(options)
+    todo = ray_executor._prepare(options)
+    scorer = ray_executor.SplitScorer(options)
     for split in todo[::2]:
         scorer({"split": [split]})
-    assert ray_engine._prepare(options) == todo[1::2]
+    assert ray_executor._prepare(options) == todo[1::2]
     for split in todo[1::2]:
         scorer({"split": [split]})
-    assert ray_engine._prepare(options) == []
-    monkeypatch.setattr(ray_engine, "_score", lambda *_: pytest.fail("nothing is left to score"))
-    assert ray_engine.run(options)["documents"] == 3999
+    assert ray_executor._prepare(options) == []
+    monkeypatch.setattr(ray_executor, "_score", lambda *_: pytest.fail("nothing is left to score"))
+    assert ray_executor.run(options)["documents"] == 3999
     assert len(rows(out)) == 3999
 
 

@@ -17,7 +17,7 @@ from service.bundle import Bundle
 from service.errors import StartError
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
-from tests.service.served import served
+from tests.support.served import served
 
 pytestmark = pytest.mark.usefixtures("cluster")
 

@@ -14,9 +14,9 @@ from service.bundle import Bundle
 from service.inference.batcher import Batcher
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
-from service.tokenizer import Tokenizer
-from tests.service.bulk import Jobs
-from tests.service.gate import (
+from service.text.tokenizer import Tokenizer
+from tests.support.bulk_job import Jobs
+from tests.support.gate import (
     MAX_BATCH_TOKENS,
     MAX_QUEUE_TOKENS,
     SECONDS,
@@ -24,8 +24,8 @@ from tests.service.gate import (
     Job,
     Run,
 )
-from tests.service.served import Address, listening
-from tests.service.wire import Wire
+from tests.support.served import Address, listening
+from tests.support.wire import Wire
 
 # The machine that runs the tests may be busy: what counts is the answer, not when it comes.
 # CI repeats the same cases; everywhere else each run tries others.

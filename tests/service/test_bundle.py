@@ -13,7 +13,7 @@ from service.errors import BundleError
 from service.inference.engine import OnnxEngine
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.service.bundles import Edit, edit_manifest, replace
+from tests.support.bundles import Edit, edit_manifest, replace
 
 
 @pytest.fixture

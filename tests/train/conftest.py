@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.train.command import Train
-from tests.train.tiny import write_config, write_corpus
+from tests.support.tiny_training import write_config, write_corpus
+from tests.support.train_command import Train
 from train.__main__ import main
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.train.tiny import contents, full_disk, tensors_equal, write_checkpoint
+from tests.support.tiny_training import contents, full_disk, tensors_equal, write_checkpoint
 from train.checkpoint import FILES, VALIDATION_IDS, Checkpoint, load_model
 from train.config import Config, ModelConfig
+from train.data.tokenizer import fit_tokenizer
 from train.errors import CheckpointError, TrainError
-from train.tokenizer import fit_tokenizer
 
 SMALL = ModelConfig(embedding_size=4, hidden_size=6, layers=2)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.train.tiny import ROOT, write_config
+from tests.support.tiny_training import ROOT, write_config
 from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
 from train.config_file import load_config, parse_config
 from train.errors import ConfigError

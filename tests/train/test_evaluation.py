@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from train import evaluation
 from train.config import ModelConfig
-from train.corpus import Ids
+from train.data.corpus import Ids
 from train.evaluation import Total, evaluate, evaluate_by_sentence
-from train.model import TiedLSTM
+from train.model.lstm import TiedLSTM
 
 V, END = 9, 1
 IDS = st.lists(st.integers(0, V - 1), min_size=1, max_size=60)

@@ -7,21 +7,27 @@ import numpy as np
 import pytest
 import torch
 
-from tests.train.tiny import CONFIG, EVERYTHING, tensors_equal, write_config, write_corpus
+from tests.support.tiny_training import (
+    CONFIG,
+    EVERYTHING,
+    tensors_equal,
+    write_config,
+    write_corpus,
+)
 from train import loop
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
 from train.config_file import load_config
-from train.corpus import tokenize
+from train.data.corpus import tokenize
+from train.data.source import SPLITS
+from train.data.splits import find_splits
+from train.data.streams import Batch
+from train.data.tokenizer import fit_tokenizer
 from train.errors import ConfigError
 from train.evaluation import Total
 from train.loop import Run
-from train.metrics import read_metrics
-from train.model import TiedLSTM
-from train.source import SPLITS
-from train.splits import find_splits
-from train.streams import Batch
-from train.tokenizer import fit_tokenizer
+from train.model.lstm import TiedLSTM
+from train.report.metrics import read_metrics
 
 
 def toy(tmp_path: Path, *overrides: str) -> Config:

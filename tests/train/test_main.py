@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.train.command import Capture, Train, fails, partial_files
-from tests.train.tiny import contents, start
+from tests.support.tiny_training import contents, start
+from tests.support.train_command import Capture, Train, fails, partial_files
 from train.checkpoint import load_model
 from train.evaluation import evaluate, evaluate_by_sentence
-from train.metrics import read_metrics
+from train.report.metrics import read_metrics
 
 
 def test_a_run_leaves_a_whole_checkpoint_and_a_true_report(train: Train, capsys: Capture) -> None:

@@ -9,12 +9,19 @@ from typing import Any
 
 import pytest
 
-from tests.train.command import Capture, Train, fails, last_line, partial_files
-from tests.train.tiny import EVERYTHING, contents, full_disk, start, tensors_equal, write_corpus
+from tests.support.tiny_training import (
+    EVERYTHING,
+    contents,
+    full_disk,
+    start,
+    tensors_equal,
+    write_corpus,
+)
+from tests.support.train_command import Capture, Train, fails, last_line, partial_files
 from train import job
 from train.checkpoint import Checkpoint, load_model
 from train.loop import Run
-from train.metrics import read_metrics
+from train.report.metrics import read_metrics
 
 
 def kill_at(train: Train, lines: int, after_seconds: float, *more: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.tiny import ROOT
+from tests.support.tiny_training import ROOT
 
 Make = Callable[..., list[str]]
 ODD = 'my text, 1st $HOME\'s "copy"; `x` (é)'
@@ -60,15 +60,18 @@ def test_paths_reach_every_program_as_given(make: Make) -> None:
     assert make("export", f"CHECKPOINT={checkpoint}", f"BUNDLE={bundle}", "ARGS=--replace") == [
         *("-m", "model_export", checkpoint, bundle, "--replace"),
     ]
-    for target, module in (("proof", "tests.proofs"), ("cache-gain", "tests.proofs.cache")):
+    for target, module in (
+        ("proof", "tests.programs.proofs"),
+        ("cache-gain", "tests.programs.proofs.cache"),
+    ):
         found = make(target, f"CHECKPOINT={checkpoint}", f"DATA={data}")
         assert found == ["-m", module, checkpoint, *of_data]
     found = make("ngram", f"BUNDLE={bundle}", f"DATA={data}")
-    assert found == ["-m", "tests.benchmarks.ngram", bundle, *of_data]
+    assert found == ["-m", "tests.programs.benchmarks.ngram", bundle, *of_data]
     for target in ("ablation", "processes", "presets"):
-        assert make(target, f"DATA={data}") == ["-m", f"tests.proofs.{target}", *of_data]
+        assert make(target, f"DATA={data}") == ["-m", f"tests.programs.proofs.{target}", *of_data]
     assert make("lm-eval", f"DATA={data}") == ["-m", "tests.clients.lm_eval_compare", data]
-    assert make("bench", f"DATA={data}")[:4] == ["-m", "tests.benchmarks", *of_data]
+    assert make("bench", f"DATA={data}")[:4] == ["-m", "tests.programs.benchmarks", *of_data]
 
 
 def test_a_run_is_named_after_its_configuration(make: Make) -> None:
@@ -89,7 +92,11 @@ def test_a_list_of_paths_is_read_as_by_the_shell(make: Make, tmp_path: Path) -> 
     ):
         found = make("report", f"CHECKPOINTS={given}", "OUT=my page.md")
         assert found == ["-m", "train", "report", *expected, "--out", "my page.md"]
-        assert make("bench-bulk", f"FILES={given}") == ["-m", "tests.benchmarks.bulk", *expected]
+        assert make("bench-bulk", f"FILES={given}") == [
+            "-m",
+            "tests.programs.benchmarks.bulk",
+            *expected,
+        ]
     assert make("report", "CHECKPOINTS=runs/a")[-1] == "runs/report.md"
 
 

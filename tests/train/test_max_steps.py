@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.train.command import Capture, Train
-from tests.train.tiny import ROOT, tensors_equal
+from tests.support.tiny_training import ROOT, tensors_equal
+from tests.support.train_command import Capture, Train
 from train import job
 from train.checkpoint import Checkpoint
 from train.config_file import load_config
+from train.data.splits import find_splits
 from train.loop import Run
-from train.metrics import read_metrics
-from train.splits import find_splits
+from train.report.metrics import read_metrics
 
 
 def report(train: Train) -> dict[str, Any]:

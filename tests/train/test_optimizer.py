@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.config import LossConfig, ModelConfig, TrainConfig
-from train.model import TiedLSTM
-from train.objective import Objective
+from train.model.lstm import TiedLSTM
+from train.model.objective import Objective
 from train.optimizer import learning_rate, make_optimizer
 
 

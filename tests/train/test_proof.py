@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs import __main__ as proof
-from tests.proofs.short_text import shorten
-from tests.train.command import Capture, Train
-from tests.train.tiny import contents, sentences
+from tests.programs.proofs import __main__ as proof
+from tests.programs.proofs.short_text import shorten
+from tests.support.tiny_training import contents, sentences
+from tests.support.train_command import Capture, Train
 from train.checkpoint import Checkpoint
 from train.errors import PathError
 

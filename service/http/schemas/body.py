@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from service.http.list_limits import Lists
+from service.http.body.list_limits import Lists
 
 
 class RequestBody(BaseModel):

@@ -1,0 +1,124 @@
+"""Per-token and per-word detail of a score, as plain rows; who asks writes them down."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from service.inference.engine import Decoded
+from service.results.surfaces import NextSurfaces, covered
+from service.results.text_score import TextScore
+from service.results.word_score import word_scores
+from service.scoring import NATS_IN
+from service.text.tokenizer import Tokenizer
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much of a score is answered: `unit` of cross-entropies and entropies, per-token detail,
+    ranks and entropies in it, and whether a token is among the `top_g` most probable.
+    """
+
+    tokens: bool
+    unit: str
+    ranks: bool = False
+    top_g: int | None = None
+
+
+def token_rows(
+    tokenizer: Tokenizer, score: TextScore, detail: Detail, block: int
+) -> Iterator[list[Row]]:
+    """Yield all tokens of a text, `block` of them at a time. Logprobs are always natural."""
+    entries, factor = tokenizer.entries, NATS_IN[detail.unit]
+    text, starts, ends = covered(tokenizer, score)
+    following = NextSurfaces(tokenizer) if score.decoded.has_more else None
+    for begin in range(0, len(score.ids), block):
+        rows = slice(begin, begin + block)
+        logprobs = score.logprobs[rows]
+        tokens: list[Row] = [
+            {
+                "id": token,
+                "text": entries[token],
+                "surface": text[start:end],
+                "start": start,
+                "end": end,
+                "logprob": logprob,
+                "cross_entropy": cross_entropy,
+                "oov": oov,
+            }
+            for token, start, end, logprob, cross_entropy, oov in zip(
+                score.ids[rows].tolist(),
+                starts[rows],
+                ends[rows],
+                logprobs.tolist(),
+                (-factor * logprobs).tolist(),
+                score.oov[rows].tolist(),
+                strict=True,
+            )
+        ]
+        if score.starts is None:  # these are offsets into no text that was sent
+            for row in tokens:
+                row["start"] = row["end"] = None
+        if following is not None:
+            unscored = max(0, score.unscored - begin)
+            for row in tokens[:unscored]:
+                following.add(row["id"])
+            asked = slice(begin + unscored - score.unscored, begin + block - score.unscored)
+            _add_asked(tokens[unscored:], entries, following, score.decoded, asked, detail)
+        yield tokens
+
+
+def word_rows(score: TextScore, end_id: int, unit: str, block: int) -> Iterator[list[Row]]:
+    """All words of a text, `block` of them at a time."""
+    words, factor = word_scores(score, end_id), NATS_IN[unit]
+    rows = zip(words.spans, words.logprobs.tolist(), words.token_counts.tolist(), strict=True)
+    for _ in range(0, len(words.spans), block):
+        yield [
+            {
+                "text": score.text[start:end],
+                "start": start,
+                "end": end,
+                "logprob": logprob if count else None,
+                "cross_entropy": -factor * logprob if count else None,
+                "token_count": count,
+            }
+            for (start, end), logprob, count in islice(rows, block)
+        ]
+
+
+def _add_asked(
+    tokens: list[Row],
+    entries: list[str],
+    following: NextSurfaces,
+    decoded: Decoded,
+    rows: slice,
+    detail: Detail,
+) -> None:
+    """Add to scored tokens what was asked about them beyond their log-probabilities."""
+    factor = NATS_IN[detail.unit]
+    if decoded.ranks is not None and decoded.entropies is not None:
+        ranks = decoded.ranks[rows].tolist()
+        entropies = (decoded.entropies[rows].astype(np.float64) * factor).tolist()
+        for token, rank, entropy in zip(tokens, ranks, entropies, strict=True):
+            if detail.ranks:
+                token["rank"], token["entropy"] = rank, entropy
+            if detail.top_g is not None:
+                token["anomalous"] = rank > detail.top_g
+    if decoded.soft_cross_entropies is not None:
+        soft = (decoded.soft_cross_entropies[rows].astype(np.float64) * factor).tolist()
+        for token, cross_entropy in zip(tokens, soft, strict=True):
+            token["soft_cross_entropy"] = cross_entropy
+    if decoded.top_ids is not None and decoded.top_logprobs is not None:
+        ids = decoded.top_ids[rows].tolist()
+        logprobs = decoded.top_logprobs[rows].astype(np.float64).tolist()
+        for token, top, values in zip(tokens, ids, logprobs, strict=True):
+            surface = following.surface
+            token["top"] = [
+                {"id": other, "text": entries[other], "surface": surface(other), "logprob": value}
+                for other, value in zip(top, values, strict=True)
+            ]
+            following.add(token["id"])

@@ -1,0 +1,78 @@
+"""`make fuzz`: schemathesis sends what the OpenAPI document allows, and what it forbids.
+
+    python -m tests.programs.fuzz [--cases 10000] [--seed SEED]
+
+At least so many requests over all operations; no answer is a 5xx, each has a status, headers and a
+body that the document names, and none takes what the document forbids. Exit code 1 otherwise.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from itertools import count
+from pathlib import Path
+
+from service.runtime.console import print_any_text
+from service.settings import STARTER_BUNDLE
+from tests.programs.benchmarks.servers import service
+
+# What the document promises. A request that fits it may still be refused: that one of three
+# fields must be given, or that ids end at the vocabulary, a schema does not say.
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "allow_header_conformance",
+)
+EXAMPLES_A_ROUND = 500
+
+
+def fuzz(url: str, examples: int, seed: int) -> tuple[int, str]:
+    """Up to `examples` random requests an operation: how many requests it came to, and a failure's
+    report, empty if there was none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [str(Path(sys.executable).parent / "schemathesis"), "--no-color", "run"]
+        command += [f"{url}/openapi.json", "--phases", "examples,coverage,fuzzing"]
+        command += ["--max-examples", str(examples), "--seed", str(seed), "--continue-on-failure"]
+        command += ["--checks", ",".join(CHECKS), "--suppress-health-check", "all"]
+        command += ["--report", "json", "--report-json-path", str(report)]
+        done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+        if not report.exists():
+            return 0, done.stdout + done.stderr
+        cases = json.loads(report.read_text(encoding="utf-8"))["test_cases"]["generated"]
+        return int(cases), done.stdout if done.returncode else ""
+
+
+def main() -> int:
+    print_any_text()
+    parser = argparse.ArgumentParser(prog="python -m tests.programs.fuzz")
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    sent = 0
+    with service(STARTER_BUNDLE) as server:
+        for seed in count(given.seed):
+            cases, failure = fuzz(f"http://127.0.0.1:{server.port}", EXAMPLES_A_ROUND, seed)
+            sent += cases
+            print(
+                f"seed {seed}: {cases} requests, {'FAILED' if failure else 'as documented'}",
+                flush=True,
+            )
+            if failure:
+                print(failure)
+                return 1
+            if sent >= given.cases:
+                break
+    print(f"{sent} requests")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

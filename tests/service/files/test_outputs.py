@@ -1,0 +1,65 @@
+"""Files that are replaced whole and durably."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from service.bulk.job_state import State
+from service.errors import OutputError
+from service.files.outputs import write_whole
+
+
+@pytest.mark.parametrize("name", [None, "page.new"])
+def test_bytes_then_the_name_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    page, partial = tmp_path / "page", name and tmp_path / name
+    page.write_bytes(b"old")
+    seen: list[tuple[str, bytes]] = []
+    sync = os.fsync
+
+    def record(descriptor: int) -> None:
+        sync(descriptor)
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        seen.append((kind, page.read_bytes()))
+        if kind == "folder":
+            raise OSError(errno.EINVAL, "as on file systems that cannot")
+
+    monkeypatch.setattr(os, "fsync", record)
+    write_whole(page, b"new", partial or None)
+    assert seen == [("file", b"old"), ("folder", b"new")]
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_left_partial_file_is_overwritten(tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    (tmp_path / "page.new").write_bytes(b"longer than what follows")
+    write_whole(page, b"new", tmp_path / "page.new")
+    assert page.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_link_as_partial_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"years of work")
+    (tmp_path / "page.new").symlink_to("mine")
+    with pytest.raises(OutputError, match=r"page\.new is a symbolic link; remove it"):
+        write_whole(tmp_path / "page", b"new", tmp_path / "page.new")
+    assert (tmp_path / "page.new").is_symlink()
+    assert (tmp_path / "mine").read_bytes() == b"years of work"
+
+
+def test_a_state_that_fails_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "out.jsonl.state"
+    State(job={"bundle": "a"}).save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        State(job={"bundle": "b"}).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,142 @@
+"""Compressed request bodies: gzip is unpacked within the limit, any other coding is named."""
+
+import asyncio
+import gzip
+import json
+import random
+import threading
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from service.errors import BodyTooLarge, DamagedBody
+from service.http.body import content_encoding
+from service.http.body.content_encoding import MAX_MEMBERS, PIECE_BYTES, _unpack, unpack
+from tests.support.wire import JSON_TYPE, Wire, answer, error
+
+LIMIT = 8 << 20
+BODY = json.dumps({"text": "The old river"}).encode()
+
+
+def send(wire: Wire, content: bytes, coding: str, route: str = "/score") -> httpx.Response:
+    headers = {**JSON_TYPE, "Content-Encoding": coding}
+    return wire.http.post(route, content=content, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def _still_answers(wire: Wire) -> Iterator[None]:
+    yield
+    assert wire.score(text="The old river")["results"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "identity, gzip", "gzip ,"])
+def test_a_gzip_body_is_answered_as_if_plain(wire: Wire, coding: str) -> None:
+    assert answer(send(wire, gzip.compress(BODY), coding)) == answer(wire.send("/score", BODY))
+
+
+@pytest.mark.parametrize("route", ["/next-token", "/rescore", "/v1/completions", "/tokenize"])
+def test_every_route_unpacks(wire: Wire, route: str) -> None:
+    fields = {
+        "/next-token": {"context": "The"},
+        "/rescore": {"hypotheses": [{"text": "a"}]},
+        "/v1/completions": {"model": "tiedlm", "prompt": "The", "seed": 1},
+        "/tokenize": {"prompt": "The"},
+    }[route]
+    body = gzip.compress(json.dumps(fields).encode())
+    assert send(wire, body, "gzip", route).status_code == 200
+
+
+def test_several_members_are_one_body(wire: Wire) -> None:
+    parts = [BODY[:5], b"", BODY[5:9], BODY[9:]]
+    packed = b"".join(map(gzip.compress, parts)) + b"\0" * 100
+    assert answer(send(wire, packed, "gzip")) == answer(wire.send("/score", BODY))
+
+
+def test_identity_changes_nothing(wire: Wire) -> None:
+    assert answer(send(wire, BODY, "identity")) == answer(wire.send("/score", BODY))
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "compress", "gzip, gzip", "gzip, br"])
+def test_another_coding_is_refused_by_name(wire: Wire, coding: str) -> None:
+    response = send(wire, BODY, coding)
+    refusal = error(response, 415, "unsupported_media_type")
+    assert coding in refusal["message"]
+    assert "gzip" in refusal["message"]
+    assert response.headers["Accept-Encoding"] == "gzip, identity"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BODY,
+        gzip.compress(BODY)[:-1],
+        gzip.compress(BODY)[:-8],
+        gzip.compress(BODY)[:12],
+        gzip.compress(BODY)[:5],
+        gzip.compress(BODY) + b"rest",
+        gzip.compress(BODY) + gzip.compress(BODY)[:-3],
+        zlib.compress(BODY),
+        gzip.compress(BODY)[:-8] + b"\0" * 8,
+    ],
+)
+def test_what_is_not_whole_gzip_is_refused(wire: Wire, content: bytes) -> None:
+    assert "gzip" in error(send(wire, content, "gzip"), 400, "invalid_json")["message"]
+
+
+def test_packed_nonsense_is_no_json(wire: Wire) -> None:
+    error(send(wire, gzip.compress(b"{"), "gzip"), 400, "invalid_json")
+    error(send(wire, gzip.compress(b'{"text": "\xff"}'), "gzip"), 400, "invalid_json")
+
+
+def test_the_limit_holds_for_the_unpacked_body(wire: Wire) -> None:
+    assert send(wire, gzip.compress(BODY.ljust(LIMIT)), "gzip").status_code == 200
+    refusal = error(send(wire, gzip.compress(BODY.ljust(LIMIT + 1)), "gzip"), 413, "body_too_large")
+    assert str(LIMIT) in refusal["message"]
+
+
+def test_a_bomb_is_refused_within_the_limits_memory() -> None:
+    """A gigabyte of zeros, in one member and in many."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1 << 10)) + packer.flush()
+    many = gzip.compress(bytes(64 << 10)) * 20_000
+    for content in (bomb, many):
+        tracemalloc.start()
+        with pytest.raises(BodyTooLarge):
+            _unpack(content, LIMIT)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * LIMIT
+
+
+def test_a_flood_of_empty_members_is_refused() -> None:
+    empty = gzip.compress(b"")
+    assert _unpack(empty * MAX_MEMBERS, LIMIT) == b""
+    with pytest.raises(DamagedBody, match="too many members"):
+        _unpack(empty * (LIMIT // len(empty)), LIMIT)
+
+
+def test_pieces_of_any_size_unpack_to_the_same() -> None:
+    content = random.Random(1).randbytes(3 * PIECE_BYTES)
+    packed = gzip.compress(content[:PIECE_BYTES]) + gzip.compress(content[PIECE_BYTES:])
+    assert _unpack(packed, LIMIT) == content
+
+
+@pytest.mark.parametrize(("size", "inline"), [(100, True), (8 << 20, False)])
+def test_only_small_content_unpacks_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, inline: bool
+) -> None:
+    """Eight kilobytes of gzip hold eight megabytes of zeros."""
+    threads: list[threading.Thread] = []
+
+    def noted(body: bytes, limit: int) -> bytes:
+        threads.append(threading.current_thread())
+        return _unpack(body, limit)
+
+    monkeypatch.setattr(content_encoding, "_unpack", noted)
+    packed = gzip.compress(bytes(size))
+    assert len(packed) < 8200
+    assert asyncio.run(unpack(packed, LIMIT)) == bytes(size)
+    assert (threads == [threading.current_thread()]) == inline

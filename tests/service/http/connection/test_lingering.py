@@ -1,0 +1,331 @@
+"""Connections that close while their clients still send: the answer arrives, within bounds."""
+
+import asyncio
+import json
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import Overloaded
+from service.http.connection import closing_protocol, lingering
+from service.http.connection.framed_protocol import DROPPED_BODY_BYTES
+from service.http.connection.timeouts import PatientProtocol
+from service.language_model import LanguageModel
+from tests.support.served import Address, served
+from tests.support.wire import strict_json
+
+SECONDS = 60.0
+MB = 1 << 20
+GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
+FLOOD_BYTES = 200 * MB
+KEY = "a-key-of-sixteen-or-more"
+
+
+@pytest.fixture(scope="module")
+def address(model: LanguageModel) -> Iterator[Address]:
+    with served(model, client_timeout=SECONDS) as made:
+        yield made
+
+
+@pytest.fixture
+def connection(address: Address) -> Iterator[socket.socket]:
+    with socket.create_connection(address, timeout=SECONDS) as made:
+        yield made
+
+
+@pytest.fixture
+def _refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is refused before its body is read, as under overload."""
+
+    async def refuse(*_: object) -> bytes:
+        raise Overloaded("the service is busy", 1)
+
+    monkeypatch.setattr("service.http.middleware.read_body", refuse)
+
+
+def head(*lines: str, path: str = "/score") -> bytes:
+    own = ("Host: tests", "Content-Type: application/json")
+    return "\r\n".join([f"POST {path} HTTP/1.1", *own, *lines, "", ""]).encode()
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes, str]:
+    """Status, head and error code of the next answer."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += more(connection)
+    start, _, body = received.partition(b"\r\n\r\n")
+    start = start.lower()
+    length = int(start.partition(b"content-length:")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += more(connection)
+    assert len(body) == length
+    return int(start.split()[1]), start, str(strict_json(body).get("error", {}).get("code"))
+
+
+def more(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 16)
+    assert data, "the connection ended"
+    return data
+
+
+def is_reset(connection: socket.socket, piece: bytes, pause: float) -> bool:
+    """Whether the other side takes no more before the flood's end."""
+    end = time.monotonic() + SECONDS
+    sent = 0
+    try:
+        while sent < FLOOD_BYTES and time.monotonic() < end:
+            connection.sendall(piece)
+            sent += len(piece)
+            time.sleep(pause)
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("_refusing")
+@pytest.mark.parametrize("left", [1, DROPPED_BODY_BYTES])
+def test_a_refusal_with_little_left_keeps_the_connection(
+    connection: socket.socket, left: int
+) -> None:
+    for _ in range(3):
+        connection.sendall(head(f"Content-Length: {left}"))
+        status, start, code = answer(connection)
+        assert (status, code) == (429, "overloaded")
+        assert b"connection: close" not in start
+        connection.sendall(b" " * left)
+    connection.sendall(head(f"Content-Length: {left}") + b" " * left)
+    assert answer(connection)[0] == 429
+
+
+@pytest.mark.usefixtures("_refusing")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (f"Content-Length: {DROPPED_BODY_BYTES + 1}",),
+        ("Transfer-Encoding: chunked",),
+        ("Content-Length: 9", "Expect: 100-continue"),
+    ],
+)
+def test_a_refusal_with_much_left_closes_after_the_answer(
+    connection: socket.socket, lines: tuple[str, ...]
+) -> None:
+    connection.sendall(head(*lines))
+    status, start, _ = answer(connection)
+    assert status == 429
+    assert b"connection: close" in start
+    assert connection.recv(1) == b""
+    for _ in range(64):  # and is no reset, whatever the client still sends
+        connection.sendall(b" " * MB)
+
+
+@pytest.mark.parametrize("size", [1, 16 * MB, 64 * MB])
+def test_401_reaches_a_client_that_sends_first(model: LanguageModel, size: int) -> None:
+    with (
+        served(model, api_keys=SecretStr(KEY), client_timeout=SECONDS) as address,
+        socket.create_connection(address, timeout=SECONDS) as connection,
+    ):
+        connection.sendall(head(f"Content-Length: {size}"))
+        for at in range(0, size, MB):
+            connection.sendall(b" " * min(MB, size - at))
+        status, _, code = answer(connection)
+        assert (status, code) == (401, "unauthorized")
+
+
+def test_408_reaches_a_client_that_still_sends(model: LanguageModel) -> None:
+    with (
+        served(model, client_timeout=2) as address,
+        socket.create_connection(address, timeout=SECONDS) as connection,
+    ):
+        connection.sendall(head("Content-Length: 8000000"))
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            connection.sendall(b" ")
+            if select.select([connection], [], [], 0.01)[0]:
+                break
+        assert answer(connection)[::2] == (408, "body_too_slow")
+        assert connection.recv(1) == b""
+
+
+def test_what_is_announced_too_large_is_not_asked_for(connection: socket.socket) -> None:
+    connection.sendall(head(f"Content-Length: {64 * MB}", "Expect: 100-continue"))
+    assert answer(connection)[::2] == (413, "body_too_large")
+    assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_no_http_is_answered_while_more_comes(
+    connection: socket.socket, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", SECONDS)
+    monkeypatch.setattr(lingering, "SILENT_SECONDS", SECONDS)
+    pieces = [b"SSH-2.0-OpenSSH_9.6\r\n", *[b"x" * MB] * 20]
+    for piece in [b"".join(pieces)] if at_once else pieces:
+        connection.sendall(piece)
+    assert answer(connection)[::2] == (400, "invalid_request")
+
+
+def test_an_answer_before_the_close_is_whole(connection: socket.socket) -> None:
+    """Requests behind one that asks to close are not answered, and do not break its answer."""
+    body = json.dumps({"token_ids": [[2, 3, 4] * 300], "top": 50})
+    asked = head(f"Content-Length: {len(body)}", "Connection: close") + body.encode()
+    connection.sendall(asked + GET * 50_000)
+    status, start, _ = answer(connection)
+    assert status == 200
+    assert b"connection: close" in start
+    assert connection.recv(1) == b""
+
+
+def test_the_amount_that_is_dropped_is_bounded(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_BYTES", 20 * MB)
+    connection.sendall(head(f"Content-Length: {1 << 40}"))
+    assert answer(connection)[0] == 413
+    assert is_reset(connection, b" " * MB, 0)
+
+
+def test_the_time_of_lingering_is_bounded(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_BYTES", 1 << 60)
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.5)
+    connection.sendall(head(f"Content-Length: {1 << 40}"))
+    assert answer(connection)[0] == 413
+    assert is_reset(connection, b" " * MB, 0.1)
+
+
+def test_a_silent_client_is_not_waited_for(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
+    monkeypatch.setattr(lingering, "SILENT_SECONDS", 0.1)
+    connection.sendall(head(f"Content-Length: {1 << 40}"))
+    assert answer(connection)[0] == 413
+    assert is_reset(connection, b" " * MB, 0.5)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_lingering_does_not_hold_up_the_end(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """One client goes on sending and one is silent, when the service is told to end."""
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
+    monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
+    monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
+    ended = threading.Event()
+
+    def serve() -> None:
+        with served(model) as address:
+            connection = socket.create_connection(address, timeout=SECONDS)
+            connections.append(connection)
+            connection.sendall(head(f"Content-Length: {1 << 40}"))
+            assert answer(connection)[0] == 413
+        ended.set()
+
+    connections: list[socket.socket] = []
+    thread = threading.Thread(target=serve)
+    thread.start()
+    end = time.monotonic() + SECONDS
+    try:
+        while not ended.wait(0.05) and time.monotonic() < end:
+            if not waits and connections:
+                connections[0].sendall(b" ")
+    except OSError:  # the service closed the connection
+        ended.wait(SECONDS)
+    finally:
+        has_ended = ended.is_set()
+        for connection in connections:
+            connection.close()
+        thread.join()
+    assert has_ended
+
+
+def test_an_answer_after_the_end_began_lingers_little(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is answered after the service was told to end, and keeps its connection."""
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
+    monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
+    monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
+    begun, told, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def refuse_late(*_: object) -> bytes:
+        begun.set()
+        await asyncio.to_thread(told.wait, SECONDS)
+        raise Overloaded("the service is busy", 1)
+
+    tell = PatientProtocol.shutdown
+
+    def noted(self: PatientProtocol) -> None:
+        tell(self)
+        told.set()
+
+    monkeypatch.setattr("service.http.middleware.read_body", refuse_late)
+    monkeypatch.setattr(PatientProtocol, "shutdown", noted)
+    connections: list[socket.socket] = []
+
+    def serve() -> None:
+        with served(model) as address:
+            connections.append(socket.create_connection(address, timeout=SECONDS))
+            connections[0].sendall(head("Content-Length: 1") + b" ")
+            assert begun.wait(SECONDS)
+        ended.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        assert begun.wait(SECONDS)
+        assert answer(connections[0])[0] == 429
+        assert ended.wait(SECONDS)
+    finally:
+        for connection in connections:
+            connection.close()
+        thread.join()
+
+
+@pytest.mark.usefixtures("_refusing")
+def test_nothing_of_it_is_an_error(address: Address, caplog: pytest.LogCaptureFixture) -> None:
+    """Clients that are answered early and then stay, close, or break off."""
+    for number in range(60):
+        with socket.create_connection(address, timeout=SECONDS) as connection:
+            connection.sendall(head(f"Content-Length: {4 * MB}") + b" " * 100_000)
+            if number % 3:
+                assert answer(connection)[0] == 429
+            if number % 2:
+                connection.sendall(b" " * MB)
+    with socket.create_connection(address, timeout=SECONDS) as connection:
+        connection.sendall(GET)
+        assert connection.recv(4096)
+    found = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert found == []
+
+
+@pytest.mark.parametrize("keep_alive_seconds", [0.2, 60], ids=["idle", "late"])
+def test_a_slow_body_does_not_lose_an_early_answer(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, keep_alive_seconds: float
+) -> None:
+    """The answer is out before the body is: neither clock of an idle connection runs meanwhile."""
+    made = HttpToolsProtocol.__init__
+
+    def with_a_short_keep_alive(self: HttpToolsProtocol, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        self.timeout_keep_alive = keep_alive_seconds  # type: ignore[assignment]  # whole seconds
+
+    monkeypatch.setattr(HttpToolsProtocol, "__init__", with_a_short_keep_alive)
+    with (
+        served(model, client_timeout=1) as address,
+        socket.create_connection(address, timeout=SECONDS) as connection,
+    ):
+        connection.sendall(head("Content-Length: 600000", "Content-Encoding: br"))
+        for _ in range(12):
+            time.sleep(0.2)
+            connection.sendall(b" " * 50_000)
+        assert answer(connection)[::2] == (415, "unsupported_media_type")

@@ -1,0 +1,201 @@
+"""`POST /next-token`: one distribution, shaped, against sums over the vocabulary done here."""
+
+import math
+from typing import Any
+
+import pytest
+
+from service.language_model import LanguageModel
+from tests.support.wire import Json, Wire, error, ids, logprobs
+
+CONTEXT = "The capital of the"
+UNKNOWN, END = 0, 1
+
+
+@pytest.fixture(scope="module")
+def vocabulary(model: LanguageModel) -> list[str]:
+    return model.tokenizer.entries
+
+
+@pytest.fixture(scope="module")
+def plain(wire: Wire, vocabulary: list[str]) -> dict[int, float]:
+    """Probabilities of all words after the context, as the service gives them unshaped."""
+    answer = wire.next_token(context=CONTEXT, top_k=len(vocabulary))
+    return {token["id"]: token["probability"] for token in answer["tokens"]}
+
+
+def renormalized(weights: dict[int, float]) -> dict[int, float]:
+    total = sum(weights.values())
+    return {token: weight / total for token, weight in weights.items()}
+
+
+def probabilities(answer: Json) -> dict[int, float]:
+    return {token["id"]: token["probability"] for token in answer["tokens"]}
+
+
+def check(answer: Json, expected: dict[int, float]) -> None:
+    """All of the distribution that is expected, and nothing else."""
+    assert probabilities(answer) == pytest.approx(expected, rel=1e-5, abs=1e-12)
+    entropy = -sum(p * math.log(p) for p in expected.values() if p)
+    assert answer["entropy"] == pytest.approx(entropy, abs=1e-4)
+    assert answer["remaining_probability"] == pytest.approx(0, abs=1e-5)
+
+
+def test_the_whole_vocabulary_sums_to_one(plain: dict[int, float], vocabulary: list[str]) -> None:
+    assert sorted(plain) == list(range(len(vocabulary)))
+    assert math.fsum(plain.values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("word", ["city", "the", "Zxqvyk", ",", "\n"])
+def test_a_probability_is_what_score_says_of_that_continuation(
+    wire: Wire, plain: dict[int, float], word: str
+) -> None:
+    (token,) = wire.score_one(text=word, context=CONTEXT, eos=False)["tokens"]
+    assert -math.log(plain[token["id"]]) == pytest.approx(token["cross_entropy"], abs=1e-5)
+
+
+def test_tokens_fall_in_probability_ties_by_id(wire: Wire, vocabulary: list[str]) -> None:
+    tokens = wire.next_token(context=CONTEXT, top_k=len(vocabulary))["tokens"]
+    order = [(-token["logprob"], token["id"]) for token in tokens]
+    assert order == sorted(order)
+    assert [token["rank"] for token in tokens] == list(range(1, len(vocabulary) + 1))
+    assert [token["text"] for token in tokens] == [vocabulary[token["id"]] for token in tokens]
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 10])
+def test_top_k_lists_the_first_and_says_what_remains(
+    wire: Wire, plain: dict[int, float], top_k: int
+) -> None:
+    answer = wire.next_token(context=CONTEXT, top_k=top_k)
+    assert list(probabilities(answer)) == list(plain)[:top_k]
+    rest = math.fsum(list(plain.values())[top_k:])
+    assert answer["remaining_probability"] == pytest.approx(rest, abs=1e-5)
+
+
+def test_ten_are_listed_by_default(wire: Wire) -> None:
+    assert len(wire.next_token(context=CONTEXT)["tokens"]) == 10
+
+
+def test_candidates_have_figures_whatever_their_rank(wire: Wire, plain: dict[int, float]) -> None:
+    words = ["city", "the", "city", ",", "<eos>"]
+    candidates = wire.next_token(context=CONTEXT, top_k=0, candidates=words)["candidates"]
+    assert [candidate["candidate"] for candidate in candidates] == words
+    for candidate in candidates:
+        assert candidate["text"] == candidate["candidate"]
+        assert candidate["oov"] is False
+        assert candidate["probability"] == pytest.approx(plain[candidate["id"]])
+        assert candidate["logprob"] == pytest.approx(math.log(plain[candidate["id"]]))
+        assert candidate["rank"] == 1 + list(plain).index(candidate["id"])
+
+
+def test_an_unknown_candidate_has_the_figures_of_the_unknown_token(
+    wire: Wire, plain: dict[int, float]
+) -> None:
+    unknown, literal = wire.next_token(context=CONTEXT, candidates=["Zxqvyk", "<unk>"])[
+        "candidates"
+    ]
+    assert unknown["candidate"] == "Zxqvyk"
+    assert unknown["oov"]
+    assert literal["oov"]
+    assert (unknown["id"], unknown["text"]) == (UNKNOWN, "<unk>")
+    assert unknown["probability"] == literal["probability"] == pytest.approx(plain[UNKNOWN])
+
+
+@pytest.mark.parametrize("word", ["two words", "don't", "", "   ", "a\nb"])
+def test_a_candidate_that_is_not_one_token_is_refused_and_named(wire: Wire, word: str) -> None:
+    response = wire.post("/next-token", context=CONTEXT, candidates=["the", "of", word])
+    assert error(response, 422, "unknown_token")["param"] == "candidates.2"
+
+
+def test_without_specials_the_rest_is_renormalised(
+    wire: Wire, plain: dict[int, float], vocabulary: list[str]
+) -> None:
+    answer = wire.next_token(
+        context=CONTEXT,
+        top_k=len(vocabulary),
+        exclude_special=True,
+        candidates=["Zxqvyk", "\n", "the"],
+    )
+    check(answer, renormalized({i: p for i, p in plain.items() if i not in (UNKNOWN, END)}))
+    unknown, end, the = answer["candidates"]
+    for left_out in (unknown, end):
+        assert left_out["probability"] == 0
+        assert left_out["logprob"] is None
+        assert left_out["rank"] is None
+    assert the["probability"] == pytest.approx(probabilities(answer)[the["id"]])
+
+
+def test_a_prefix_keeps_the_words_that_start_so(
+    wire: Wire, plain: dict[int, float], vocabulary: list[str]
+) -> None:
+    answer = wire.next_token(
+        context=CONTEXT, top_k=len(vocabulary), prefix="th", candidates=["the", "of"]
+    )
+    kept = {i: p for i, p in plain.items() if vocabulary[i].startswith("th")}
+    check(answer, renormalized(kept))
+    assert answer["prefix_probability"] == pytest.approx(math.fsum(kept.values()), rel=1e-5)
+    the, of = answer["candidates"]
+    assert the["probability"] == pytest.approx(plain[the["id"]] / math.fsum(kept.values()))
+    assert of["logprob"] is None
+
+
+def test_a_prefix_that_no_word_has_leaves_nothing(wire: Wire) -> None:
+    answer = wire.next_token(context=CONTEXT, prefix="qqqq", candidates=["the"])
+    assert answer["tokens"] == []
+    assert answer["entropy"] is None
+    assert answer["prefix_probability"] == 0
+    assert answer["remaining_probability"] == 0
+    assert answer["candidates"][0]["probability"] == 0
+    assert answer["candidates"][0]["logprob"] is None
+
+
+def test_no_prefix_no_prefix_probability(wire: Wire) -> None:
+    assert wire.next_token(context=CONTEXT).get("prefix_probability") is None
+    assert wire.next_token(context=CONTEXT, prefix="")["prefix_probability"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0, 50])
+def test_temperature_divides_the_logits(
+    wire: Wire, plain: dict[int, float], vocabulary: list[str], temperature: float
+) -> None:
+    answer = wire.next_token(context=CONTEXT, top_k=len(vocabulary), temperature=temperature)
+    check(answer, renormalized({i: p ** (1 / temperature) for i, p in plain.items()}))
+
+
+def test_temperature_then_specials_then_prefix(
+    wire: Wire, plain: dict[int, float], vocabulary: list[str]
+) -> None:
+    answer = wire.next_token(
+        context=CONTEXT,
+        top_k=len(vocabulary),
+        temperature=2.0,
+        exclude_special=True,
+        prefix="<",
+    )
+    warm = renormalized({i: math.sqrt(p) for i, p in plain.items()})
+    left = renormalized({i: p for i, p in warm.items() if i not in (UNKNOWN, END)})
+    kept = {i: p for i, p in left.items() if vocabulary[i].startswith("<")}
+    assert answer["prefix_probability"] == pytest.approx(math.fsum(kept.values()), rel=1e-5)
+    assert probabilities(answer) == pytest.approx(renormalized(kept))
+
+
+@pytest.mark.parametrize("nothing", [{}, {"context": ""}, {"token_ids": []}])
+def test_no_context_is_the_start_of_a_text(wire: Wire, nothing: dict[str, Any]) -> None:
+    start = wire.next_token(top_k=5, token_ids=[END], bos=False)
+    assert probabilities(wire.next_token(top_k=5, **nothing)) == pytest.approx(probabilities(start))
+    (first, _) = logprobs(wire.score_one(text=start["tokens"][0]["text"]))
+    assert start["tokens"][0]["logprob"] == pytest.approx(first, abs=1e-5)
+
+
+def test_without_bos_and_context_the_zero_state_answers(wire: Wire, vocabulary: list[str]) -> None:
+    zero = wire.next_token(bos=False, top_k=len(vocabulary))
+    assert math.fsum(probabilities(zero).values()) == pytest.approx(1, abs=1e-5)
+    assert probabilities(zero) != probabilities(wire.next_token(top_k=len(vocabulary)))
+
+
+def test_token_ids_equal_their_text(wire: Wire) -> None:
+    by_text = wire.next_token(context=CONTEXT)
+    context = ids(wire.score_one(text=CONTEXT, eos=False))
+    assert probabilities(wire.next_token(token_ids=context)) == pytest.approx(
+        probabilities(by_text), rel=1e-5
+    )

@@ -1,0 +1,160 @@
+"""`POST /v1/completions`: prompts × choices are bounded, read once, and written apart."""
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from service.http.openai import completions, serialize
+from service.language_model import LanguageModel
+from tests.service.http.openai.test_completion_prompts import threads_of
+from tests.service.http.openai.test_completions import complete
+from tests.support.served import client_of
+from tests.support.wire import Json, Wire, answer, error
+
+CHANCE = random.Random(5)
+ECHO: Json = {"echo": True, "max_tokens": 0}
+Written = tuple[object, str]
+ECHOED: Written = (serialize, "_echo")
+CHOICE: Written = (serialize.Telling, "rest")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"prompt": [[2] * 70_000] * 3}, "prompt"),
+        ({"prompt": [2] * 190_000, "max_tokens": 100, "n": 128}, "prompt"),
+        ({"prompt": [2] * 1_600, "n": 128, **ECHO}, "prompt"),
+        ({"prompt": [2] * 1_600, "n": 128, "logprobs": 1, **ECHO}, "prompt"),
+        ({"prompt": [2] * 1_600, "n": 128, "max_tokens": 1, "prompt_logprobs": 1}, "prompt"),
+        ({"prompt": "a", "n": 128, "max_tokens": 1_600}, "max_tokens"),
+        ({"prompt": [2] * 1_000, "max_tokens": 9_901, "logprobs": 100}, "logprobs"),
+        ({"prompt": [2] * 9_901, "logprobs": 100, **ECHO}, "logprobs"),
+        ({"prompt": [2] * 80, "n": 128, "logprobs": 100, **ECHO}, "logprobs"),
+        ({"prompt": [2] * 50_000, "prompt_logprobs": 20}, "prompt_logprobs"),
+        ({"prompt": " " * 70_000, "n": 128, **ECHO}, "n"),
+        ({"prompt": "x" * 70_000, "n": 128, **ECHO}, "n"),
+        ({"prompt": [""] * 33, "n": 128, **ECHO}, "n"),
+        ({"prompt": ["a"] * 33, "best_of": 128, "max_tokens": 1}, "best_of"),
+    ],
+)
+def test_more_than_is_allowed_over_all_choices_is_refused(
+    wire: Wire, fields: Json, param: str
+) -> None:
+    response = wire.post("/v1/completions", model="tiedlm", **fields)
+    refusal = error(response, 422, "input_too_long")
+    assert refusal["param"] == param
+    assert "at most" in refusal["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"max_tokens": 10}, 90),
+        ({"max_tokens": 10, "n": 4}, 60),
+        ({"max_tokens": 10, "best_of": 5}, 50),
+        ({"max_tokens": 10, "n": 4, "echo": True}, 15),
+        ({"max_tokens": 10, "n": 2, "best_of": 4, "echo": True}, 30),
+        ({"max_tokens": 10, "n": 4, "prompt_logprobs": 1}, 15),
+        ({"n": 4, **ECHO}, 25),
+        ({"n": 4, "logprobs": 0, **ECHO}, 25),
+    ],
+)
+def test_a_prompt_counts_as_often_as_choices_tell_of_it(
+    model: LanguageModel, fields: Json, most: int
+) -> None:
+    with client_of(model, max_request_tokens=100) as http:
+        wire = Wire(http)
+        for prompt in ([2] * most, [[2] * (most // 2), [2] * (most - most // 2)]):
+            halved = dict(fields)
+            if isinstance(prompt[0], list):
+                halved["max_tokens"] //= 2  # of each of the two
+            answer(wire.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
+        more = wire.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
+        assert error(more, 422, "input_too_long")["param"] == "prompt"
+
+
+def test_texts_count_together(wire: Wire) -> None:
+    refused = wire.post("/v1/completions", model="tiedlm", prompt=["a " * 70_000] * 3)
+    assert "at most" in error(refused, 422, "input_too_long")["message"]
+
+
+def test_alternatives_count_where_there_are_some(wire: Wire) -> None:
+    """A prompt that is only read has none."""
+    fields: Json = {"prompt": [2] * 10_000, "max_tokens": 2, "logprobs": 100}
+    assert len(complete(wire, **fields)["choices"]) == 1
+    refused = wire.post("/v1/completions", model="tiedlm", echo=True, **fields)
+    assert error(refused, 422, "input_too_long")["param"] == "logprobs"
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"stream": True}, {"echo": True, "logprobs": 1}, {"prompt_logprobs": 1}]
+)
+def test_a_prompt_is_read_once_for_all_choices(
+    wire: Wire, model: LanguageModel, fields: Json
+) -> None:
+    ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # no cache knows them
+
+    def read() -> float:
+        return model.metrics.registry.get_sample_value("tiedlm_batch_tokens_sum") or 0.0
+
+    before = read()
+    body: Json = {"prompt": [ids, ids], "n": 8, "max_tokens": 1, **fields}
+    assert wire.post("/v1/completions", model="tiedlm", **body).status_code == 200
+    assert read() - before < 2_200  # each of the two once, if they are scored
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_many_choices_some_grow_at_a_time(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """What queues for its next token goes before what others ask."""
+    growing = most = 0
+
+    complete_one = completions.complete
+
+    async def counted(*given: Any) -> AsyncIterator[completions.Choice]:
+        nonlocal growing, most
+        growing += 1
+        most = max(most, growing)
+        async for choice in complete_one(*given):
+            yield choice
+        growing -= 1
+
+    monkeypatch.setattr(completions, "complete", counted)
+    body: Json = {"prompt": ["He", "She"], "n": 128, "max_tokens": 2, "seed": 1, "stream": stream}
+    assert wire.post("/v1/completions", model="tiedlm", **body).status_code == 200
+    assert 1 < most <= completions.MOST_GROWING
+
+
+@pytest.mark.parametrize(
+    ("fields", "written", "apart"),
+    [
+        ({"prompt": [2] * 1_001, "logprobs": 1, **ECHO}, ECHOED, True),
+        ({"prompt": [2] * 1_000, "logprobs": 1, **ECHO}, ECHOED, False),
+        ({"prompt": [2] * 200, "max_tokens": 1, "prompt_logprobs": 10}, ECHOED, True),
+        ({"prompt": "x" * 5_000, **ECHO}, ECHOED, True),
+        ({"prompt": "x" * 4_000, **ECHO}, ECHOED, False),
+        ({"prompt": "x" * 5_000, "stream": True, **ECHO}, ECHOED, True),
+        ({"prompt": "He", "logprobs": 100, "n": 8, "max_tokens": 8}, CHOICE, True),
+        ({"prompt": "x" * 9_000, "n": 128, **ECHO}, CHOICE, True),
+        ({"prompt": "He", "logprobs": 1, "n": 8, "max_tokens": 8}, CHOICE, False),
+    ],
+)
+def test_what_is_long_is_not_written_on_the_event_loop(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, fields: Json, written: Written, apart: bool
+) -> None:
+    threads = threads_of(monkeypatch, *written)
+    assert wire.post("/v1/completions", model="tiedlm", seed=1, **fields).status_code == 200
+    assert threads
+    assert {thread.startswith("long-work") for thread in threads} == {apart}
+
+
+@pytest.mark.parametrize("prompt", [[2] * 999, [1, 2, 3], "He", "", ' \n é 👩‍👧 "\\'])
+def test_what_choices_repeat_is_the_same_in_each(wire: Wire, prompt: Any) -> None:
+    fields: Json = {"logprobs": 3, "prompt_logprobs": 2, **ECHO}
+    first, *others = complete(wire, prompt=prompt, n=3, **fields)["choices"]
+    (alone,) = complete(wire, prompt=prompt, **fields)["choices"]
+    assert first == alone
+    assert others == [{**first, "index": 1}, {**first, "index": 2}]

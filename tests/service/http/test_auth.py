@@ -1,0 +1,292 @@
+"""API keys: where they come from, who gets in, and what a start without good keys says."""
+
+import hashlib
+import hmac
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+
+from service.client import Client, Unauthorized
+from service.errors import Forbidden, StartError
+from service.errors import Unauthorized as NoKey
+from service.http import auth
+from service.http.auth import Gate
+from service.language_model import LanguageModel
+from service.settings import Settings
+from tests.support.served import Address, served
+from tests.support.server_process import failure
+from tests.support.wire import error
+
+ONE, OTHER, ADMIN = "key-one-0123456789", "key-other-9876543210", "key-of-the-admin-00"
+WRONG = "key-wrong-0123456789"
+
+
+def keys_file(folder: Path, content: str | bytes, name: str = "keys") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def gate(path: Path | None = None, keys: str | None = None, admin_path: Path | None = None) -> Gate:
+    secret = None if keys is None else SecretStr(keys)
+    return Gate(Settings(api_keys_file=path, api_keys=secret, admin_keys_file=admin_path))
+
+
+def bearer(key: str) -> Headers:
+    return Headers({"Authorization": f"Bearer {key}"})
+
+
+def enters(asked: Gate, key: str, path: str = "/score") -> bool:
+    try:
+        asked.check(path, bearer(key))
+    except NoKey:
+        return False
+    return True
+
+
+def test_every_key_of_a_file_opens_and_comments_are_none(tmp_path: Path) -> None:
+    lines = f"\ufeff# keys of the two teams\r\n{ONE}\r\n\r\n  {OTHER}  \n  # {WRONG}\n"
+    made = gate(keys_file(tmp_path, lines))
+    assert enters(made, ONE)
+    assert enters(made, OTHER)
+    for key in ("", WRONG, f"# {WRONG}", ONE[:-1], ONE + "x", ONE.upper(), f"{ONE}\n{OTHER}"):
+        assert not enters(made, key)
+
+
+def test_keys_of_the_environment_open_too(tmp_path: Path) -> None:
+    made = gate(keys_file(tmp_path, ONE), f" {OTHER} ,{WRONG},")
+    assert enters(made, ONE)
+    assert enters(made, OTHER)
+    assert enters(made, WRONG)
+    assert not enters(made, ADMIN)
+
+
+def test_without_keys_everybody_enters() -> None:
+    made = gate()
+    assert not made.locked
+    made.check("/score", Headers())
+
+
+@pytest.mark.parametrize("header", ["Basic {}", "{}", "Bearer", "Bearer  ", "Bearer{}", "Token {}"])
+def test_a_key_without_its_scheme_is_none(header: str) -> None:
+    with pytest.raises(NoKey):
+        gate(keys=ONE).check("/score", Headers({"Authorization": header.format(ONE)}))
+
+
+@pytest.mark.parametrize("header", [f"Bearer {ONE}", f"bearer {ONE}", f"BEARER  {ONE} "])
+def test_the_scheme_is_taken_however_it_is_spelled(header: str) -> None:
+    gate(keys=ONE).check("/score", Headers({"Authorization": header}))
+
+
+@pytest.mark.parametrize("key", ["é" * 20, "\xff" * 20, "x" * 60_000, "\x01\x02"])
+def test_odd_keys_are_wrong_keys(key: str) -> None:
+    raw = Headers(raw=[(b"authorization", b"Bearer " + key.encode("latin-1"))])
+    with pytest.raises(NoKey):
+        gate(keys=ONE).check("/score", raw)
+
+
+def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long it takes must not tell which key is nearly right, nor whether an early one is."""
+    compared: list[int] = []
+    compare = hmac.compare_digest
+
+    def counted(left: bytes, right: bytes) -> bool:
+        compared.append(len(left))
+        return compare(left, right)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    made = gate(keys=f"{ONE},{OTHER},{ADMIN}")
+    for key in (ONE, ADMIN, WRONG, "", "x" * 10_000):
+        compared.clear()
+        enters(made, key)
+        assert compared == [hashlib.sha256().digest_size] * 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\n\n",
+        "# nothing but words\n",
+        "short-key\n",
+        f"{ONE}\nshort\n",
+        "schlüssel" * 3,
+        b"\xff",
+    ],
+)
+def test_a_file_without_good_keys_stops_the_start(tmp_path: Path, content: str | bytes) -> None:
+    with pytest.raises(StartError) as caught:
+        gate(keys_file(tmp_path, content))
+    assert "keys" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("keys", ["", ",", "short", f"{ONE},short"])
+def test_an_environment_without_good_keys_stops_the_start(keys: str) -> None:
+    with pytest.raises(StartError, match="TIEDLM_API_KEYS"):
+        gate(keys=keys)
+
+
+def test_no_file_stops_the_start(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(StartError, match=re.escape(str(path))):
+            gate(path)
+        with pytest.raises(StartError, match=re.escape(str(path))):
+            gate(admin_path=path)
+
+
+def test_a_start_without_good_keys_is_one_line(tmp_path: Path) -> None:
+    short = keys_file(tmp_path, "sesame\n")
+    line = failure("--port", "0", "--api-keys-file", str(short))
+    assert "16 ASCII characters" in line
+    assert "sesame" not in line
+    assert "sesame" not in failure("--port", "0", TIEDLM_API_KEYS="sesame")
+
+
+@pytest.fixture
+def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "LOOK_SECONDS", -1.0)
+
+
+@pytest.mark.usefixtures("_looks_each_time")
+def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
+    path = keys_file(tmp_path, ONE)
+    made = gate(path)
+    assert enters(made, ONE)
+    keys_file(tmp_path, f"{OTHER}\n")
+    assert not enters(made, ONE)
+    assert enters(made, OTHER)
+    keys_file(tmp_path, ONE, "new").replace(path)
+    assert enters(made, ONE)
+
+
+@pytest.mark.usefixtures("_looks_each_time")
+def test_a_file_that_became_unreadable_leaves_the_keys_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = keys_file(tmp_path, ONE)
+    made = gate(path)
+    for spoil in (path.unlink, lambda: path.write_text(""), lambda: path.write_bytes(b"\xff\xfe")):
+        caplog.clear()
+        spoil()
+        for _ in range(5):
+            assert enters(made, ONE)
+            assert not enters(made, OTHER)
+        assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    path.write_text(OTHER)
+    assert enters(made, OTHER)
+    assert not enters(made, ONE)
+
+
+def test_admin_routes_need_an_admin_key_and_no_other_route_takes_one(tmp_path: Path) -> None:
+    made = gate(keys=ONE, admin_path=keys_file(tmp_path, ADMIN))
+    assert enters(made, ADMIN, "/admin/reload")
+    assert not enters(made, ONE, "/admin/reload")
+    assert not enters(made, ADMIN, "/score")
+
+
+def test_without_admin_keys_no_key_opens_admin_routes() -> None:
+    for made in (gate(), gate(keys=ONE)):
+        with pytest.raises(Forbidden):
+            made.check("/admin/reload", bearer(ONE))
+
+
+@pytest.fixture(scope="module")
+def locked(model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    folder = tmp_path_factory.mktemp("keys")
+    with served(
+        model,
+        api_keys_file=keys_file(folder, f"{ONE}\n{OTHER}\n"),
+        admin_keys_file=keys_file(folder, ADMIN, "admin"),
+    ) as address:
+        yield address
+
+
+@pytest.fixture
+def http(locked: Address) -> Iterator[httpx.Client]:
+    url = f"http://{locked[0]}:{locked[1]}"
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        yield client
+
+
+CLOSED = [
+    ("POST", "/score"),
+    ("POST", "/next-token"),
+    ("POST", "/rescore"),
+    ("POST", "/v1/completions"),
+    ("POST", "/tokenize"),
+    ("POST", "/detokenize"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/tiedlm"),
+    ("GET", "/tokenizer_info"),
+    ("GET", "/info"),
+    ("GET", "/nowhere"),
+    ("GET", "/docs/../info"),
+    ("GET", "/%69nfo"),
+    ("GET", "/score/"),
+]
+
+
+@pytest.mark.parametrize(("method", "route"), CLOSED)
+def test_closed_routes_want_a_key(http: httpx.Client, method: str, route: str) -> None:
+    for headers in ({}, {"Authorization": f"Bearer {WRONG}"}, {"Authorization": f"Bearer {ADMIN}"}):
+        response = http.request(method, route, headers=headers, json={"text": "a"})
+        refusal = error(response, 401, "unauthorized")
+        assert refusal["type"] == "authentication_error"
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("key", [ONE, OTHER])
+def test_a_key_opens(http: httpx.Client, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    assert http.post("/score", json={"text": "a"}, headers=headers).status_code == 200
+    assert http.get("/info", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "route", ["/docs", "/openapi.json", "/metrics", "/health/live", "/health/ready"]
+)
+def test_open_routes_stay_open(http: httpx.Client, route: str) -> None:
+    assert http.get(route).status_code == 200
+
+
+def test_what_the_documentation_page_loads_is_open_too(http: httpx.Client) -> None:
+    found = re.findall(r'(?:src|href)="(/[^"]+)"', http.get("/docs").text)
+    assert found
+    for path in found:
+        assert http.get(path).status_code == 200
+
+
+def test_a_refused_body_is_not_read(locked: Address) -> None:
+    """The answer comes though none of the eight announced megabytes does."""
+    head = "POST /score HTTP/1.1\r\nHost: tests\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(locked, timeout=60) as connection:
+        connection.sendall(f"{head}Content-Length: {8 << 20}\r\n\r\n".encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
+
+
+def test_admin_routes_on_the_wire(http: httpx.Client, model: LanguageModel) -> None:
+    for key in (ONE, WRONG):
+        response = http.post("/admin/reload", headers={"Authorization": f"Bearer {key}"})
+        error(response, 401, "unauthorized")
+    with served(model) as (host, port):
+        response = httpx.post(f"http://{host}:{port}/admin/reload", trust_env=False)
+        assert error(response, 403, "forbidden")["type"] == "permission_error"
+
+
+def test_the_python_client_takes_a_key(locked: Address) -> None:
+    url = f"http://{locked[0]}:{locked[1]}"
+    with Client(url, api_key=ONE) as client:
+        assert client.score("a").summary.token_count == 2
+        assert client.ready()
+    for key in (None, WRONG):
+        with Client(url, api_key=key) as client, pytest.raises(Unauthorized) as caught:
+            client.score("a")
+        assert caught.value.code == "unauthorized"

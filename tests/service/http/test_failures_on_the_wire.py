@@ -1,0 +1,103 @@
+"""Failures of the service, and what no refusal may ever tell."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.errors import DeadlineExceeded, NotReady, Overloaded, ServiceError
+from service.language_model import LanguageModel
+from tests.support.wire import Wire, error
+
+SECRET = "Xylophone7"
+LONE = "a \ud800 b"
+
+
+@pytest.fixture(autouse=True)
+def _still_answers(wire: Wire) -> Iterator[None]:
+    """Whatever was sent, the next request is answered as ever."""
+    before = wire.score(text="The city")
+    yield
+    assert wire.score(text="The city") == before
+
+
+@pytest.mark.parametrize(
+    ("route", "fields"),
+    [
+        ("/score", {"text": LONE}),
+        ("/score", {"texts": ["a", LONE]}),
+        ("/score", {"text": "a", "context": LONE}),
+        ("/score", {"text": "a", "contexts": [LONE]}),
+        ("/score", {"text": "a", LONE: 1}),
+        ("/score", {"text": "a", "unit": LONE}),
+        ("/next-token", {"context": LONE}),
+        ("/next-token", {"prefix": LONE}),
+        ("/next-token", {"candidates": [LONE]}),
+    ],
+)
+def test_a_lone_surrogate_is_refused(wire: Wire, route: str, fields: dict[str, Any]) -> None:
+    refusal = error(wire.post(route, **fields), 422, "invalid_request")
+    assert "ud800" not in refusal["message"]
+
+
+@pytest.mark.parametrize(
+    ("route", "content"),
+    [
+        ("/score", {"text": [SECRET]}),
+        ("/score", {"text": SECRET, "unit": SECRET}),
+        ("/score", {"texts": [SECRET] * 5000}),
+        ("/score", {"text": SECRET, "token_ids": [[1]]}),
+        ("/score", {"text": f"{SECRET} " * 200_001}),
+        ("/score", {"text": f"{SECRET} \ud800"}),
+        ("/next-token", {"candidates": [f"{SECRET} {SECRET}"]}),
+        ("/next-token", {"top_k": SECRET}),
+        ("/score", '{"text": "' + SECRET),
+    ],
+)
+def test_no_message_holds_the_text_that_was_sent(wire: Wire, route: str, content: object) -> None:
+    body = content if isinstance(content, str) else json.dumps(content)
+    response = wire.send(route, body.encode())
+    assert 400 <= response.status_code < 500
+    assert SECRET not in response.text
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "retry_after"),
+    [
+        (Overloaded("the queue is full", 7), 429, "7"),
+        (NotReady("not warm yet"), 503, "1"),
+        (DeadlineExceeded("no worker was free"), 504, None),
+    ],
+)
+def test_each_error_has_its_status_and_says_when_to_come_again(
+    wire: Wire,
+    model: LanguageModel,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: ServiceError,
+    status: int,
+    retry_after: str | None,
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(model, "score", refuse)
+    response = wire.post("/score", text="a")
+    assert error(response, status, raised.code)["message"] == raised.message
+    assert response.headers.get("Retry-After") == retry_after
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("part", ["encode", "decode"])
+def test_a_failing_engine_is_an_internal_error_that_tells_nothing(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(f"{SECRET} in /srv/service/inference/engine.py")
+
+    monkeypatch.setattr(model.engine, part, fail)
+    response = wire.post("/score", text="a")
+    refusal = error(response, 500, "internal")
+    assert refusal["type"] == "server_error"
+    assert SECRET not in response.text
+    monkeypatch.undo()

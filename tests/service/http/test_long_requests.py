@@ -1,0 +1,112 @@
+"""Of requests with many small parts: counts are compared first, and what is long is done away from
+the event loop.
+"""
+
+import math
+import threading
+from typing import Any
+
+import pytest
+
+from service.text.tokenizer import Tokenizer
+from tests.support.wire import Json, Wire, error
+
+END = {"<eos>": 1.0}
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """In which words are looked up and ids decoded."""
+    found: list[str] = []
+
+    def noted(name: str) -> None:
+        method = getattr(Tokenizer, name)
+
+        def call(*arguments: Any) -> Any:
+            found.append(threading.current_thread().name)
+            return method(*arguments)
+
+        monkeypatch.setattr(Tokenizer, name, call)
+
+    for name in ("word_ids", "decode"):
+        noted(name)
+    return found
+
+
+def test_lists_of_ids_beyond_the_limit_are_not_looked_at(wire: Wire, threads: list[str]) -> None:
+    lists = [[2] * 1000] * 200
+    refusal = error(wire.post("/score", token_ids=[*lists, [-1]]), 422, "input_too_long")
+    assert "at most 200000" in refusal["message"]
+    assert threads == []
+
+
+@pytest.mark.parametrize("lists", [[[2] * 16] * 100, [[]] * 2000])
+def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
+    wire: Wire, threads: list[str], lists: list[list[int]]
+) -> None:
+    assert len(wire.score(token_ids=lists, tokens=False)["results"]) == len(lists)
+    assert len(threads) >= len(lists)
+    assert all(name.startswith("long-work") for name in threads)
+    refusal = error(wire.post("/score", token_ids=[*lists, [2, -1]]), 422, "unknown_token")
+    assert refusal["param"] == f"token_ids.{len(lists)}.1"
+
+
+@pytest.mark.parametrize(
+    ("targets", "param"),
+    [
+        ([], "targets"),
+        ([[END] * 3] * 2, "targets"),
+        ([[{"Zxqvyk": 1.0}] * 2], "targets.0"),
+        ([[{"Zxqvyk": 1.0}] * 100_000], "targets.0"),
+    ],
+)
+def test_targets_are_counted_before_a_word_is_looked_up(
+    wire: Wire, threads: list[str], targets: list[list[dict[str, float]]], param: str
+) -> None:
+    refusal = error(wire.post("/score", text="the city", targets=targets), 422, "invalid_request")
+    assert refusal["param"] == param
+    assert threads == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "positions"),
+    [
+        ({}, 3),
+        ({"eos": False}, 2),
+        ({"bos": False}, 2),
+        ({"bos": False, "eos": False}, 1),
+        ({"bos": False, "context": "of"}, 3),
+        ({"bos": False, "context": ""}, 2),
+        ({"text": "", "bos": False, "eos": False}, 0),
+    ],
+)
+def test_every_scored_position_has_a_target(wire: Wire, fields: Json, positions: int) -> None:
+    asked = {"text": "the city", **fields}
+    for count in range(5):
+        response = wire.post("/score", **asked, targets=[[END] * count])
+        assert response.status_code == (200 if count == positions else 422)
+    result = wire.score_one(**asked, targets=[[END] * positions])
+    found = [token for token in result["tokens"] if token["logprob"] is not None]
+    assert len(found) == result["token_count"] == positions
+    assert all(token["soft_cross_entropy"] > 0 for token in found)
+
+
+def test_after_a_state_the_first_position_has_a_target_too(wire: Wire) -> None:
+    state = wire.score_one(text="the", eos=False, return_state=True)["state"]
+    result = wire.score_one(text="city", state=state, targets=[[{"city": 1.0}, END]])
+    for token in result["tokens"]:
+        assert token["soft_cross_entropy"] == pytest.approx(-token["logprob"], abs=1e-6)
+
+
+def test_many_targets_are_converted_away_from_the_event_loop(
+    wire: Wire, threads: list[str]
+) -> None:
+    text = " ".join(["the"] * 1000)
+    targets = [[{"the": 0.25, "<unk>": 0.75}] * 1000 + [END]]
+    tokens = wire.score_one(text=text, targets=targets)["tokens"]
+    assert len(threads) == 2001
+    assert all(name.startswith("long-work") for name in threads)
+    distribution = wire.logprobs_after([token["id"] for token in tokens[:7]])
+    the, unknown = distribution[tokens[0]["id"]], distribution[0]
+    expected = -0.25 * the - 0.75 * unknown
+    assert math.isclose(tokens[7]["soft_cross_entropy"], expected, abs_tol=1e-4)

@@ -1,0 +1,195 @@
+"""What holds for every request: its id, its size, its type, and a client that leaves."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from service.language_model import LanguageModel
+from tests.support.wire import JSON_TYPE, Wire, error, strict_json
+
+LIMIT = 8 * 1024 * 1024
+SECONDS = 20.0
+JSON_HEADER = ["Content-Type: application/json"]
+
+
+@pytest.fixture
+def connection(address: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(address, timeout=SECONDS) as made:
+        yield made
+
+
+def head(*lines: str) -> bytes:
+    return "\r\n".join(["POST /score HTTP/1.1", "Host: tests", *lines, "", ""]).encode()
+
+
+def answered(connection: socket.socket) -> tuple[int, Any]:
+    """Status and JSON body of an answer after which the server closes."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    start, _, body = received.partition(b"\r\n\r\n")
+    return int(start.split()[1]), strict_json(body)
+
+
+@pytest.mark.parametrize("given", ["abc", "!", "~", "x" * 128, 'a"b\\c,d'])
+def test_a_request_id_comes_back(wire: Wire, given: str) -> None:
+    for route in ("/health/live", "/nowhere"):
+        response = wire.http.get(route, headers={"X-Request-Id": given})
+        assert response.headers.get_list("X-Request-Id") == [given]
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\tb", "é"])
+def test_an_invalid_request_id_is_replaced(wire: Wire, given: str) -> None:
+    headers = [(b"X-Request-Id", given.encode("latin-1"))]
+    replaced = wire.http.get("/health/live", headers=headers).headers["X-Request-Id"]
+    assert replaced != given
+    assert replaced.isalnum()
+
+
+def test_every_answer_has_its_own_request_id(wire: Wire) -> None:
+    responses = [
+        wire.post("/score", text="a"),
+        wire.post("/score"),
+        wire.send("/score", b"{"),
+        wire.http.post("/score"),
+        wire.http.get("/nowhere"),
+        wire.http.get("/score"),
+        wire.http.get("/openapi.json"),
+        wire.send("/score", b" " * (LIMIT + 1)),
+    ]
+    found = [response.headers["X-Request-Id"] for response in responses]
+    assert len(set(found)) == len(responses)
+
+
+@pytest.mark.parametrize("route", ["/score", "/next-token", "/v1/completions"])
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_another_type_of_body_is_refused(wire: Wire, route: str, kind: str | None) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    response = wire.http.post(route, content=b'{"text": "a"}', headers=headers)
+    assert "application/json" in error(response, 415, "unsupported_media_type")["message"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
+def test_json_is_taken_however_it_is_spelled(wire: Wire, kind: str) -> None:
+    headers = {"Content-Type": kind}
+    assert wire.http.post("/score", content=b'{"text": "a"}', headers=headers).status_code == 200
+
+
+def test_no_such_route(wire: Wire) -> None:
+    for response in (wire.http.get("/nowhere"), wire.post("/scores", text="a")):
+        assert error(response, 404, "not_found")["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize(("method", "route"), [("GET", "/score"), ("DELETE", "/health/live")])
+def test_a_method_that_a_route_does_not_take(wire: Wire, method: str, route: str) -> None:
+    response = wire.http.request(method, route)
+    error(response, 405, "method_not_allowed")
+    assert response.headers["Allow"]
+
+
+def test_a_body_of_just_the_limit_is_read(wire: Wire) -> None:
+    body = b'{"text": "a"}'
+    assert wire.send("/score", body.ljust(LIMIT)).status_code == 200
+    error(wire.send("/score", body.ljust(LIMIT + 1)), 413, "body_too_large")
+
+
+def test_an_announced_size_over_the_limit_is_refused_before_the_body(
+    connection: socket.socket,
+) -> None:
+    connection.sendall(head(*JSON_HEADER, f"Content-Length: {9 << 20}") + b'{"text":')
+    status, body = answered(connection)
+    assert (status, body["error"]["code"]) == (413, "body_too_large")
+
+
+def test_an_unannounced_body_is_refused_while_it_comes(connection: socket.socket) -> None:
+    connection.sendall(head(*JSON_HEADER, "Transfer-Encoding: chunked"))
+    chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    for _ in range(8):
+        connection.sendall(chunk)
+    connection.sendall(b"1\r\n \r\n")  # one byte over, and the end is never sent
+    status, body = answered(connection)
+    assert (status, body["error"]["code"]) == (413, "body_too_large")
+
+
+def test_a_chunked_body_within_the_limit_is_taken(wire: Wire) -> None:
+    chunks = iter([b'{"te', b'xt": "', "é".encode()[:1], "é".encode()[1:], b'"}'])
+    response = wire.http.post("/score", content=chunks, headers=JSON_TYPE)
+    assert response.status_code == 200
+    assert response.json() == wire.score(text="é")
+
+
+def test_a_client_that_leaves_half_way_through_its_body_harms_nothing(
+    connection: socket.socket, wire: Wire
+) -> None:
+    connection.sendall(head(*JSON_HEADER, "Content-Length: 100") + b'{"te')
+    connection.close()
+    assert wire.score(text="a")["results"]
+
+
+class Noticed(logging.Handler):
+    """Set as soon as the service has written down that the client of request `leaver` left: others
+    of earlier tests may be missed only now.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client_left = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        left = "the client left" in record.getMessage()
+        if left and getattr(record, "request_id", None) == "leaver":
+            self.client_left.set()
+
+
+@pytest.fixture
+def noticed(caplog: pytest.LogCaptureFixture) -> Iterator[Noticed]:
+    log, handler = logging.getLogger("service.http.middleware"), Noticed()
+    caplog.set_level(logging.INFO, log.name)
+    log.addHandler(handler)
+    yield handler
+    log.removeHandler(handler)
+
+
+def waits(wire: Wire) -> bool:
+    return 'tiedlm_queue_tokens{lane="bulk"} 0.0' not in wire.http.get("/metrics").text
+
+
+def test_the_work_of_a_client_that_left_is_dropped(
+    wire: Wire,
+    model: LanguageModel,
+    connection: socket.socket,
+    noticed: Noticed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All workers are held at a gate; one more request waits, its client leaves, the gate opens."""
+    gate, running = threading.Event(), threading.Semaphore(0)
+    encode, read = model.engine.encode, list[int]()
+
+    def held(ids: Any, lengths: Any, state: Any) -> Any:
+        read.extend(ids.ravel().tolist())
+        running.release()
+        assert gate.wait(SECONDS)
+        return encode(ids, lengths, state)
+
+    monkeypatch.setattr(model.engine, "encode", held)
+    body = b'{"token_ids": [[7777, 7777]]}'
+    with ThreadPoolExecutor() as pool:
+        try:
+            for _ in range(model.threads):
+                pool.submit(wire.score, texts=["The city", "A town"])
+                assert running.acquire(timeout=SECONDS)
+            lines = ("X-Request-Id: leaver", f"Content-Length: {len(body)}")
+            connection.sendall(head(*JSON_HEADER, *lines) + body)
+            assert any(waits(wire) for _ in range(10_000))
+            connection.close()
+            assert noticed.client_left.wait(SECONDS)
+        finally:
+            gate.set()
+    wire.score(text="The city")
+    assert read
+    assert 7777 not in read

@@ -1,0 +1,188 @@
+"""What a client sees when more is asked than can be done."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.bundle import Bundle
+from service.lanes import WaitLimits
+from service.language_model import LanguageModel
+from service.settings import Settings
+from service.text.tokenizer import Tokenizer
+from tests.support.served import listening
+from tests.support.wire import Wire, error
+
+ROUTES: list[tuple[str, dict[str, Any]]] = [
+    ("/score", {"text": "The city"}),
+    ("/score", {"texts": ["The city"] * 3, "context": "In"}),
+    ("/next-token", {"context": "The city"}),
+    ("/rescore", {"hypotheses": [{"text": "The city"}]}),
+    ("/v1/completions", {"model": "tiedlm", "prompt": "The city"}),
+    ("/v1/completions", {"model": "tiedlm", "prompt": "The city", "stream": True}),
+    (
+        "/v1/completions",
+        {"model": "tiedlm", "prompt": "The city", "echo": True, "logprobs": 1, "max_tokens": 0},
+    ),
+]
+
+
+@pytest.fixture
+def _overloaded(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even an empty queue is too long a wait."""
+    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+
+
+@pytest.mark.usefixtures("_overloaded")
+@pytest.mark.parametrize(("route", "fields"), ROUTES)
+def test_work_is_refused_with_a_time_to_come_again(
+    wire: Wire, route: str, fields: dict[str, Any]
+) -> None:
+    response = wire.post(route, **fields)
+    assert error(response, 429, "overloaded")["type"] == "rate_limit_error"
+    assert response.headers["Retry-After"] == "1"
+
+
+@pytest.mark.usefixtures("_overloaded")
+def test_a_refused_request_is_not_read(wire: Wire) -> None:
+    error(wire.send("/score", b'{"text": '), 429, "overloaded")
+
+
+@pytest.mark.usefixtures("_overloaded")
+def test_what_needs_no_model_is_answered(wire: Wire) -> None:
+    for route in ("/health/live", "/health/ready", "/metrics", "/info", "/v1/models"):
+        assert wire.http.get(route).status_code == 200
+    assert wire.post("/tokenize", prompt="The city").status_code == 200
+
+
+@pytest.mark.parametrize(("route", "fields"), ROUTES)
+def test_an_idle_server_takes_anything(wire: Wire, route: str, fields: dict[str, Any]) -> None:
+    assert wire.post(route, **fields).status_code == 200
+
+
+@pytest.mark.parametrize(("callers", "status"), [(0, 200), (7, 200), (8, 429)])
+def test_an_event_loop_that_was_late_refuses_only_a_crowd(
+    wire: Wire,
+    model: LanguageModel,
+    monkeypatch: pytest.MonkeyPatch,
+    callers: int,
+    status: int,
+) -> None:
+    """A machine that stood still for a moment is late with a request too, and is not loaded."""
+    monkeypatch.setattr("service.http.middleware.LOOP_WAITS", 1e9)
+    monkeypatch.setattr(model.admission, "requests", callers)
+    assert wire.post("/score", text="The city").status_code == status
+
+
+def test_a_completion_that_has_begun_goes_on(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens are asked for one after another, and it was admitted as a whole."""
+    asked = {"model": "tiedlm", "prompt": "The city", "stream": True, "max_tokens": 60, "seed": 3}
+    whole = [event["choices"][0]["text"] for event in events(wire.post("/v1/completions", **asked))]
+    with wire.http.stream("POST", "/v1/completions", json=asked) as response:
+        lines = response.iter_lines()
+        first = next(lines)
+        monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+        said = [first, *lines]
+    found = [json.loads(line[6:]) for line in said if line.startswith("data: {")]
+    assert [event["choices"][0]["text"] for event in found] == whole
+    assert said[-2:] == ["data: [DONE]", ""] or said[-1] == "data: [DONE]"
+
+
+def test_many_choices_are_one_request(wire: Wire) -> None:
+    """All of them are asked for at once, and none of them is refused for the others' sake."""
+    prompts = ["The city of the north"] * 200
+    response = wire.post("/v1/completions", model="tiedlm", prompt=prompts, max_tokens=3)
+    assert response.status_code == 200
+    assert len(response.json()["choices"]) == 200
+
+
+def events(response: Any) -> list[Any]:
+    lines = response.text.splitlines()
+    return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+
+def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
+    """With the default limits: each of 48 clients has two texts of a hundred words."""
+    settings = Settings(bundle=bundle_path, threads=1)  # of 48 requests 16 stand in line
+    model = LanguageModel(Bundle.load(bundle_path), settings)
+    body = {"texts": ["the river was in the north of the city of " * 10] * 2, "tokens": False}
+
+    def ask(client: httpx.Client) -> int:
+        return client.post("/score", json=body).status_code
+
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    with (
+        listening(model, "on") as (host, port),
+        httpx.Client(
+            base_url=f"http://{host}:{port}", timeout=120, trust_env=False, limits=limits
+        ) as client,
+        ThreadPoolExecutor(48) as pool,
+    ):
+        assert set(pool.map(ask, [client] * 96)) == {200}
+    waited = model.metrics.registry.get_sample_value("tiedlm_admission_seconds_sum")
+    assert waited is not None
+    assert waited > 0
+
+
+def test_a_score_waits_in_line_and_a_keystroke_does_not(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    tokenize = Tokenizer.encode
+
+    def held(self: Tokenizer, text: str, max_tokens: int) -> object:
+        if text.startswith("held"):
+            assert gate.wait(60)
+        return tokenize(self, text, max_tokens)
+
+    monkeypatch.setattr(Tokenizer, "encode", held)
+    # Long enough to be tokenized in the background thread, so that the event loop goes on.
+    body = {"text": "held" + " the river" * 500, "tokens": False}
+    running = model.admission._short._max_requests
+    with ThreadPoolExecutor(running + 10) as pool:
+        try:
+            waiting = [pool.submit(wire.post, "/score", **body) for _ in range(running + 10)]
+            eventually(lambda: model.admission.waiting_tokens("bulk") > 0)
+            assert wire.post("/next-token", context="The city").status_code == 200
+            assert not any(request.done() for request in waiting)
+        finally:
+            gate.set()
+        assert {request.result().status_code for request in waiting} == {200}
+    assert model.admission.waiting_tokens("bulk") == 0
+
+
+def test_scoring_completions_stand_in_line(wire: Wire, model: LanguageModel) -> None:
+    """Evaluation tools ask for log-probabilities of prompts, from many threads at once."""
+    name = "tiedlm_admission_seconds_count"
+    before = model.metrics.registry.get_sample_value(name) or 0
+    asked = {"model": "tiedlm", "prompt": "The city", "echo": True, "logprobs": 1, "max_tokens": 0}
+    assert wire.post("/v1/completions", **asked).status_code == 200
+    assert wire.post("/v1/completions", model="tiedlm", prompt="The city").status_code == 200
+    assert model.metrics.registry.get_sample_value(name) == before + 1
+    assert model.admission.requests == 0
+
+
+def test_a_completion_that_scores_and_draws_is_bounded_too(
+    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is interactive, and its prompts wait in the queue of bulk work."""
+    monkeypatch.setattr(model.admission, "check", lambda *_: None)
+    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(60, -1.0))
+    asked = {"model": "tiedlm", "echo": True, "logprobs": 1, "max_tokens": 2}
+    asked["prompt"] = ["The city", "The river"]  # one alone would run at once
+    error(wire.post("/v1/completions", **asked), 429, "overloaded")
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

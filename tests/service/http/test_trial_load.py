@@ -1,0 +1,201 @@
+"""A bundle is tried out in a process that may hang or die; the old one is served meanwhile."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.bundle import Bundle
+from service.errors import BundleError, ReloadFailed
+from service.http import trial_load
+from service.http.model_registry import Serving
+from service.http.trial_load import SPACE_BYTES, Trial, main
+from service.language_model import LanguageModel
+from service.settings import Settings
+from tests.support.bundles import edit_manifest, replace
+
+
+@pytest.fixture
+def copy(bundle_path: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def first(copy: Path) -> Iterator[LanguageModel]:
+    made = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
+    yield made
+    made.close()
+
+
+def refusal(bundle: Path) -> str:
+    with pytest.raises(BundleError) as found:
+        Trial().try_out(bundle)
+    assert "\n" not in found.value.message
+    assert "Traceback" not in found.value.message
+    return found.value.message
+
+
+def without_numbers(bundle: Path) -> None:
+    replace(bundle, "weights.bin", b"\xff" * (bundle / "weights.bin").stat().st_size)
+
+
+def exploding(bundle: Path) -> None:
+    content = json.loads((bundle / "tokenizer.json").read_text())
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [double] * 60}
+    replace(bundle, "tokenizer.json", json.dumps(content).encode())
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "weights without numbers": (without_numbers, "not finite"),
+    "an exploding normalizer": (exploding, "normalizer"),
+    "no such folder": (shutil.rmtree, "no such directory"),
+    "an absurd size": (
+        lambda bundle: edit_manifest(bundle, lambda m: m.update(state_size=10**18)),
+        "state_size",
+    ),
+}
+
+
+def test_a_whole_bundle_passes_by_its_hash(copy: Path) -> None:
+    assert Trial().try_out(copy) == Bundle.load(copy).hash
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_bundle_is_refused_in_one_line(copy: Path, kind: str) -> None:
+    spoil, said = BROKEN[kind]
+    spoil(copy)
+    assert said in refusal(copy)
+
+
+def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process does this in place of a trial."""
+    start = subprocess.Popen
+
+    def other(_: list[str], **options: Any) -> Any:
+        return start([sys.executable, "-c", does], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", other)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("import os; os.abort()", "status -6"),
+        ("import os; os.kill(os.getpid(), 9)", "status -9"),
+        ("raise MemoryError('in /srv/x')", "ended with status 1"),
+        ("import time; time.sleep(1000)", "not loaded within 2 seconds"),
+    ],
+)
+def test_what_a_trial_does_not_survive_is_refused(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+) -> None:
+    trial_that(does, monkeypatch)
+    if "sleep" in does:
+        monkeypatch.setattr(trial_load, "SECONDS", 1.0)
+
+    async def live() -> None:
+        serving = Serving(first)
+        with pytest.raises(ReloadFailed, match=said) as found:
+            await serving.reload()
+        assert "/" not in found.value.message
+        assert "\n" not in found.value.message
+        assert serving.model is first
+
+    asyncio.run(live())
+
+
+def test_a_bundle_that_changes_meanwhile_is_refused(
+    first: LanguageModel, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try_out = Trial.try_out
+
+    def tried_and_changed(self: Trial, path: Path) -> str:
+        tried = try_out(self, path)
+        edit_manifest(copy, lambda manifest: manifest.update(name="other"))
+        return tried
+
+    monkeypatch.setattr(Trial, "try_out", tried_and_changed)
+
+    async def live() -> None:
+        serving = Serving(first)
+        with pytest.raises(ReloadFailed, match="changed"):
+            await serving.reload()
+        assert serving.model is first
+
+    asyncio.run(live())
+
+
+def test_the_end_does_not_wait_for_a_trial(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for one that runs nor for one behind it."""
+    trial_that("import time; time.sleep(1000)", monkeypatch)
+
+    async def live() -> None:
+        serving = Serving(first)
+        async with asyncio.timeout(60):
+            reloads = [asyncio.ensure_future(serving.reload()) for _ in range(2)]
+            while serving._trial._process is None:
+                await asyncio.sleep(0.01)
+            await serving.close()
+            for reload in reloads:
+                with pytest.raises(ReloadFailed, match="because the service ends"):
+                    await reload
+
+    asyncio.run(live())
+
+
+def test_the_end_does_not_wait_for_memory(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replaced model is still referred to, here by this test."""
+    monkeypatch.setattr("service.http.model_registry.LOOKS", 10**9)
+
+    async def live() -> None:
+        serving = Serving(first)
+        await serving.reload()
+        async with asyncio.timeout(60):
+            await serving.close()
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("arguments", [[], ["bundle"], ["bundle", "many"], ["a", "1", "2"]])
+def test_wrong_arguments_are_a_usage_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == "usage: python -m service.http.trial_load BUNDLE BYTES\n"
+
+
+def run_main(copy: Path, before: str, after: str = "") -> str:
+    code = f"from service.http.trial_load import main; import sys, resource; {before}; "
+    code += f"main([{str(copy)!r}, '0']); {after}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_lower_limit_that_stands_is_kept(copy: Path) -> None:
+    most = SPACE_BYTES - (1 << 20)
+    out = run_main(
+        copy,
+        f"resource.setrlimit(resource.RLIMIT_AS, ({most}, {most}))",
+        "print(resource.getrlimit(resource.RLIMIT_AS)[0])",
+    )
+    assert out.split() == [Bundle.load(copy).hash, str(most)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="this is not Linux")
+def test_a_trial_is_the_first_to_lose_its_memory(copy: Path) -> None:
+    out = run_main(copy, "pass", "print(open('/proc/self/oom_score_adj').read())")
+    assert out.split()[-1] == "1000"

@@ -1,0 +1,225 @@
+"""Models whose words are several tokens: cutting, spelling, searching, and summing per word."""
+
+import asyncio
+
+import numpy as np
+import pytest
+import tokenizers
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import models
+
+from service.bundle import Manifest
+from service.inference.engine import Decoded
+from service.language_model import LanguageModel
+from service.results.text_score import TextScore, text_score
+from service.results.word_score import word_scores
+from service.runtime.background_thread import LongWork
+from service.runtime.metrics import Metrics
+from service.text import tokenizer as module
+from service.text.request_encoder import Passage, Reader
+from service.text.tokenizer import Tokenizer
+from tests.service.text.test_tokenizer import plain, texts, tiny_library_tokenizer, tiny_manifest
+from tests.support.token_pieces import CHARACTERS, PIECES, SUBWORD, served_as
+
+kinds = pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
+long_lines = st.text(st.sampled_from("the ca 河é\t<x"), min_size=100, max_size=400) | st.lists(
+    st.sampled_from(["the", " cat", "<eos>", "<unk>", "<eos", "  ", "河", "x" * 50, " " * 30]),
+    min_size=10,
+    max_size=60,
+).map("".join)
+
+
+def test_a_manifest_that_does_not_say_is_of_whole_words() -> None:
+    said = tiny_manifest().model_dump()
+    del said["subword"]
+    assert Manifest.model_validate(said).subword is False
+
+
+def test_a_tokenizer_names_its_kind(model: LanguageModel) -> None:
+    unigram = tokenizers.Tokenizer(models.Unigram([("<unk>", 0.0), ("<eos>", 0.0)], 0, False))
+    made = {kind: served.kind for kind, served in SUBWORD.items()}
+    assert made == {"pieces": "bpe", "characters": "char"}
+    assert served_as(unigram).kind == "unigram"
+    split = Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest())
+    assert split.kind == "whitespace"
+    assert model.tokenizer.kind == "words"
+
+
+@kinds
+def test_a_carriage_return_before_a_newline_is_a_part_of_the_end(tokenizer: Tokenizer) -> None:
+    windows, unix = (plain(tokenizer.encode(f"the cat{end}河{end}")) for end in ("\r\n", "\n"))
+    assert [token for token, *_ in windows] == [token for token, *_ in unix]
+    assert [span for token, *span in windows if token == tokenizer.end_id] == [[7, 9], [10, 12]]
+    alone = tokenizer.encode("the cat\r").ids
+    assert len(alone) == len(tokenizer.encode("the cat").ids) + 1
+
+
+@kinds
+@given(text=texts)
+def test_spans_cover_every_line(tokenizer: Tokenizer, text: str) -> None:
+    at = 0
+    for _, start, end in plain(tokenizer.encode(text)):
+        assert start <= at < end or at == end == start + 1
+        at = end
+    assert at == len(text)
+
+
+@given(text=texts)
+def test_each_part_of_a_character_spans_all_of_it(text: str) -> None:
+    for token, start, end in plain(PIECES.encode(text)):
+        if token != PIECES.end_id:
+            assert PIECES.vocabulary.spellings[token] in text[start:end].encode()
+
+
+def test_a_character_of_three_bytes() -> None:
+    assert plain(PIECES.encode("a 汉")) == [
+        (PIECES.entries.index(entry), start, end)
+        for entry, start, end in [("a", 0, 1), ("Ġæ", 1, 3), ("±", 2, 3), ("ī", 2, 3)]
+    ]
+
+
+@given(text=texts)
+def test_pieces_read_as_the_text_was(text: str) -> None:
+    assert PIECES.decode(PIECES.encode(text).ids) == text.replace("<eos>", "\n")
+
+
+@kinds
+@given(text=texts)
+def test_decoded_ids_are_cut_into_the_same_ids_again(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text).ids
+    assert tokenizer.encode(tokenizer.decode(ids)).ids.tolist() == ids.tolist()
+
+
+@kinds
+@given(text=long_lines)
+@example(text="x" * 300)
+@example(text=" " * 300)
+@example(text="the<eos>" * 40)
+def test_a_long_line_in_parts_gives_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
+    whole = plain(tokenizer.encode(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MARGIN_CHARACTERS", 24)
+        for length in (30, 47, 64):
+            patch.setattr(module, "PIECE_CHARACTERS", length)
+            assert plain(tokenizer.encode(text)) == whole
+
+
+def test_a_line_without_spaces_is_cut_into_parts(piece_lengths: list[int]) -> None:
+    PIECES.encode("河" * 50_000)
+    CHARACTERS.encode("河" * 50_000)
+    assert max(piece_lengths) <= module.PIECE_CHARACTERS
+    assert sum(piece_lengths) < 110_000
+
+
+def spelled(tokenizer: Tokenizer, prefix: str) -> set[str]:
+    return {tokenizer.vocabulary.names[i] for i in tokenizer.vocabulary.with_prefix(prefix)}
+
+
+def test_what_is_typed_finds_pieces_with_and_without_their_space() -> None:
+    assert spelled(PIECES, "the") == {" the"}
+    assert spelled(PIECES, "ca") == {"ca", "cat", " cat"}
+    assert spelled(PIECES, " ca") == {" cat"}
+    assert spelled(PIECES, "t") == {"t", " t", " the"}
+    assert spelled(PIECES, "河") == {"河"}
+    assert spelled(PIECES, "Ġ") == set()
+    assert spelled(CHARACTERS, "c") == {"c"}
+    assert spelled(CHARACTERS, " ") == {" "}
+    for tokenizer in SUBWORD.values():
+        found = tokenizer.vocabulary.with_prefix("")
+        assert sorted(found.tolist()) == list(range(tokenizer.vocabulary_size))
+
+
+@kinds
+def test_no_two_ids_have_one_name_or_spelling(tokenizer: Tokenizer) -> None:
+    vocabulary = tokenizer.vocabulary
+    assert len(set(vocabulary.names)) == len(set(vocabulary.spellings)) == len(vocabulary.entries)
+
+
+def test_bytes_that_are_no_character_are_named_so() -> None:
+    names = dict(zip(PIECES.entries, PIECES.vocabulary.names, strict=True))
+    assert names["Ġæ"] == "bytes:\\x20\\xe6"
+    assert names["é"] == "bytes:\\xe9"
+    assert names["æ²³"] == "河"
+    assert names["Ġcat"] == " cat"
+    assert names["<eos>"] == "<eos>"
+
+
+@pytest.mark.parametrize(
+    ("word", "entries"),
+    [
+        (" cat", ["Ġcat"]),
+        ("cat", ["cat"]),
+        ("Ġcat", ["Ġcat"]),  # as the service answers it
+        ("河", ["æ²³"]),
+        ("é", ["Ã", "©"]),  # not the byte e9, whose entry looks like it
+        ("Ġ", ["Ä", "ł"]),
+        ("the cat", ["t", "he", "Ġcat"]),
+        ("<eos>", ["<eos>"]),
+    ],
+)
+def test_a_candidate_is_what_it_spells_or_else_an_entry(word: str, entries: list[str]) -> None:
+    assert [PIECES.entries[i] for i in PIECES.word_ids(word)] == entries
+
+
+def scored(tokenizer: Tokenizer, text: str, unscored: int = 0) -> TextScore:
+    encoding = tokenizer.encode(text)
+    ids = np.append(encoding.ids, tokenizer.end_id)
+    logprobs = -np.random.default_rng(len(ids)).random(len(ids) - unscored, np.float32)
+    decoded = Decoded(logprobs)
+    passage = Passage(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))
+    return text_score(passage, ids, decoded, tokenizer.unknown_id, None)
+
+
+@kinds
+@given(text=texts, unscored=st.integers(0, 1))
+@example(text=" the  cat \n\t河<eos>a <eos> ", unscored=0)
+def test_words_and_ends_sum_to_the_total(tokenizer: Tokenizer, text: str, unscored: int) -> None:
+    score = scored(tokenizer, text, unscored)
+    words = word_scores(score, tokenizer.end_id)
+    assert [text[start:end] for start, end in words.spans] == text.split()
+    if text.split():
+        kept = score.logprobs[unscored:]
+        at_end = score.ids[unscored:] == tokenizer.end_id
+        total = words.logprobs.sum() + kept[at_end].sum()
+        assert -total == pytest.approx(score.totals.nats)
+        assert words.token_counts.sum() + at_end.sum() == score.totals.tokens
+
+
+def test_white_space_counts_for_the_word_that_follows_and_at_the_end_for_the_last() -> None:
+    score = scored(CHARACTERS, " the  cat \n o  ")
+    words = word_scores(score, CHARACTERS.end_id)
+    assert words.spans == [(1, 4), (6, 9), (12, 13)]
+    assert words.token_counts.tolist() == [4, 5, 5]
+    logprobs = score.logprobs
+    assert words.logprobs.tolist() == pytest.approx(
+        [logprobs[:4].sum(), logprobs[4:9].sum(), logprobs[9] + logprobs[11:15].sum()]
+    )
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "rest"),
+    [
+        (CHARACTERS, "the cat", "he cat"),
+        (CHARACTERS, " cat", "cat"),
+        (PIECES, "the cat", "he cat"),
+        (PIECES, "汉 cat", "汉 cat"),  # the other two bytes of its first character are scored
+    ],
+)
+def test_what_an_unscored_token_spans_is_not_counted(
+    tokenizer: Tokenizer, text: str, rest: str
+) -> None:
+    reader = Reader(tokenizer, Metrics(), LongWork(), 100)
+    (passage,) = asyncio.run(reader.texts([text]))
+    by_ids = asyncio.run(reader.ids(passage.ids.tolist(), "token_ids"))
+    for read in (passage, by_ids):
+        decoded = Decoded(np.zeros(len(read.ids) - 1, np.float32))
+        totals = text_score(read, read.ids, decoded, None, None).totals
+        assert (totals.bytes, totals.characters) == (len(rest.encode()), len(rest))
+        assert totals.words == len(rest.split())
+
+
+def test_a_word_without_a_scored_token_has_none() -> None:
+    words = word_scores(scored(CHARACTERS, "a <eos> cat", unscored=1), CHARACTERS.end_id)
+    assert words.token_counts.tolist() == [0, 1, 4]
+    assert words.logprobs[0] == 0

@@ -1,0 +1,76 @@
+"""Every test runs in CI: a skip that is not listed here is a failure where `CI` is set.
+
+A test that is skipped everywhere protects nothing. `.ci/run` installs what tests need; what a
+machine itself cannot give is listed with its reason.
+"""
+
+import os
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A skip whose test and message match from their beginning, and why no machine must run it."""
+
+    test: str
+    message: str
+    why: str
+
+
+ALLOWED = (
+    Allowed(
+        r"tests/service/test_huge_pages\.py::",
+        "this machine's kernel had no huge pages",
+        "other processes can hold all of the kernel's free huge pages",
+    ),
+    Allowed(
+        r"tests/faults/test_clients\.py::",
+        r"this machine allows \d+ open files",
+        "the hard limit of open files is the machine's, and root of a container cannot raise it",
+    ),
+    Allowed(
+        r"tests/service/test_address\.py::",
+        "this machine has no IPv6",
+        "the network of a container may have IPv4 alone",
+    ),
+    Allowed(
+        r"tests/service/test_bulk_tsv\.py::",
+        "needs R",
+        "R is large; a model of its reader checks the same rows everywhere",
+    ),
+)
+
+
+def is_allowed(test: str, message: str) -> bool:
+    return any(re.match(a.test, test) and re.match(a.message, message) for a in ALLOWED)
+
+
+def _fail_if_unexpected(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not os.environ.get("CI") or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    message = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    message = message.removeprefix("Skipped: ")
+    if not is_allowed(report.nodeid, message):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{report.nodeid} was skipped in CI: {message}\n"
+            "Install what it needs in .ci/run, or list it with its reason in tests/support/skips.py."
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_unexpected(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_unexpected(report)
+    return report

@@ -1,0 +1,43 @@
+"""`python -m service.bulk` with blocks of a few documents, so that a small corpus has many; with
+KILL="COMMITS SECONDS" in the environment it kills itself so long after so many commits.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from service.bulk import buckets, document
+from service.bulk.__main__ import main
+from service.bulk.job_state import State
+from service.bulk.output import writers
+
+BLOCK_RECORDS = 16
+SIZES = (
+    (document, "BLOCK_RECORDS", BLOCK_RECORDS),
+    (buckets, "BLOCK_RECORDS", BLOCK_RECORDS),
+    (writers, "BLOCKS_OF_A_PART", 3),
+)
+
+
+def killed_after(commits: int, seconds: float) -> None:
+    save = State.save
+
+    def counting(state: State, path: Path) -> None:
+        nonlocal commits
+        save(state, path)
+        commits -= 1
+        if commits == 0:
+            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    State.save = counting  # type: ignore[assignment, method-assign]
+
+
+if __name__ == "__main__":
+    if "KILL" in os.environ:
+        commits, seconds = os.environ["KILL"].split()
+        killed_after(int(commits), float(seconds))
+    for module, name, value in SIZES:
+        setattr(module, name, value)
+    sys.exit(main())

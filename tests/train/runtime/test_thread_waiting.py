@@ -1,0 +1,129 @@
+"""Threads spin while the cores are free, and give them away while others need them."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.tiny_training import ROOT
+from train.runtime.thread_waiting import BUSY_SHARE, QUIET_PERIODS, Waiting
+
+
+@pytest.fixture
+def waiting() -> Iterator[Waiting]:
+    with Waiting(Path("/nowhere")) as made:
+        yield made
+
+
+def crowd() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "crowd"]
+
+
+def test_threads_yield_while_they_wait_for_a_core(waiting: Waiting) -> None:
+    waiting.observe(BUSY_SHARE / 2)
+    assert waiting.spins
+    waiting.observe(BUSY_SHARE * 2)
+    assert not waiting.spins
+    assert crowd() == ["crowd"]
+    for _ in range(QUIET_PERIODS - 1):
+        waiting.observe(0)
+    waiting.observe(BUSY_SHARE * 2)  # begins the count again, and no second crowd
+    assert crowd() == ["crowd"]
+    for _ in range(QUIET_PERIODS - 1):
+        waiting.observe(0)
+        assert not waiting.spins
+    waiting.observe(0)
+    assert waiting.spins
+    assert crowd() == []
+
+
+def test_the_end_leaves_no_thread() -> None:
+    with Waiting(Path("/nowhere")) as waiting:
+        waiting.observe(1)
+        assert crowd() == ["crowd"]
+    assert crowd() == []
+
+
+def write_tasks(folder: Path, *waited_seconds: float) -> None:
+    for number, seconds in enumerate(waited_seconds):
+        (folder / str(number)).mkdir(exist_ok=True)
+        (folder / str(number) / "schedstat").write_text(f"7 {round(seconds * 1e9)} 3\n")
+
+
+def test_waiting_is_summed_over_all_threads(tmp_path: Path) -> None:
+    write_tasks(tmp_path, 1.5, 0.25)
+    assert Waiting(tmp_path)._waited() == pytest.approx(1.75)
+    (tmp_path / "0" / "schedstat").write_text("")
+    assert Waiting(tmp_path)._waited() is None
+    assert Waiting(tmp_path / "missing")._waited() is None
+
+
+def test_waiting_is_watched_on_several_threads_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    write_tasks(tmp_path, 0)
+
+    def watched() -> bool:
+        with Waiting(tmp_path):
+            return any(thread.name == "waiting" for thread in threading.enumerate())
+
+    for threads, expected in ((1, False), (2, True)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=threads: count)
+        assert watched() is expected
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # who sets it has decided
+    assert not watched()
+
+
+def test_a_busy_machine_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr("train.runtime.thread_waiting.PERIOD_SECONDS", 0.01)
+    noticed = threading.Event()
+    monkeypatch.setattr(Waiting, "_yield", lambda _: noticed.set())
+    write_tasks(tmp_path, 0)
+    with Waiting(tmp_path):
+        for seconds in range(1, 6001):  # far more waiting than time
+            write_tasks(tmp_path, 1000.0 * seconds)
+            if noticed.wait(0.01):
+                return
+    pytest.fail("nothing noticed that threads wait")
+
+
+POOLS = """
+import os, sys, torch
+from train.runtime.thread_waiting import Waiting
+torch.set_num_threads(2)
+torch.zeros(1 << 20).add_(1)
+count = lambda: len(os.listdir("/proc/self/task"))
+waiting, before = Waiting(), count()
+waiting.observe(1)
+for _ in range(600):
+    if count() == before + 2:
+        break
+    waiting._end.wait(0.1)
+print(count() - before)
+waiting.observe(1)
+print(count() - before)
+waiting._spin()
+for _ in range(600):
+    if count() == before:
+        break
+    waiting._end.wait(0.1)
+print(count() - before)
+"""
+
+
+def test_the_crowd_has_openmp_threads_of_its_own() -> None:
+    """More threads than cores is what makes libgomp sleep instead of spin."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    output = subprocess.check_output(
+        [sys.executable, "-c", POOLS], cwd=ROOT, env=environment, text=True, timeout=120
+    )
+    assert output.split() == ["2", "2", "0"]
