@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from service.inference.task import Sequence, run
+from service.inference.task import InferenceTask, run_batch
 from service.text.tokenizer import Tokenizer
 
 STEPS = 64
@@ -75,11 +75,11 @@ class Served:
         """Of the ids of each text, read after `<eos>` from the zero state, in one batch."""
         end = self._tokenizer.end_id
         reading = [
-            Sequence(np.append(end, ids[:-1]), ids, self._engine.zero_state()) for ids in texts
+            InferenceTask(np.append(end, ids[:-1]), ids, self._engine.zero_state()) for ids in texts
         ]
         longest = max(map(len, texts))
         for _ in tqdm(
             range(0, longest, STEPS), desc="scoring", leave=False, disable=longest < 999 or None
         ):
-            run(self._engine, [s for s in reading if s.remaining], STEPS)
+            run_batch(self._engine, [s for s in reading if s.remaining], STEPS)
         return [sequence.decoded().logprobs.astype(np.float64) for sequence in reading]

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-LaneName = Literal["interactive", "bulk"]
-LANES: tuple[LaneName, ...] = ("interactive", "bulk")
+Priority = Literal["interactive", "bulk"]
+PRIORITIES: tuple[Priority, ...] = ("interactive", "bulk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +15,5 @@ class WaitLimits:
     interactive: float = math.inf
     bulk: float = math.inf
 
-    def of(self, lane: LaneName) -> float:
+    def of(self, lane: Priority) -> float:
         return self.bulk if lane == "bulk" else self.interactive

@@ -1,14 +1,13 @@
 """The whole use case without HTTP: texts in, figures out.
 
-    Passage → Sequence → Runner ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
+    TokenizedText → Sequence → EngineRunner ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
 
 Everything here is in tokens and nats. It knows no JSON, no status code and no onnxruntime.
 """
 
 import time
 import weakref
-from collections.abc import Callable
-from collections.abc import Sequence as Many
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -18,22 +17,22 @@ from numpy.typing import NDArray
 from service.bundle import Bundle
 from service.errors import InputTooLong
 from service.inference.admission import Admission
-from service.inference.context_encoder import Contexts, keys_of
+from service.inference.context_encoder import ContextEncoder, keys_of
 from service.inference.engine import Floats, SoftTarget
-from service.inference.engine_runner import Runner
-from service.inference.neural_cache import CacheSettings, ContinuousCache
-from service.inference.prefix_tree import read_together
+from service.inference.engine_runner import EngineRunner
+from service.inference.neural_cache import CacheSettings, NeuralCache
+from service.inference.prefix_tree import score_prefix_tree
 from service.inference.state_handle import StateCodec
-from service.lanes import LANES
+from service.lanes import PRIORITIES
 from service.limits import check_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
-from service.results.distribution import NextTokens, Shape, shape_distribution
-from service.results.text_score import TextScore, reading, text_score
-from service.runtime.background_thread import LongWork
+from service.results.distribution import DistributionOptions, NextTokens, next_token_distribution
+from service.results.text_score import TextScore, scoring_task, text_score
+from service.runtime.background_thread import BackgroundThread
 from service.runtime.cpu_count import usable_cores
 from service.runtime.metrics import Metrics
 from service.settings import Settings
-from service.text.request_encoder import Distributions, Passage, Reader
+from service.text.request_encoder import Distributions, RequestEncoder, TokenizedText
 from service.text.tokenizer import Ids, Tokenizer
 
 T = TypeVar("T")
@@ -57,12 +56,12 @@ class LanguageModel:
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
-        self.long_work = LongWork(settings.wait_limits, settings.request_timeout)
-        self.read = Reader(
-            self.tokenizer, self.metrics, self.long_work, settings.max_request_tokens
+        self.background_thread = BackgroundThread(settings.wait_limits, settings.request_timeout)
+        self.encoder = RequestEncoder(
+            self.tokenizer, self.metrics, self.background_thread, settings.max_request_tokens
         )
         self._state_key = state_key or settings.state_key()
-        self._runner = Runner(
+        self._runner = EngineRunner(
             bundle,
             self.metrics,
             threads=self.threads,
@@ -82,7 +81,7 @@ class LanguageModel:
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
-        self.contexts = Contexts(self._runner, self.metrics, settings.prefix_cache_bytes)
+        self.contexts = ContextEncoder(self._runner, self.metrics, settings.prefix_cache_bytes)
         self._end = _ids(self.tokenizer.end_id)
 
     def successor(self, bundle: Bundle) -> "LanguageModel":
@@ -95,19 +94,19 @@ class LanguageModel:
     def close(self) -> None:
         """Finish what is in flight and end the workers."""
         self._runner.close()
-        self.long_work.close()
+        self.background_thread.close()
 
     async def score(
         self,
-        passages: Many[Passage],
-        contexts: Many[Passage] | None = None,
+        passages: Sequence[TokenizedText],
+        contexts: Sequence[TokenizedText] | None = None,
         state: Floats | None = None,
         *,
         bos: bool = True,
         eos: bool = True,
         details: bool = False,
         top: int = 0,
-        targets: Many[Distributions] | None = None,
+        targets: Sequence[Distributions] | None = None,
         cache: CacheSettings | None = None,
         return_state: bool = False,
         admitted: bool = True,
@@ -134,25 +133,25 @@ class LanguageModel:
         check_top(tokens, top)
         if cache is not None:
             check_positions(cache.window, scored)
-        soft: Many[list[SoftTarget] | None] = [None] * len(passages)
+        soft: Sequence[list[SoftTarget] | None] = [None] * len(passages)
         if targets is not None:
             before = lefts or [prefix] * len(passages)
             begun = [state is not None or len(left) > 0 for left in before]
             check_targets(targets, scored, begun)
-            soft = await self.read.soft_targets(targets)
-        starts: Many[Floats | None] = [state] * len(passages)
+            soft = await self.encoder.soft_targets(targets)
+        starts: Sequence[Floats | None] = [state] * len(passages)
         if contexts is not None:
             starts, prefix = await self.contexts.states_after(lefts), _ids()
         zero_state = self.engine.zero_state()
         sequences = [
-            reading(prefix, start, ids, zero_state, to_its_end=return_state)
+            scoring_task(prefix, start, ids, zero_state, to_its_end=return_state)
             for start, ids in zip(starts, scored, strict=True)
         ]
         for sequence, wanted in zip(sequences, soft, strict=True):
             sequence.details, sequence.top, sequence.soft_targets = details, top, wanted
             if cache is not None:
                 own = cache.within(len(sequence.inputs))
-                sequence.cache = ContinuousCache(own, self.engine.embedding_size)
+                sequence.cache = NeuralCache(own, self.engine.embedding_size)
         await self._runner.run(sequences, "bulk", admitted=admitted)
         unknown = self.tokenizer.unknown_id
         return [
@@ -161,10 +160,17 @@ class LanguageModel:
         ]
 
     async def next_token(
-        self, context: Passage, shape: Shape, state: Floats | None = None, *, bos: bool = True
+        self,
+        context: TokenizedText,
+        shape: DistributionOptions,
+        state: Floats | None = None,
+        *,
+        bos: bool = True,
     ) -> tuple[NextTokens, Floats]:
         """The distribution of the word after `context`, and the state there. Raises as `score`."""
-        return await self.ask(context.ids, partial(shape_distribution, shape=shape), state, bos=bos)
+        return await self.ask(
+            context.ids, partial(next_token_distribution, shape=shape), state, bos=bos
+        )
 
     async def ask(
         self,
@@ -184,7 +190,9 @@ class LanguageModel:
         self._check_length(len(left))
         return await self.contexts.ask(left, question, state, admitted)
 
-    async def states_after(self, contexts: Many[Passage], *, bos: bool = True) -> list[Floats]:
+    async def states_after(
+        self, contexts: Sequence[TokenizedText], *, bos: bool = True
+    ) -> list[Floats]:
         """The state after each context, equal ones read once. Raises as `score`."""
         prefix = self._end if bos else _ids()
         lefts = [np.concatenate([prefix, context.ids]) for context in contexts]
@@ -193,7 +201,7 @@ class LanguageModel:
         return [self.engine.zero_state() if state is None else state for state in states]
 
     async def rescore(
-        self, hypotheses: Many[Passage], context: Passage | None = None
+        self, hypotheses: Sequence[TokenizedText], context: TokenizedText | None = None
     ) -> list[NDArray[np.float64]]:
         """Log-probabilities of each hypothesis' tokens and its `<eos>`, as `score` gives them;
         beginnings that hypotheses share are read once. Raises as `score` does.
@@ -203,7 +211,7 @@ class LanguageModel:
         self._check_length(sum(map(len, ids)) + len(left))
         (start,) = await self.contexts.states_after([left])
         assert start is not None
-        rows = await read_together(ids, start, self._runner)
+        rows = await score_prefix_tree(ids, start, self._runner)
         return [row.astype(np.float64) for row in rows]
 
     def _check_length(self, tokens: int) -> None:
@@ -218,7 +226,7 @@ class LanguageModel:
         self.metrics.bundle_info.labels(
             manifest.name, self.bundle.hash, manifest.precision, str(manifest.vocabulary_size)
         ).set(1)
-        for lane in LANES:
+        for lane in PRIORITIES:
             waiting = partial(self.admission.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
 
@@ -236,7 +244,7 @@ def _callers_of(model: LanguageModel) -> Callable[[], int]:
     return callers
 
 
-def _lefts(prefix: Ids, contexts: Many[Passage]) -> list[Ids]:
+def _lefts(prefix: Ids, contexts: Sequence[TokenizedText]) -> list[Ids]:
     """The ids before each text; one array for a context that stands before many."""
     distinct = {id(context): context for context in contexts}
     made = {at: np.concatenate([prefix, context.ids]) for at, context in distinct.items()}

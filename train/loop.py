@@ -26,7 +26,7 @@ from train.optimizer import learning_rate
 from train.report.metrics import MetricsLog
 from train.runtime.distributed import Processes
 from train.runtime.progress import Pace, Progress, say
-from train.train_step import Learner
+from train.train_step import TrainStep
 
 # In parallel, which is fast; the report reads the split as one stream. Each stream begins from the
 # zero state, which a short one would be judged by.
@@ -68,7 +68,7 @@ class Run:
         self.processes = processes or Processes()
         rank, count = self.processes.rank, self.processes.count
         self.streams = Streams(train, self.end, self.config, rank, count)
-        self.learner = Learner(config, tokenizer, self.processes)
+        self.learner = TrainStep(config, tokenizer, self.processes)
         self.progress = Position()
         self.interval: list[tuple[torch.Tensor, int]] = []  # mean nats and tokens of each step
         self.pace = Pace()  # of all epochs

@@ -20,7 +20,7 @@ from train.runtime.distributed import Processes
 from train.runtime.hardware import device, multiply_in
 
 
-class Learner:
+class TrainStep:
     def __init__(self, config: Config, tokenizer: Tokenizer, processes: Processes) -> None:
         """Raises ConfigError, and CheckpointError for the teacher's."""
         self._config = config.train

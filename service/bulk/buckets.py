@@ -8,7 +8,7 @@ from pathlib import Path
 
 from service.bulk.document import BLOCK_BYTES, BLOCK_RECORDS, Position
 from service.bulk.input import json_line
-from service.bulk.job_state import State
+from service.bulk.job_state import JobState
 from service.bulk.output.formats import Row
 from service.bulk.output.writers import Sink
 from service.results.calibration import Calibration
@@ -40,7 +40,9 @@ class Buckets:
         return row
 
 
-def second_stage(scored: Path, sink: Sink, buckets: Buckets, state: State, save_to: Path) -> None:
+def second_stage(
+    scored: Path, sink: Sink, buckets: Buckets, state: JobState, save_to: Path
+) -> None:
     """Rows that wait in `scored` go to `sink` with their bucket, from `state.position` on."""
     position = state.position
     for rows, position in _blocks(scored, state.position):

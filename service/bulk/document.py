@@ -33,7 +33,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Document:
     """A document, or the problem with it. `line` and `number` count from 1, in its input and over
     all inputs; `size` is that of its line in bytes; `end` is where the next one begins.
     """
@@ -56,16 +56,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    records: list[Record]
+    records: list[Document]
 
     @property
     def end(self) -> Position:
         return self.records[-1].end
 
 
-def blocks(records: Iterable[Record]) -> Iterator[Block]:
+def blocks(records: Iterable[Document]) -> Iterator[Block]:
     """Cut into blocks; beginning at the end of any block gives the same blocks from there on."""
-    collected: list[Record] = []
+    collected: list[Document] = []
     size = 0
     for record in records:
         collected.append(record)

@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from service.bulk.buckets import Buckets, second_stage
-from service.bulk.document import Block, Position, Record, blocks
+from service.bulk.document import Block, Document, Position, blocks
 from service.bulk.input import parquet
 from service.bulk.input.files import size
 from service.bulk.input.ids import dumps
 from service.bulk.input.readers import Reader
 from service.bulk.job_files import PARTIAL, JobFiles, beside, written_by_a_job
-from service.bulk.job_state import Digest, State, identity
+from service.bulk.job_state import Digest, JobState, identity
 from service.bulk.options import Options
 from service.bulk.output import formats
 from service.bulk.output.formats import ROW_FORMATS
@@ -102,10 +102,10 @@ class Job:
         job = identity(options, self.model.bundle.hash)
         if options.overwrite:
             files.begin_again()
-        state = State.load(files.state, job) if files.keeps_state else None
+        state = JobState.load(files.state, job) if files.keeps_state else None
         if not options.resumable:
             state = None
-        self.state = state or State(job)
+        self.state = state or JobState(job)
         if state is None or not self._finished():
             for path in files.outputs:
                 refuse_existing(path, overwrite=False)
@@ -167,7 +167,7 @@ class Job:
         self._digest.add(done.block.records)
         self.state.tally.merge(done.tally)
 
-    def _report(self, record: Record, progress: Progress) -> None:
+    def _report(self, record: Document, progress: Progress) -> None:
         assert record.problem is not None
         line = f"{record.place}: {record.problem.message}"
         if self.options.strict:
@@ -263,7 +263,7 @@ class Job:
         return NoSink() if path is None else bytes_sink(path, committed)
 
 
-def error_line(record: Record) -> bytes:
+def error_line(record: Document) -> bytes:
     assert record.problem is not None
     line = {
         "input": record.source,

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from service.bulk.document import Position, Record
+from service.bulk.document import Document, Position
 from service.bulk.job_files import LOCK
 from service.bulk.options import Options
-from service.bulk.statistics import Tally
+from service.bulk.statistics import Statistics
 from service.errors import JobError, OutputError
 from service.files.outputs import is_stream, open_beside, write_whole
 
@@ -37,7 +37,7 @@ class Digest:
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Iterable[Document]) -> None:
         for record in records:
             problem = record.problem and record.problem.kind
             head = f"{record.source} {record.line} {record.size} {problem} {record.id!r} "
@@ -51,7 +51,7 @@ class Digest:
 
 
 @dataclass
-class State:
+class JobState:
     """`job` says what is done to what, so that no other job goes on from here. `output` is a
     length in bytes or a number of parts, `errors` a length in bytes; `digest` is that of all
     records up to `position`.
@@ -63,7 +63,7 @@ class State:
     digest: str = ""
     output: int = 0
     errors: int = 0
-    tally: Tally = field(default_factory=Tally)
+    tally: Statistics = field(default_factory=Statistics)
 
     def save(self, path: Path) -> None:
         content = {
@@ -104,7 +104,7 @@ class State:
                 "command, or begin again with --overwrite"
             )
         position = Position(**content.pop("position"))
-        return cls(**{**content, "position": position, "tally": Tally.load(content["tally"])})
+        return cls(**{**content, "position": position, "tally": Statistics.load(content["tally"])})
 
 
 def identity(options: Options, bundle_hash: str) -> dict[str, Any]:

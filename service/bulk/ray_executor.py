@@ -19,12 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from service.bulk.document import Record, blocks
+from service.bulk.document import Document, blocks
 from service.bulk.input.readers import Reader
 from service.bulk.input.splits import Split, splits
 from service.bulk.job import error_line, lines_sink
 from service.bulk.job_files import ATTEMPT, PARTIAL, JobFiles, beside, remove, written_by_a_job
-from service.bulk.job_state import Digest, State, identity
+from service.bulk.job_state import Digest, JobState, identity
 from service.bulk.model import bundle_of, load
 from service.bulk.options import Options
 from service.bulk.output.formats import ROW_FORMATS
@@ -32,7 +32,7 @@ from service.bulk.output.rendering import renderer
 from service.bulk.output.writers import FileSink, Part, Sink, part_name
 from service.bulk.progress import Progress
 from service.bulk.scorer import Done, score_blocks
-from service.bulk.statistics import Tally
+from service.bulk.statistics import Statistics
 from service.errors import JobError, OutputError
 from service.files import compression
 from service.files.outputs import is_stream, refuse_existing, write_whole
@@ -53,12 +53,12 @@ class SplitScorer:
         return {"split": [split.index], "tokens": [tally.totals.tokens]}
 
 
-async def score_split(model: LanguageModel, options: Options, split: Split) -> Tally:
+async def score_split(model: LanguageModel, options: Options, split: Split) -> Statistics:
     """Write a split's part, and its counts, problems and digest beside it. Raises JobError if
     strict.
     """
     part, counts = _part(options, split)
-    tally, refused, digest = Tally(), list[Record](), Digest()
+    tally, refused, digest = Statistics(), list[Document](), Digest()
     with TemporaryDirectory(prefix=ATTEMPT, dir=part.parent) as folder:
         own = Path(folder) / part.name
         sink = (
@@ -82,8 +82,8 @@ async def _write(
     options: Options,
     split: Split,
     sink: Sink,
-    tally: Tally,
-    refused: list[Record],
+    tally: Statistics,
+    refused: list[Document],
     digest: Digest,
 ) -> None:
     async with aclosing(_scored(model, options, split)) as scored:
@@ -100,7 +100,7 @@ def _scored(model: LanguageModel, options: Options, split: Split) -> AsyncGenera
     return score_blocks(model, blocks(_records(options, split)), renderer(model, options))
 
 
-def _records(options: Options, split: Split) -> Iterator[Record]:
+def _records(options: Options, split: Split) -> Iterator[Document]:
     reader = Reader(list(options.inputs), options.source)
     return reader.records(split.begin, split.end, one_input=True)
 
@@ -156,12 +156,12 @@ def _prepare(options: Options) -> list[Split]:
     if options.overwrite:
         files.begin_again()
     refuse_existing(options.out, overwrite=False)
-    state = State.load(files.state, job)
+    state = JobState.load(files.state, job)
     if options.errors is not None and not (state and written_by_a_job(options.errors)):
         refuse_existing(options.errors, overwrite=False)
     if state is None:
         files.forget()
-        State(job).save(files.state)
+        JobState(job).save(files.state)
     if folder.is_symlink():
         raise OutputError(f"{folder} is a symbolic link; remove it")
     folder.mkdir(exist_ok=True)
@@ -183,12 +183,12 @@ def _is_done(options: Options, split: Split) -> bool:
     return True
 
 
-def _finish(options: Options) -> Tally:
+def _finish(options: Options) -> Statistics:
     """Add up the parts' counts, list the problems, and move the output to its name."""
-    tally, errors = Tally(), []
+    tally, errors = Statistics(), []
     for split in _splits(options):
         counted = json.loads(_part(options, split)[1].read_bytes())
-        tally.merge(Tally.load(counted["tally"]))
+        tally.merge(Statistics.load(counted["tally"]))
         errors += counted["errors"]
     if options.errors is not None:
         content = "".join(errors).encode()
@@ -214,7 +214,7 @@ def _part(options: Options, split: Split) -> tuple[Path, Path]:
     return folder / part_name(split.index, suffix), folder / part_name(split.index, ".counts")
 
 
-def _told(record: Record) -> str:
+def _told(record: Document) -> str:
     assert record.problem is not None
     return f"{record.place}: {record.problem.message}"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from service.bulk.document import Block
 from service.bulk.output.formats import Scored
-from service.bulk.statistics import Tally
+from service.bulk.statistics import Statistics
 from service.language_model import LanguageModel
 from service.results.text_score import TextScore
 
@@ -29,7 +29,7 @@ class Done:
 
     block: Block
     payload: Any
-    tally: Tally
+    tally: Statistics
 
 
 async def score_blocks(
@@ -58,7 +58,7 @@ async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], 
     scores = await _score_texts(model, [record.text for record in good])
 
     def finish() -> Done:
-        tally = Tally()
+        tally = Statistics()
         for record in block.records:
             if record.problem is not None:
                 tally.refuse(record)
@@ -68,14 +68,14 @@ async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], 
         pairs = [(r, next(left) if r.problem is None else None) for r in block.records]
         return Done(block, render(pairs), tally)
 
-    return await model.long_work.run(finish)
+    return await model.background_thread.run(finish)
 
 
 async def _score_texts(model: LanguageModel, texts: list[str]) -> list[TextScore]:
     slices: list[asyncio.Task[list[TextScore]]] = []
     try:
         for start in range(0, len(texts), SLICE_RECORDS):
-            passages = await model.read.texts(texts[start : start + SLICE_RECORDS])
+            passages = await model.encoder.texts(texts[start : start + SLICE_RECORDS])
             slices.append(asyncio.create_task(model.score(passages)))
         return [score for scores in await asyncio.gather(*slices) for score in scores]
     finally:

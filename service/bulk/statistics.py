@@ -4,15 +4,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from service.bulk.document import Record
+from service.bulk.document import Document
 from service.results.calibration import Histogram
-from service.results.oov_warning import flattery
+from service.results.oov_warning import oov_warning
 from service.results.text_score import TextScore
 from service.scoring import Totals
 
 
 @dataclass
-class Tally:
+class Statistics:
     documents: int = 0
     totals: Totals = field(default_factory=Totals)
     problems: Counter[str] = field(default_factory=Counter)
@@ -23,11 +23,11 @@ class Tally:
         self.totals.add(score.totals)
         self.histogram.add(score.totals.mean_nats)
 
-    def refuse(self, record: Record) -> None:
+    def refuse(self, record: Document) -> None:
         assert record.problem is not None
         self.problems[record.problem.kind] += 1
 
-    def merge(self, other: "Tally") -> None:
+    def merge(self, other: "Statistics") -> None:
         self.documents += other.documents
         self.totals.add(other.totals)
         self.problems.update(other.problems)
@@ -55,7 +55,7 @@ class Tally:
         """
         # Each document has an end, which is no word. An end of a line inside a document counts as
         # a word here, which makes the share of unknown words a little smaller.
-        note = flattery(self.totals.oov_tokens, self.totals.tokens - self.documents)
+        note = oov_warning(self.totals.oov_tokens, self.totals.tokens - self.documents)
         summary = {
             "documents": self.documents,
             "problems": dict(sorted(self.problems.items())),

@@ -111,7 +111,7 @@ class Client:
     def _receive(self, request: httpx.Request) -> httpx.Response:
         with closing(self._http.send(request, stream=True)) as head:
             receiving = Receiving(head, *self._bounds)
-            for piece in [head.content] if receiving.read else head.iter_raw():
+            for piece in [head.content] if receiving.already_read else head.iter_raw():
                 if not receiving.add(piece):
                     break
         return receiving.ended()
@@ -186,7 +186,7 @@ class AsyncClient:
     async def _receive(self, request: httpx.Request) -> httpx.Response:
         async with aclosing(await self._http.send(request, stream=True)) as head:
             receiving = Receiving(head, *self._bounds)
-            if receiving.read:
+            if receiving.already_read:
                 receiving.add(head.content)
                 return receiving.ended()
             async for piece in head.aiter_raw():

@@ -2,12 +2,12 @@
 
 TiedlmError               `status`, `code`, `param`, `message`, `request_id`
 ├── NotSent               the request cannot be written: a NaN, a lone surrogate; a ValueError too
-├── NoAnswer              nothing came back: refused, reset, too late; no status, no code
-├── RequestRefused        4xx, the caller's to mend; `param` names the field
+├── ConnectionFailed              nothing came back: refused, reset, too late; no status, no code
+├── BadRequest        4xx, the caller's to mend; `param` names the field
 │   ├── Unauthorized      401
 │   └── InvalidState      the handle is not of this server and bundle: begin from the text again
 ├── Unavailable           429 or 503, not now; `retry_after_seconds` says when
-└── ServerFailed          500, or an answer that is not the service's: a proxy's page, too large
+└── ServerError          500, or an answer that is not the service's: a proxy's page, too large
     └── DeadlineExceeded  504, it waited too long in the queue
 
 An argument of the wrong type is Python's TypeError.
@@ -46,19 +46,19 @@ class NotSent(TiedlmError, ValueError):
     pass
 
 
-class NoAnswer(TiedlmError):
+class ConnectionFailed(TiedlmError):
     pass
 
 
-class RequestRefused(TiedlmError):
+class BadRequest(TiedlmError):
     pass
 
 
-class Unauthorized(RequestRefused):
+class Unauthorized(BadRequest):
     pass
 
 
-class InvalidState(RequestRefused):
+class InvalidState(BadRequest):
     pass
 
 
@@ -66,11 +66,11 @@ class Unavailable(TiedlmError):
     pass
 
 
-class ServerFailed(TiedlmError):
+class ServerError(TiedlmError):
     pass
 
 
-class DeadlineExceeded(ServerFailed):
+class DeadlineExceeded(ServerError):
     pass
 
 
@@ -97,7 +97,7 @@ def error_of(
     code = readable(said.get("code"))
     kind = CODES.get(code or "") or STATUSES.get(status)
     if kind is None:
-        kind = RequestRefused if 400 <= status < 500 else ServerFailed
+        kind = BadRequest if 400 <= status < 500 else ServerError
     return kind(
         readable(said.get("message")) or f"{address} answered HTTP {status} without a message",
         status=status,

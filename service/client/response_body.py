@@ -40,8 +40,8 @@ class Receiving:
         self._came = 0
         self._problem: str | None = None
         # A transport that is no network, such as httpx's mock, may have read and unpacked it.
-        self.read = head.is_stream_consumed
-        packed = "" if self.read else head.headers.get("Content-Encoding", "")
+        self.already_read = head.is_stream_consumed
+        packed = "" if self.already_read else head.headers.get("Content-Encoding", "")
         coding = packed.strip().lower()
         self._unpacking = zlib.decompressobj(GZIP_WINDOW) if coding == ACCEPTED else None
         if coding not in (ACCEPTED, "identity", ""):

@@ -20,8 +20,8 @@ from uuid import uuid4
 import httpx
 
 from service.client.errors import (
-    NoAnswer,
-    ServerFailed,
+    ConnectionFailed,
+    ServerError,
     TiedlmError,
     Unavailable,
     error_of,
@@ -90,7 +90,7 @@ def exchange(call: Call[T], retries: Retries, address: str = "the service") -> E
         assert outcome is not None
         try:
             return _result(call, outcome, request_id, address)
-        except (NoAnswer, Unavailable) as error:
+        except (ConnectionFailed, Unavailable) as error:
             if call.if_unavailable is not None:
                 return call.if_unavailable
             wait = retries.wait_seconds(retry, waited_seconds, error)
@@ -104,7 +104,7 @@ def exchange(call: Call[T], retries: Retries, address: str = "the service") -> E
 def _result(call: Call[T], outcome: Outcome, request_id: str, address: str) -> T:
     if isinstance(outcome, httpx.RequestError):
         message = f"no answer from {address}: {type(outcome).__name__}: {outcome}"
-        raise NoAnswer(message, request_id=request_id) from outcome
+        raise ConnectionFailed(message, request_id=request_id) from outcome
     request_id = readable(outcome.headers.get("X-Request-Id")) or request_id
     status = outcome.status_code
     problem = outcome.extensions.get(PROBLEM)
@@ -123,7 +123,7 @@ def _result(call: Call[T], outcome: Outcome, request_id: str, address: str) -> T
             return call.read(content)
         except (TypeError, KeyError) as error:
             problem = f"is not the service's: {readable(str(error))}"
-    raise ServerFailed(f"the answer of {address} {problem}", status=status, request_id=request_id)
+    raise ServerError(f"the answer of {address} {problem}", status=status, request_id=request_id)
 
 
 def _refuse(constant: str) -> None:

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from service.errors import ServiceError
 from service.http.auth import Gate
 from service.http.errors import HTTP_CODES, envelope, service_error
-from service.http.middleware import Boundary
-from service.http.model_registry import Serving
+from service.http.middleware import RequestMiddleware
+from service.http.model_registry import ModelRegistry
 from service.http.native import routes as native
 from service.http.openai import routes as openai
 from service.http.operations import admin, playground
@@ -36,7 +36,7 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
     """
     settings = model.settings
     gate = gate or Gate(settings)
-    serving = Serving(model)
+    serving = ModelRegistry(model)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,7 +57,7 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
     app.include_router(operations.router)
     app.include_router(admin.router)
     app.include_router(playground.router)
-    app.add_middleware(Boundary, serving=serving, gate=gate)
+    app.add_middleware(RequestMiddleware, serving=serving, gate=gate)
     if settings.tracing:
         trace(app)
     app.add_exception_handler(ServiceError, _service_error)

@@ -29,7 +29,7 @@ from service.runtime.background_thread import SECONDS_PER_JSON_BYTE
 from service.settings import Settings
 
 
-class DirectRoute(APIRoute):
+class FastJsonRoute(APIRoute):
     """For endpoints `(request: SomeModel, model: Model)`; FastAPI handles all others."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -51,7 +51,7 @@ class DirectRoute(APIRoute):
                 body = parsed()
             else:
                 seconds = len(content) * SECONDS_PER_JSON_BYTE
-                body = await model.long_work.run(parsed, seconds, lane=LANES.get(self.path))
+                body = await model.background_thread.run(parsed, seconds, lane=LANES.get(self.path))
             answer: Response | BaseModel = await endpoint(body, model)
             if isinstance(answer, BaseModel):
                 return Response(answer.model_dump_json(), media_type="application/json")

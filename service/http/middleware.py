@@ -20,14 +20,14 @@ from service.http.auth import Gate
 from service.http.body.content_encoding import check_encoding, unpack
 from service.http.body.request_body import ClientLeft, announced_bytes, is_utf_8, read_body, replay
 from service.http.errors import envelope, internal_error, service_error
-from service.http.model_registry import Serving
+from service.http.model_registry import ModelRegistry
 from service.http.plain_errors import in_the_envelope
-from service.http.request_context import Exchange
+from service.http.request_context import RequestContext
 from service.http.root_path import below_root, from_root
-from service.lanes import LaneName
+from service.lanes import Priority
 
 # Routes that need the model, and where their first work queues.
-LANES: dict[str, LaneName] = {
+LANES: dict[str, Priority] = {
     "/score": "bulk",
     "/rescore": "bulk",
     "/next-token": "interactive",
@@ -47,8 +47,8 @@ LOOP_WAITS = 3
 log = logging.getLogger(__name__)
 
 
-class Boundary:
-    def __init__(self, app: ASGIApp, serving: Serving, gate: Gate) -> None:
+class RequestMiddleware:
+    def __init__(self, app: ASGIApp, serving: ModelRegistry, gate: Gate) -> None:
         self._app = from_root(app)
         self._serving = serving
         self._gate = gate
@@ -63,7 +63,7 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         scheduled: float = scope.get(SCHEDULED, time.perf_counter())
-        exchange = Exchange(scope, send, self._serving.draining)
+        exchange = RequestContext(scope, send, self._serving.draining)
         # A copy, because the server reads its own: it sends no body to HEAD.
         scope = below_root(scope, self._settings.root_path)
         scope["method"] = "GET" if exchange.method == "HEAD" else exchange.method
@@ -80,7 +80,7 @@ class Boundary:
         self._record(scope, exchange, time.perf_counter() - scheduled, sum(tokens))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange: Exchange = scope[EXCHANGE]
+        exchange: RequestContext = scope[EXCHANGE]
         try:
             await self._admit(scope, receive, send)
         except ClientLeft:
@@ -115,7 +115,7 @@ class Boundary:
 
     async def _unless_gone(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Run the application, and cancel it when the client leaves before its answer is out."""
-        exchange: Exchange = scope[EXCHANGE]
+        exchange: RequestContext = scope[EXCHANGE]
         task = asyncio.current_task()
         assert task is not None
         left = False
@@ -143,7 +143,7 @@ class Boundary:
         finally:
             watcher.cancel()
 
-    def _record(self, scope: Scope, exchange: Exchange, seconds: float, tokens: int) -> None:
+    def _record(self, scope: Scope, exchange: RequestContext, seconds: float, tokens: int) -> None:
         route, status = _route(scope), str(exchange.status)
         if (route, status) not in self._children:  # looking them up costs more than counting
             self._children[route, status] = (

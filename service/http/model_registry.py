@@ -20,7 +20,7 @@ LOOKS, LOOK_SECONDS = 100, 0.05
 log = logging.getLogger(__name__)
 
 
-class Serving:
+class ModelRegistry:
     """Every request leases the model that is current when it comes, and keeps it to its end; a
     model that was replaced is closed after its last lease. Lives on the event loop.
     """

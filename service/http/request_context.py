@@ -19,7 +19,7 @@ SECURITY: RawHeaders = [
 NO_PAGE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
-class Exchange:
+class RequestContext:
     def __init__(self, scope: Scope, send: Send, closing: bool) -> None:
         """`closing` asks the client not to use the connection again."""
         self.headers = Headers(scope=scope)

@@ -15,8 +15,8 @@ from typing import Any
 import uvicorn
 
 from service.errors import ReloadFailed
-from service.http.connection.timeouts import patient_protocol
-from service.http.model_registry import Serving
+from service.http.connection.timeouts import timeout_protocol
+from service.http.model_registry import ModelRegistry
 from service.runtime.address import url, url_to_ask
 from service.settings import Settings
 
@@ -31,11 +31,11 @@ class Server(uvicorn.Server):
 
     failed = False
 
-    def __init__(self, app: Any, settings: Settings, serving: Serving) -> None:
+    def __init__(self, app: Any, settings: Settings, serving: ModelRegistry) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=patient_protocol(settings.client_timeout, settings.max_body_bytes),
+                http=timeout_protocol(settings.client_timeout, settings.max_body_bytes),
                 ws="none",
                 backlog=BACKLOG,
                 log_config=None,

@@ -15,8 +15,8 @@ from typing import Protocol
 from prometheus_client import Histogram
 
 from service.errors import Overloaded
-from service.inference.wait_line import Line
-from service.lanes import LaneName
+from service.inference.wait_line import WaitLine
+from service.lanes import Priority
 
 # A word of English text takes 5 to 6 bytes of JSON, a sub-word token 3 to 4.
 BYTES_PER_TOKEN = 4
@@ -36,9 +36,9 @@ MAX_BODIES = 8
 class Queue(Protocol):
     """What admission needs of the batcher behind it."""
 
-    def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None: ...
+    def check_room(self, lane: Priority, tokens: int = 0, delay_seconds: float = 0.0) -> None: ...
 
-    def waiting_tokens(self, lane: LaneName) -> int: ...
+    def waiting_tokens(self, lane: Priority) -> int: ...
 
 
 class Admission:
@@ -60,14 +60,14 @@ class Admission:
         self._max_queue_tokens = max_queue_tokens
         self._max_bodies_bytes = MAX_BODIES * max_body_bytes
         self._wait_seconds = wait_seconds
-        self._short = Line(
+        self._short = WaitLine(
             REQUESTS_PER_THREAD * threads, TOKENS_PER_THREAD * threads, request_timeout_seconds
         )
-        self._large = Line(threads + 1, max_queue_tokens, request_timeout_seconds)
+        self._large = WaitLine(threads + 1, max_queue_tokens, request_timeout_seconds)
         self._bodies_bytes = 0
         self._counted_tokens = 0
 
-    def check(self, lane: LaneName, body_bytes: int = 0, delay_seconds: float = 0.0) -> None:
+    def check(self, lane: Priority, body_bytes: int = 0, delay_seconds: float = 0.0) -> None:
         """Raise Overloaded if the queue is full, or if the expected wait plus `delay_seconds`, for
         which the event loop was late, exceeds the limit of the lane. Call it before reading the
         body of `body_bytes`, 0 if unknown: an early refusal is cheap.
@@ -78,7 +78,7 @@ class Admission:
             self._check_queue(delay_seconds)
         self._queue.check_room(lane, delay_seconds=delay_seconds)
 
-    def turn(self, lane: LaneName | None, body_bytes: int, *, has_a_place: bool = False) -> "Turn":
+    def turn(self, lane: Priority | None, body_bytes: int, *, has_a_place: bool = False) -> "Turn":
         """Return a context that holds a place in the application. A bulk request waits for it; one
         that `has_a_place` already gives it up while it waits.
 
@@ -105,12 +105,12 @@ class Admission:
             self._bodies_bytes -= body_bytes
             self._counted_tokens -= counted
 
-    def waiting_tokens(self, lane: LaneName) -> int:
+    def waiting_tokens(self, lane: Priority) -> int:
         """Tokens in the batcher's queue; for bulk, those of the requests in line too, estimated."""
         in_line = self._short.waiting_tokens + self._large.waiting_tokens if lane == "bulk" else 0
         return self._queue.waiting_tokens(lane) + in_line
 
-    def _line(self, tokens: int) -> Line:
+    def _line(self, tokens: int) -> WaitLine:
         return self._short if tokens <= LARGE_TOKENS else self._large
 
     def _check_queue(self, wait_seconds: float) -> None:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Generic
 
 from service.errors import DeadlineExceeded, NotReady, Overloaded
-from service.inference.queue import Entry, Queue, Ticket, W
-from service.inference.scheduler import Pick, Schedule
-from service.inference.wait_estimator import Pace
-from service.lanes import LaneName, WaitLimits
+from service.inference.queue import Entry, PendingRequest, Queue, W
+from service.inference.scheduler import ScheduledBatch, Scheduler
+from service.inference.wait_estimator import WaitEstimator
+from service.lanes import Priority, WaitLimits
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class RunReport:
     """One finished run. `waits` are the seconds waited by the requests it starts."""
 
-    lane: LaneName
+    lane: Priority
     tokens: int
     padded_tokens: int
     waits: list[float]
@@ -55,10 +55,10 @@ class Batcher(Generic[W]):
         self._wait_limits = wait_limits or WaitLimits()
         self._request_timeout_seconds = request_timeout_seconds
         self._ready = threading.Condition()
-        self._schedule: Schedule[W] = Schedule(max_batch_tokens)
+        self._schedule: Scheduler[W] = Scheduler(max_batch_tokens)
         self._closed = False
         self._running = 0
-        self._pace = Pace(threads)
+        self._pace = WaitEstimator(threads)
         self._threads = [
             threading.Thread(target=self._work, name=f"inference-{index}", daemon=True)
             for index in range(threads)
@@ -71,15 +71,15 @@ class Batcher(Generic[W]):
         """Nothing runs and nothing waits."""
         return not self._running and not self._schedule.work_waits
 
-    def waiting_tokens(self, lane: LaneName) -> int:
+    def waiting_tokens(self, lane: Priority) -> int:
         return self._schedule.waiting_tokens(lane)
 
-    def expected_wait_seconds(self, lane: LaneName) -> float:
+    def expected_wait_seconds(self, lane: Priority) -> float:
         """Until a request that comes now is begun, by the speed measured lately."""
         seconds = self._schedule.run_seconds_before(lane)
         return seconds * self._pace.clock_seconds_per_run_second
 
-    def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
+    def check_room(self, lane: Priority, tokens: int = 0, delay_seconds: float = 0.0) -> None:
         """Raise Overloaded if the queue has no room for `tokens` more, or if the expected wait plus
         `delay_seconds`, a delay outside the queue, exceeds the limit of the lane.
         """
@@ -96,13 +96,13 @@ class Batcher(Generic[W]):
                 f"the service is busy: expected wait {seconds:.2g} s (at most {limit:g} s)", seconds
             )
 
-    def submit(self, works: Sequence[W], lane: LaneName, admitted: bool = False) -> Ticket:
+    def submit(self, works: Sequence[W], lane: Priority, admitted: bool = False) -> PendingRequest:
         """Queue works that belong together. Raises Overloaded when the queue has no room or they
         would wait too long, NotReady after `close`.
 
         An empty queue admits any request, and any queue the rest of an `admitted` one.
         """
-        ticket = Ticket(pending=len(works))
+        ticket = PendingRequest(pending=len(works))
         tokens = sum(max(1, work.remaining) for work in works)
         with self._ready:
             if self._closed:
@@ -116,7 +116,7 @@ class Batcher(Generic[W]):
             ticket.future.set_result(None)
         return ticket
 
-    def run_here(self, work: W, lane: LaneName) -> bool:
+    def run_here(self, work: W, lane: Priority) -> bool:
         """Run a short work at once in the caller's thread, if nothing else runs or waits.
 
         Handing work to a thread and its result back costs more than a single step of the model.
@@ -135,7 +135,7 @@ class Batcher(Generic[W]):
         self._on_run(RunReport(lane, tokens, limit, [0.0]))
         return True
 
-    def abandon(self, ticket: Ticket) -> None:
+    def abandon(self, ticket: PendingRequest) -> None:
         """The caller is gone: what waits of the ticket leaves the queue, and its room is free."""
         with self._ready:
             self._drop(ticket)
@@ -168,7 +168,7 @@ class Batcher(Generic[W]):
             except Exception:
                 log.exception("a run's report failed")  # and the worker lives on
 
-    def _next(self) -> Pick[W] | None:
+    def _next(self) -> ScheduledBatch[W] | None:
         """Wait for a run to do; None when all is done and the batcher closed."""
         with self._ready:
             while True:
@@ -182,7 +182,7 @@ class Batcher(Generic[W]):
                     return None
                 self._ready.wait()
 
-    def _timed_run(self, lane: LaneName, works: list[W], limit: int) -> int:
+    def _timed_run(self, lane: Priority, works: list[W], limit: int) -> int:
         """Run, learn the lane's speed from it, and return how many tokens were read.
 
         Speed is by this thread's own processor time: what others take of the processor must not
@@ -208,7 +208,7 @@ class Batcher(Generic[W]):
             if overdue:
                 self._fail(ticket, DeadlineExceeded(f"no worker was free within {limit:g} seconds"))
 
-    def _put_back(self, pick: Pick[W]) -> None:
+    def _put_back(self, pick: ScheduledBatch[W]) -> None:
         done = []
         with self._ready:
             for entry in pick.entries:
@@ -226,7 +226,7 @@ class Batcher(Generic[W]):
             if ticket.future.set_running_or_notify_cancel():
                 ticket.future.set_result(None)
 
-    def _fail(self, ticket: Ticket, error: Exception) -> None:
+    def _fail(self, ticket: PendingRequest, error: Exception) -> None:
         with self._ready:
             if not ticket.abandoned:
                 self._drop(ticket)
@@ -234,7 +234,7 @@ class Batcher(Generic[W]):
                     ticket.future.set_exception(error)
 
     @staticmethod
-    def _drop(ticket: Ticket) -> None:
+    def _drop(ticket: PendingRequest) -> None:
         ticket.abandoned = True
         leaving: dict[Queue[W], list[Entry[W]]] = {}
         for entry in ticket.waiting:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from service.inference.engine import Floats, Ids
-from service.inference.engine_runner import Runner
+from service.inference.engine_runner import EngineRunner
 from service.inference.prefix_cache import PrefixCache
-from service.inference.task import UNSCORED, Sequence
-from service.lanes import LaneName
+from service.inference.task import UNSCORED, InferenceTask
+from service.lanes import Priority
 from service.runtime.metrics import Metrics
 
 Question = Callable[[Floats], Any]
@@ -22,14 +22,14 @@ def keys_of(contexts: list[Ids]) -> list[bytes]:
     return [keys[id(ids)] for ids in contexts]
 
 
-class Contexts:
-    def __init__(self, runner: Runner, metrics: Metrics, cache_bytes: int) -> None:
+class ContextEncoder:
+    def __init__(self, runner: EngineRunner, metrics: Metrics, cache_bytes: int) -> None:
         self._runner = runner
         self._metrics = metrics
         self.cache = PrefixCache(cache_bytes)
 
     async def states_after(
-        self, contexts: list[Ids], lane: LaneName = "bulk"
+        self, contexts: list[Ids], lane: Priority = "bulk"
     ) -> list[Floats | None]:
         """The state after each context, each distinct one read once; None after nothing."""
         keys = keys_of(contexts)
@@ -48,30 +48,30 @@ class Contexts:
         if state is None:
             sequence = self._reading(context)
         else:
-            sequence = Sequence(context, np.full(len(context), UNSCORED), state)
+            sequence = InferenceTask(context, np.full(len(context), UNSCORED), state)
         sequence.ask = question
         await self._read([context], [sequence], "interactive", admitted)
         return sequence.answer, sequence.state
 
-    def _reading(self, ids: Ids) -> Sequence:
+    def _reading(self, ids: Ids) -> InferenceTask:
         found = self.cache.find(ids) if len(ids) else None
         if len(ids):
             (self._metrics.prefix_cache_hits if found else self._metrics.prefix_cache_misses).inc()
         length, state = found or (0, self._runner.engine.zero_state())
         inputs = ids[length:]
-        return Sequence(inputs, np.full(len(inputs), UNSCORED), state, keep_states=True)
+        return InferenceTask(inputs, np.full(len(inputs), UNSCORED), state, keep_states=True)
 
     async def _read(
-        self, contexts: list[Ids], sequences: list[Sequence], lane: LaneName, admitted: bool
+        self, contexts: list[Ids], sequences: list[InferenceTask], lane: Priority, admitted: bool
     ) -> None:
         await self._runner.run(sequences, lane, admitted=admitted)
         for ids, sequence in zip(contexts, sequences, strict=True):
             begun = len(ids) - len(sequence.inputs)
-            for position, state in thinned(sequence.states):
+            for position, state in select_checkpoints(sequence.states):
                 self.cache.add(ids[: begun + position], state)
 
 
-def thinned(states: list[tuple[int, Floats]]) -> list[tuple[int, Floats]]:
+def select_checkpoints(states: list[tuple[int, Floats]]) -> list[tuple[int, Floats]]:
     """Of the states where runs ended the last, and before it each about twice as far from the end.
 
     An entry holds all ids before it, so that all states of a long context would take the square of

@@ -10,8 +10,8 @@ from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
 from service.inference.load_check import check_figures
-from service.inference.task import Sequence, run
-from service.lanes import LANES, LaneName, WaitLimits
+from service.inference.task import InferenceTask, run_batch
+from service.lanes import PRIORITIES, Priority, WaitLimits
 from service.runtime.huge_pages import use_huge_pages
 from service.runtime.metrics import Metrics
 
@@ -20,7 +20,7 @@ WARM_UP_RUNS = 8
 WARM_UP_STEPS = 32
 
 
-class Runner:
+class EngineRunner:
     def __init__(
         self,
         bundle: Bundle,
@@ -43,7 +43,7 @@ class Runner:
             raise _cannot_run(error) from None
         self._callers = callers
         self._arriving = 0
-        self._batcher: Batcher[Sequence] = Batcher(
+        self._batcher: Batcher[InferenceTask] = Batcher(
             run=_timed_run(self.engine, metrics),
             threads=threads,
             max_batch_tokens=max_batch_tokens,
@@ -59,12 +59,12 @@ class Runner:
             raise _cannot_run(error) from None
         use_huge_pages()  # after the graphs have laid their weights out as they run them
 
-    def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
+    def check_room(self, lane: Priority, tokens: int = 0, delay_seconds: float = 0.0) -> None:
         """Raise Overloaded as `Batcher.check_room` does."""
         self._batcher.check_room(lane, tokens, delay_seconds)
 
     async def run(
-        self, sequences: list[Sequence], lane: LaneName, *, admitted: bool = False
+        self, sequences: list[InferenceTask], lane: Priority, *, admitted: bool = False
     ) -> None:
         """Read all sequences to their ends; what waits of them is dropped on cancellation.
 
@@ -90,7 +90,7 @@ class Runner:
             self._batcher.abandon(ticket)
             raise
 
-    def waiting_tokens(self, lane: LaneName) -> int:
+    def waiting_tokens(self, lane: Priority) -> int:
         return self._batcher.waiting_tokens(lane)
 
     def close(self) -> None:
@@ -102,17 +102,17 @@ class Runner:
         caller waits for nothing. Raises BundleError for graphs of another vocabulary.
         """
         largest = [self._blank() for _ in range(max(1, max_batch_tokens // WARM_UP_STEPS))]
-        run(self.engine, largest, WARM_UP_STEPS)
+        run_batch(self.engine, largest, WARM_UP_STEPS)
         if largest[0].answer != self.engine.vocabulary_size:
             raise BundleError("manifest.json and the graphs disagree about vocabulary_size")
-        for lane in LANES:
+        for lane in PRIORITIES:
             for _ in range(WARM_UP_RUNS):
                 several = [self._blank() for _ in range(8 * threads)]
                 self._batcher.submit(several, lane).future.result()
 
-    def _blank(self) -> Sequence:
+    def _blank(self) -> InferenceTask:
         ids = np.full(WARM_UP_STEPS, self.engine.vocabulary_size - 1)
-        return Sequence(ids, ids, self.engine.zero_state(), ask=np.size)
+        return InferenceTask(ids, ids, self.engine.zero_state(), ask=np.size)
 
 
 def _cannot_run(error: Exception) -> BundleError:
@@ -124,11 +124,11 @@ def _cannot_run(error: Exception) -> BundleError:
 # The batcher gets functions, not methods: with methods runner and batcher would keep each other.
 
 
-def _timed_run(engine: OnnxEngine, metrics: Metrics) -> Callable[[list[Sequence], int], None]:
+def _timed_run(engine: OnnxEngine, metrics: Metrics) -> Callable[[list[InferenceTask], int], None]:
     stages = {stage: metrics.inference_seconds.labels(stage) for stage in STAGES}
 
-    def timed(sequences: list[Sequence], limit: int) -> None:
-        timings = run(engine, sequences, limit)
+    def timed(sequences: list[InferenceTask], limit: int) -> None:
+        timings = run_batch(engine, sequences, limit)
         for stage, seconds in stages.items():
             seconds.observe(getattr(timings, stage))
 
@@ -136,7 +136,7 @@ def _timed_run(engine: OnnxEngine, metrics: Metrics) -> Callable[[list[Sequence]
 
 
 def _report(metrics: Metrics) -> Callable[[RunReport], None]:
-    waits = {lane: metrics.queue_seconds.labels(lane) for lane in LANES}
+    waits = {lane: metrics.queue_seconds.labels(lane) for lane in PRIORITIES}
 
     def report(done: RunReport) -> None:
         for seconds in done.waits:

@@ -35,7 +35,7 @@ class CacheSettings:
         return replace(self, window=max(1, min(self.window, positions)))
 
 
-class ContinuousCache:
+class NeuralCache:
     """The memory of one text. Not thread-safe: a text is read by one worker at a time."""
 
     def __init__(self, settings: CacheSettings, width: int) -> None:

@@ -8,7 +8,7 @@ edges of one depth are read together, each from the state in which its parent en
     the dog ran <eos>                        └─ ran <eos>
 """
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.engine import Floats
-from service.inference.engine_runner import Runner
-from service.inference.task import UNSCORED, Sequence
+from service.inference.engine_runner import EngineRunner
+from service.inference.task import UNSCORED, InferenceTask
 from service.text.tokenizer import Ids
 
 
@@ -28,17 +28,17 @@ class Edge:
     ids: Ids
     members: list[int]
     children: "list[Edge]" = field(default_factory=list)
-    reading: Sequence | None = None
+    reading: InferenceTask | None = None
 
-    def read_from(self, state: Floats) -> Sequence:
+    def read_from(self, state: Floats) -> InferenceTask:
         """What reads this edge after `state`; its last id too if an edge follows."""
         inputs = self.ids if self.children else self.ids[:-1]
         targets = np.append(self.ids[1:], UNSCORED)[: len(inputs)]
-        self.reading = Sequence(inputs, targets, state, first_target=int(self.ids[0]))
+        self.reading = InferenceTask(inputs, targets, state, first_target=int(self.ids[0]))
         return self.reading
 
 
-def prefix_tree(hypotheses: Many[Ids]) -> list[Edge]:
+def prefix_tree(hypotheses: Sequence[Ids]) -> list[Edge]:
     """The edges from the root. Every hypothesis needs at least one id."""
     order = sorted(range(len(hypotheses)), key=lambda index: hypotheses[index].tolist())
     roots: list[Edge] = []
@@ -56,7 +56,7 @@ def prefix_tree(hypotheses: Many[Ids]) -> list[Edge]:
     return roots
 
 
-def _groups(hypotheses: Many[Ids], members: list[int], depth: int) -> list[list[int]]:
+def _groups(hypotheses: Sequence[Ids], members: list[int], depth: int) -> list[list[int]]:
     """Sorted members with the same id at `depth`, together."""
     return [list(group) for _, group in groupby(members, key=lambda m: int(hypotheses[m][depth]))]
 
@@ -68,10 +68,10 @@ def _common(left: Ids, right: Ids) -> int:
     return int(different[0]) if len(different) else length
 
 
-async def read_together(
-    hypotheses: Many[Ids], start: Floats, runner: Runner
+async def score_prefix_tree(
+    hypotheses: Sequence[Ids], start: Floats, runner: EngineRunner
 ) -> list[NDArray[np.float32]]:
-    """Log-probabilities of each hypothesis' ids after the state `start`. Raises as `Runner.run`,
+    """Log-probabilities of each hypothesis' ids after the state `start`. Raises as `EngineRunner.run`,
     but for Overloaded.
     """
     roots = prefix_tree(hypotheses)

@@ -33,7 +33,7 @@ W = TypeVar("W", bound=Work)
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class PendingRequest:
     """Works submitted together; `future` resolves when the last of them is done. `ahead` are the
     tokens that count for those who come later, `waiting` the entries in a queue.
     """
@@ -59,7 +59,7 @@ class Entry(Generic[W]):
 
     queue: "Queue[W] | None"
     work: W
-    ticket: Ticket
+    ticket: PendingRequest
     order: int
     tokens: int
     ahead: int
@@ -85,7 +85,7 @@ class Queue(Generic[W]):
     def __len__(self) -> int:
         return len(self._by_length)
 
-    def add(self, work: W, ticket: Ticket) -> None:
+    def add(self, work: W, ticket: PendingRequest) -> None:
         self._order += 1
         tokens = max(1, work.remaining)
         ahead = min(tokens, MOST_AHEAD - ticket.ahead)

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Generic
 
-from service.inference.queue import Entry, Queue, Ticket, W
-from service.lanes import LANES, LaneName
+from service.inference.queue import Entry, PendingRequest, Queue, W
+from service.lanes import PRIORITIES, Priority
 
 RUN_SECONDS = 0.020
 SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twice that
@@ -23,23 +23,23 @@ SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per
 
 
 @dataclass(frozen=True, slots=True)
-class Pick(Generic[W]):
+class ScheduledBatch(Generic[W]):
     """A run: entries of one lane, and the length to which their pieces are cut."""
 
-    lane: LaneName
+    lane: Priority
     entries: list[Entry[W]]
     limit: int
 
 
-class Schedule(Generic[W]):
+class Scheduler(Generic[W]):
     """Not thread-safe: the batcher holds the lock."""
 
     def __init__(self, max_batch_tokens: int) -> None:
         self._max_batch_tokens = max_batch_tokens
-        self._lanes: dict[LaneName, Queue[W]] = {"interactive": Queue(), "bulk": Queue()}
-        self._picks = dict.fromkeys(LANES, 0)
+        self._lanes: dict[Priority, Queue[W]] = {"interactive": Queue(), "bulk": Queue()}
+        self._picks = dict.fromkeys(PRIORITIES, 0)
         self._interactive_in_a_row = 0
-        self._tokens_per_second = dict.fromkeys(LANES, 0.0)
+        self._tokens_per_second = dict.fromkeys(PRIORITIES, 0.0)
 
     @property
     def queues(self) -> list[Queue[W]]:
@@ -49,13 +49,13 @@ class Schedule(Generic[W]):
     def work_waits(self) -> bool:
         return any(len(queue) for queue in self._lanes.values())
 
-    def waiting_tokens(self, lane: LaneName) -> int:
+    def waiting_tokens(self, lane: Priority) -> int:
         return self._lanes[lane].tokens
 
-    def add(self, lane: LaneName, work: W, ticket: Ticket) -> None:
+    def add(self, lane: Priority, work: W, ticket: PendingRequest) -> None:
         self._lanes[lane].add(work, ticket)
 
-    def pick(self, free: int) -> Pick[W] | None:
+    def pick(self, free: int) -> ScheduledBatch[W] | None:
         """The next run, for one of so many workers that are free, or None when nothing waits. What
         was abandoned goes without being run.
         """
@@ -74,38 +74,38 @@ class Schedule(Generic[W]):
                     entry.ticket.started = now
                     entry.waited = now - entry.ticket.submitted
             if alive:
-                return Pick(lane, alive, limit)
+                return ScheduledBatch(lane, alive, limit)
 
-    def learn(self, lane: LaneName, padded_tokens: int, seconds: float) -> None:
+    def learn(self, lane: Priority, padded_tokens: int, seconds: float) -> None:
         """A run of the lane took so many seconds of processor time."""
         speed = padded_tokens / seconds
         known = self._tokens_per_second[lane] or speed
         self._tokens_per_second[lane] = SPEED_MEMORY * known + (1 - SPEED_MEMORY) * speed
 
-    def is_short(self, lane: LaneName, work: W) -> bool:
+    def is_short(self, lane: Priority, work: W) -> bool:
         """Whether a work alone takes about 5 ms at most; of an unknown speed nothing is."""
         return work.remaining <= self._tokens_per_second[lane] * SHORT_RUN_SECONDS
 
-    def run_seconds_before(self, lane: LaneName) -> float:
+    def run_seconds_before(self, lane: Priority) -> float:
         """Processor time until what comes to the lane now is begun."""
         if lane == "bulk":
-            return sum(map(self._run_seconds_waiting, LANES))
+            return sum(map(self._run_seconds_waiting, PRIORITIES))
         share = 1 + 1 / INTERACTIVE_RUNS_IN_A_ROW if len(self._lanes["bulk"]) else 1
         return self._run_seconds_waiting(lane) * share
 
-    def _run_seconds_waiting(self, lane: LaneName) -> float:
+    def _run_seconds_waiting(self, lane: Priority) -> float:
         speed = self._tokens_per_second[lane]
         return self._lanes[lane].tokens_ahead / speed if speed else 0.0
 
-    def _next_lane(self) -> LaneName | None:
-        interactive, bulk = (len(self._lanes[name]) for name in LANES)
+    def _next_lane(self) -> Priority | None:
+        interactive, bulk = (len(self._lanes[name]) for name in PRIORITIES)
         if interactive and not (bulk and self._interactive_in_a_row >= INTERACTIVE_RUNS_IN_A_ROW):
             self._interactive_in_a_row += 1
             return "interactive"
         self._interactive_in_a_row = 0
         return "bulk" if bulk else None
 
-    def _anchor(self, lane: LaneName, now: float) -> Entry[W] | None:
+    def _anchor(self, lane: Priority, now: float) -> Entry[W] | None:
         """What must be in the next run of a lane; None lets the shortest go first."""
         queue, turn = self._lanes[lane], self._picks[lane]
         unbegun, oldest = queue.oldest_unbegun(), queue.oldest()
@@ -114,7 +114,7 @@ class Schedule(Generic[W]):
         late = oldest is not None and now - oldest.since > LATE_SECONDS
         return oldest if late or turn % OLDEST_FIRST_EVERY == 0 else None
 
-    def _budget(self, lane: LaneName, free: int) -> int:
+    def _budget(self, lane: Priority, free: int) -> int:
         """Padded tokens of the next run: about 20 ms, or the share of each worker that is free."""
         share = math.ceil(self._lanes[lane].tokens / max(1, free))
         tokens = min(int(self._tokens_per_second[lane] * RUN_SECONDS), share)

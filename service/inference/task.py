@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from service.inference.engine import Decoded, Floats, Ids, OnnxEngine, SoftTarget
-from service.inference.neural_cache import ContinuousCache
+from service.inference.neural_cache import NeuralCache
 
 UNSCORED = -1
 
 
 @dataclass(slots=True, eq=False)
-class Sequence:
+class InferenceTask:
     """Ids to read from a state, and what to find out on the way.
 
     `targets[i]` is the id that came after `inputs[i]`, or UNSCORED; `first_target` the one that
@@ -36,7 +36,7 @@ class Sequence:
     details: bool = False
     top: int = 0
     soft_targets: list[SoftTarget] | None = None
-    cache: ContinuousCache | None = None
+    cache: NeuralCache | None = None
     ask: Callable[[Floats], Any] | None = None
     keep_states: bool = False
     begun: bool = False
@@ -70,10 +70,10 @@ class Timings:
     distribute: float
 
 
-def run(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> Timings:
+def run_batch(engine: OnnxEngine, sequences: list[InferenceTask], limit: int) -> Timings:
     """Read up to `limit` inputs of every sequence in one batch; distributions at their ends."""
     begun = time.perf_counter()
-    rows: list[tuple[Sequence, Floats, Ids]] = []
+    rows: list[tuple[InferenceTask, Floats, Ids]] = []
     for sequence in sequences:
         if not sequence.begun and sequence.first_target != UNSCORED:
             first = np.array([sequence.first_target], np.int64)
@@ -89,7 +89,7 @@ def run(engine: OnnxEngine, sequences: list[Sequence], limit: int) -> Timings:
     return Timings(encoded - begun, decoded - encoded, time.perf_counter() - decoded)
 
 
-def _distribute(engine: OnnxEngine, sequences: list[Sequence]) -> None:
+def _distribute(engine: OnnxEngine, sequences: list[InferenceTask]) -> None:
     for begin in range(0, len(sequences), engine.block_rows):
         block = sequences[begin : begin + engine.block_rows]
         hidden = engine.hidden(np.stack([s.state for s in block]))
@@ -99,8 +99,8 @@ def _distribute(engine: OnnxEngine, sequences: list[Sequence]) -> None:
 
 
 def _encode(
-    engine: OnnxEngine, sequences: list[Sequence], limit: int
-) -> list[tuple[Sequence, Floats, Ids]]:
+    engine: OnnxEngine, sequences: list[InferenceTask], limit: int
+) -> list[tuple[InferenceTask, Floats, Ids]]:
     """Advance every sequence; return the hidden vectors and ids of its scored targets."""
     caches = sum(s.cache is not None for s in sequences)
     spans = [(s.position, s.position + s.piece(limit, caches)) for s in sequences]
@@ -127,9 +127,9 @@ def _encode(
     return wanted
 
 
-def _decode(engine: OnnxEngine, scored: list[tuple[Sequence, Floats, Ids]]) -> None:
+def _decode(engine: OnnxEngine, scored: list[tuple[InferenceTask, Floats, Ids]]) -> None:
     """Decode together what asks for the same, and give every sequence its piece."""
-    alike: dict[tuple[bool, int], list[tuple[Sequence, Floats, Ids]]] = {}
+    alike: dict[tuple[bool, int], list[tuple[InferenceTask, Floats, Ids]]] = {}
     for part in scored:
         alike.setdefault((part[0].details, part[0].top), []).append(part)
     for (details, top), parts in alike.items():

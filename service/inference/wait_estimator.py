@@ -9,7 +9,7 @@ MEMORY = 0.7  # the weight of the past in the moving average
 LARGEST = 100.0  # a machine that stood still for a moment is not that slow
 
 
-class Pace:
+class WaitEstimator:
     """`clock_seconds_per_run_second` over stretches in which work always waited. Not thread-safe:
     the batcher holds the lock.
     """

@@ -34,7 +34,7 @@ class Place:
     since: float
 
 
-class Line:
+class WaitLine:
     """Lives on the event loop. Sizes are in tokens, as far as they are known before tokenizing."""
 
     def __init__(self, max_requests: int, max_tokens: int, timeout_seconds: float) -> None:

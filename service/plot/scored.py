@@ -10,7 +10,7 @@ from service.errors import StartError
 from service.files import compression
 from service.files.outputs import STANDARD_INPUT
 from service.language_model import LanguageModel
-from service.results.oov_warning import flattery
+from service.results.oov_warning import oov_warning
 from service.scoring import NATS_IN
 from service.settings import Settings
 
@@ -48,7 +48,7 @@ class Scored:
     def note(self) -> str | None:
         """What misleads in the perplexity, if anything."""
         words = [t for t in self.tokens if self.text[t.start : t.end] not in LINE_ENDS]
-        return flattery(sum(token.oov for token in words), len(words))
+        return oov_warning(sum(token.oov for token in words), len(words))
 
     @property
     def summary(self) -> str:
@@ -99,7 +99,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Scored:
-    (score,) = await model.score(await model.read.texts([text]))
+    (score,) = await model.score(await model.encoder.texts([text]))
     assert score.starts is not None
     assert score.ends is not None
     rows = zip(

@@ -14,7 +14,7 @@ Row = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DistributionOptions:
     """What to do to a distribution, in this order, renormalised after each step.
 
     `temperature` divides the logits; `excluded` ids are left out; `allowed` ids, if given, are
@@ -41,7 +41,9 @@ class NextTokens:
     allowed_probability: float | None
 
 
-def shape_distribution(log_probabilities: NDArray[np.float32], shape: Shape) -> NextTokens:
+def next_token_distribution(
+    log_probabilities: NDArray[np.float32], shape: DistributionOptions
+) -> NextTokens:
     """Log-probabilities (V,) → the listed words, by falling probability, ties by id."""
     row = log_probabilities.astype(np.float64)
     if shape.temperature != 1.0:

@@ -7,7 +7,7 @@ nothing but unknown words can look likelier than a good one.
 UNKNOWN_SHARE = 0.1
 
 
-def flattery(unknown: int, tokens: int) -> str | None:
+def oov_warning(unknown: int, tokens: int) -> str | None:
     """Return a sentence about a perplexity over `tokens` scored tokens, ends of lines not counted,
     where more than a tenth of them are unknown; otherwise None.
     """

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.engine import Decoded, Floats
-from service.inference.task import UNSCORED, Sequence
+from service.inference.task import UNSCORED, InferenceTask
 from service.scoring import Totals
-from service.text.request_encoder import Passage
+from service.text.request_encoder import TokenizedText
 from service.text.tokenizer import Ids
 
 
@@ -39,9 +39,9 @@ class TextScore:
         return len(self.ids) - len(self.decoded.logprobs)
 
 
-def reading(
+def scoring_task(
     lead: Ids, state: Floats | None, scored: Ids, zero_state: Floats, *, to_its_end: bool
-) -> Sequence:
+) -> InferenceTask:
     """Reads `lead` and all but the last of `scored` from a state, which stands for a lead, or from
     the beginning; the last too where the state after it is wanted.
     """
@@ -50,7 +50,7 @@ def reading(
     if to_its_end:
         targets = np.append(targets, UNSCORED)[: len(whole)]
     follows_state = state is not None and len(scored) > 0
-    return Sequence(
+    return InferenceTask(
         inputs=whole[: len(targets)],
         targets=targets,
         state=zero_state if state is None else state,
@@ -59,7 +59,7 @@ def reading(
 
 
 def text_score(
-    passage: Passage, ids: Ids, decoded: Decoded, unknown_id: int | None, state: Floats | None
+    passage: TokenizedText, ids: Ids, decoded: Decoded, unknown_id: int | None, state: Floats | None
 ) -> TextScore:
     """Put together a passage, the ids that were scored for it, and what was decoded of them."""
     scored = decoded.logprobs.astype(np.float64)

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class ScoreOptions:
     """How much of a score is answered: `unit` of cross-entropies and entropies, per-token detail,
     ranks and entropies in it, and whether a token is among the `top_g` most probable.
     """
@@ -30,7 +30,7 @@ class Detail:
 
 
 def token_rows(
-    tokenizer: Tokenizer, score: TextScore, detail: Detail, block: int
+    tokenizer: Tokenizer, score: TextScore, detail: ScoreOptions, block: int
 ) -> Iterator[list[Row]]:
     """Yield all tokens of a text, `block` of them at a time. Logprobs are always natural."""
     entries, factor = tokenizer.entries, NATS_IN[detail.unit]
@@ -96,7 +96,7 @@ def _add_asked(
     following: NextSurfaces,
     decoded: Decoded,
     rows: slice,
-    detail: Detail,
+    detail: ScoreOptions,
 ) -> None:
     """Add to scored tokens what was asked about them beyond their log-probabilities."""
     factor = NATS_IN[detail.unit]

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from service.errors import DeadlineExceeded, Overloaded
-from service.lanes import LaneName, WaitLimits
+from service.lanes import Priority, WaitLimits
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ SECONDS_PER_TOKEN = 2e-6
 SECONDS_PER_JSON_BYTE = 0.05e-6
 
 
-class LongWork:
+class BackgroundThread:
     def __init__(
         self, wait_limits: WaitLimits | None = None, request_timeout_seconds: float = math.inf
     ) -> None:
@@ -42,7 +42,7 @@ class LongWork:
         return self._waiting_seconds
 
     async def run(
-        self, work: Callable[[], T], seconds: float = 0.0, *, lane: LaneName | None = None
+        self, work: Callable[[], T], seconds: float = 0.0, *, lane: Priority | None = None
     ) -> T:
         """Return what `work` returns, which takes about `seconds`. It is dropped if its caller
         leaves before it has begun.

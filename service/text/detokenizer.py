@@ -11,7 +11,7 @@ from service.text.tokenizer import Ids, Tokenizer
 JUNCTION = 32
 
 
-class Continuation(Protocol):
+class IncrementalDetokenizer(Protocol):
     text: str
     starts: list[int]
 
@@ -22,8 +22,10 @@ class Continuation(Protocol):
     def add(self, token: int) -> None: ...
 
 
-def continuation_of(tokenizer: Tokenizer, prompt: Ids) -> Continuation:
-    return SpelledOut(tokenizer) if tokenizer.subword else JoinedWords(tokenizer, prompt)
+def detokenizer_of(tokenizer: Tokenizer, prompt: Ids) -> IncrementalDetokenizer:
+    return (
+        SubwordDetokenizer(tokenizer) if tokenizer.subword else WordDetokenizer(tokenizer, prompt)
+    )
 
 
 def starts_in(text: str, tokenizer: Tokenizer, ids: Ids) -> list[int]:
@@ -78,7 +80,7 @@ def _continues(spelling: bytes) -> bool:
     return 0x80 <= spelling[0] < 0xC0
 
 
-class SpelledOut:
+class SubwordDetokenizer:
     """Of characters or pieces: what they spell in a row. A character of several tokens is `\ufffd`
     until its last byte came.
     """
@@ -100,7 +102,7 @@ class SpelledOut:
         self.text = self._whole + ("\ufffd" if self._spell.unfinished else "")
 
 
-class JoinedWords:
+class WordDetokenizer:
     """Of whole words: one can change the space before the one that it follows. `well` `-` reads
     `well -`, and with `known` after it `well-known`. The prompt itself stands as it was sent.
     """

@@ -9,9 +9,13 @@ import numpy as np
 
 from service.errors import InvalidRequest, UnknownToken
 from service.inference.engine import SoftTarget
-from service.lanes import LaneName
+from service.lanes import Priority
 from service.limits import blamed, check_count
-from service.runtime.background_thread import SECONDS_PER_CHARACTER, SECONDS_PER_TOKEN, LongWork
+from service.runtime.background_thread import (
+    SECONDS_PER_CHARACTER,
+    SECONDS_PER_TOKEN,
+    BackgroundThread,
+)
 from service.runtime.metrics import Metrics, timed
 from service.text.tokenizer import Ids, Tokenizer
 
@@ -27,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class TokenizedText:
     """A text and its ids. `starts` and `ends` are offsets into `text` in code points; None where
     ids were given and the text is what they decode to. `words` stand between white space.
     `first_end` is where the first token ends, unless the next one is of the same character.
@@ -50,13 +54,13 @@ class Candidate:
     oov: bool
 
 
-class Reader:
+class RequestEncoder:
     """What is long waits for its turn: all that is asynchronous here raises Overloaded where that
     would take too long, and DeadlineExceeded.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, metrics: Metrics, long_work: LongWork, max_tokens: int
+        self, tokenizer: Tokenizer, metrics: Metrics, long_work: BackgroundThread, max_tokens: int
     ) -> None:
         """`max_tokens` are those of a request."""
         self._tokenizer = tokenizer
@@ -65,13 +69,13 @@ class Reader:
         self._max_tokens = max_tokens
 
     async def texts(
-        self, texts: Sequence[str], param: str | None = None, lane: LaneName = "bulk"
-    ) -> list[Passage]:
+        self, texts: Sequence[str], param: str | None = None, lane: Priority = "bulk"
+    ) -> list[TokenizedText]:
         """Tokenize. Raises InputTooLong, of the field `param`, as soon as there are too many
         tokens.
         """
 
-        def read() -> list[Passage]:
+        def read() -> list[TokenizedText]:
             passages, tokens = [], 0
             for text in texts:
                 passages.append(self._read(text))
@@ -82,15 +86,15 @@ class Reader:
         with timed(self._metrics.tokenize_seconds), blamed(param):
             return await self._run(read, sum(map(len, texts)), lane)
 
-    async def ids(self, ids: Sequence[int], param: str, lane: LaneName = "bulk") -> Passage:
+    async def ids(self, ids: Sequence[int], param: str, lane: Priority = "bulk") -> TokenizedText:
         """Detokenize. Raises as `id_lists`, of the field `param`."""
         with blamed(param):
             (passage,) = await self._id_lists([ids], lambda _: param, lane)
         return passage
 
     async def id_lists(
-        self, lists: Sequence[Sequence[int]], param: str, lane: LaneName = "bulk"
-    ) -> list[Passage]:
+        self, lists: Sequence[Sequence[int]], param: str, lane: Priority = "bulk"
+    ) -> list[TokenizedText]:
         """Detokenize each. Raises InputTooLong before any is looked at, and UnknownToken for an id
         out of range in a list of the field `param`.
         """
@@ -98,12 +102,12 @@ class Reader:
             return await self._id_lists(lists, lambda index: f"{param}.{index}", lane)
 
     async def _id_lists(
-        self, lists: Sequence[Sequence[int]], param: Callable[[int], str], lane: LaneName
-    ) -> list[Passage]:
+        self, lists: Sequence[Sequence[int]], param: Callable[[int], str], lane: Priority
+    ) -> list[TokenizedText]:
         count = sum(map(len, lists))
         check_count(count, self._max_tokens)
 
-        def read() -> list[Passage]:
+        def read() -> list[TokenizedText]:
             return [self._read_ids(ids, param(index)) for index, ids in enumerate(lists)]
 
         if count + len(lists) <= INLINE_IDS:
@@ -111,14 +115,14 @@ class Reader:
         seconds = (count + len(lists)) * SECONDS_PER_TOKEN
         return await self._long_work.run(read, seconds, lane=lane)
 
-    async def _run(self, work: Callable[[], T], characters: int, lane: LaneName) -> T:
+    async def _run(self, work: Callable[[], T], characters: int, lane: Priority) -> T:
         """Run inline if the text is short, otherwise in the background thread."""
         if characters <= INLINE_CHARACTERS:
             return work()
         seconds = characters * SECONDS_PER_CHARACTER
         return await self._long_work.run(work, seconds, lane=lane)
 
-    def _read_ids(self, ids: Sequence[int], param: str) -> Passage:
+    def _read_ids(self, ids: Sequence[int], param: str) -> TokenizedText:
         size = self._tokenizer.vocabulary_size
         for position, token in enumerate(ids):
             if not 0 <= token < size:
@@ -127,7 +131,7 @@ class Reader:
         text = self._tokenizer.decode(array)
         first = self._tokenizer.decode(array[:1])
         first_end = len(first) if text.startswith(first) else 0
-        return Passage(text, array, None, None, len(text.split()), first_end)
+        return TokenizedText(text, array, None, None, len(text.split()), first_end)
 
     async def candidates(self, words: Sequence[str]) -> list[Candidate]:
         """Each word's one token. Raises UnknownToken for a word that is none or several."""
@@ -185,8 +189,8 @@ class Reader:
         unknown = self._tokenizer.unknown_id
         return None if unknown is None else self._tokenizer.entries[unknown]
 
-    def _read(self, text: str) -> Passage:
+    def _read(self, text: str) -> TokenizedText:
         encoding = self._tokenizer.encode(text, self._max_tokens)
         starts, ends = encoding.starts, encoding.ends
         first_end = min([*ends[:1], *starts[1:2]], default=0)
-        return Passage(text, encoding.ids, starts, ends, len(text.split()), first_end)
+        return TokenizedText(text, encoding.ids, starts, ends, len(text.split()), first_end)

@@ -12,7 +12,7 @@ import pytest
 from service import errors
 from service.http.app import create_app
 from service.inference.engine_runner import STAGES
-from service.lanes import LANES
+from service.lanes import PRIORITIES
 from service.language_model import LanguageModel
 from service.runtime.metrics import Metrics
 from tests.support.docker_files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load
@@ -101,7 +101,7 @@ def test_a_query_is_promql(query: str) -> None:
 def test_values_that_queries_select_are_those_of_the_service(model: LanguageModel) -> None:
     """One that nobody counts would leave a panel empty for ever."""
     known: dict[str, set[Any]] = {
-        "lane": set(LANES),
+        "lane": set(PRIORITIES),
         "stage": set(STAGES),
         "code": {getattr(kind, "code", None) for kind in vars(errors).values()},
         "route": {*create_app(model).openapi()["paths"], "/health/.*"},

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from service.http.app import create_app
-from service.http.connection.timeouts import patient_protocol
+from service.http.connection.timeouts import timeout_protocol
 from service.language_model import LanguageModel
 
 Address = tuple[str, int]
@@ -24,7 +24,7 @@ def listening(model: LanguageModel, lifespan: Literal["on", "off"] = "off") -> I
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     settings = model.settings
-    protocol = patient_protocol(settings.client_timeout, settings.max_body_bytes)
+    protocol = timeout_protocol(settings.client_timeout, settings.max_body_bytes)
     config = uvicorn.Config(
         create_app(model),
         http=protocol,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.bulk import buckets, document
 from service.bulk.__main__ import main
-from service.bulk.job_state import State
+from service.bulk.job_state import JobState
 from service.bulk.output import writers
 
 BLOCK_RECORDS = 16
@@ -22,16 +22,16 @@ SIZES = (
 
 
 def killed_after(commits: int, seconds: float) -> None:
-    save = State.save
+    save = JobState.save
 
-    def counting(state: State, path: Path) -> None:
+    def counting(state: JobState, path: Path) -> None:
         nonlocal commits
         save(state, path)
         commits -= 1
         if commits == 0:
             threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-    State.save = counting  # type: ignore[assignment, method-assign]
+    JobState.save = counting  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

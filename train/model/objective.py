@@ -12,7 +12,7 @@ from train.config import LossConfig
 from train.model.loss import dense_cross_entropy, sparse_cross_entropy
 from train.model.lstm import State, TiedLSTM
 from train.model.softmax_loss import block_rows, linear_cross_entropy
-from train.model.teacher import Lesson
+from train.model.teacher import TeacherOutput
 
 
 class Objective(nn.Module):
@@ -31,7 +31,7 @@ class Objective(nn.Module):
         inputs: Tensor,
         targets: Tensor,
         state: State,
-        lesson: Lesson | None = None,
+        lesson: TeacherOutput | None = None,
         weight_masks: Generator | None = None,
     ) -> tuple[Tensor, Tensor, State]:
         """Inputs and targets (T, B) → the loss, the plain mean cross-entropy in nats (no gradient),
@@ -57,7 +57,7 @@ class Objective(nn.Module):
         return loss, plain.detach(), state
 
     def _dense_losses(
-        self, rows: Tensor, inputs: Tensor, targets: Tensor, lesson: Lesson | None
+        self, rows: Tensor, inputs: Tensor, targets: Tensor, lesson: TeacherOutput | None
     ) -> tuple[Tensor, Tensor]:
         """Losses that need the whole distribution, in blocks whose logits are computed again on the
         way back rather than kept.
@@ -75,7 +75,7 @@ class Objective(nn.Module):
         return total / len(rows), plain / len(rows)
 
     def _block(
-        self, rows: Tensor, inputs: Tensor, targets: Tensor, lesson: Lesson | None
+        self, rows: Tensor, inputs: Tensor, targets: Tensor, lesson: TeacherOutput | None
     ) -> tuple[Tensor, Tensor]:
         config = self.config
         narrow = self.multiply_in != torch.float32

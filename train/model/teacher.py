@@ -14,15 +14,15 @@ from train.errors import ConfigError
 from train.model.lstm import State, keep
 
 
-class Lesson(NamedTuple):
+class TeacherOutput(NamedTuple):
     """What a teacher says of N tokens, before its softmax layer."""
 
     hidden: Tensor  # (N, D)
     matrix: Tensor  # (V, D)
     bias: Tensor  # (V,)
 
-    def rows(self, rows: slice) -> "Lesson":
-        return Lesson(self.hidden[rows], self.matrix, self.bias)
+    def rows(self, rows: slice) -> "TeacherOutput":
+        return TeacherOutput(self.hidden[rows], self.matrix, self.bias)
 
     def logits(self) -> Tensor:
         """(N, V)"""
@@ -48,8 +48,10 @@ class Teacher:
         self.state = self._model.zero_state(self._streams)
 
     @torch.no_grad()
-    def read(self, inputs: Tensor, kept: Tensor) -> Lesson:
+    def read(self, inputs: Tensor, kept: Tensor) -> TeacherOutput:
         """Go on with ids (T, B) from the states of the streams `kept` (B,), zero for the others."""
         hidden, self.state = self._model(inputs, keep(self.state, kept))
         rows = hidden.flatten(0, 1)
-        return Lesson(rows, self._model.output_matrix.detach(), self._model.output_bias.detach())
+        return TeacherOutput(
+            rows, self._model.output_matrix.detach(), self._model.output_bias.detach()
+        )

@@ -19,7 +19,7 @@ from train.data.source import SPLITS
 from train.report.curves import minutes, perplexity_plot, tokens
 from train.report.markdown import escape, table
 from train.report.metrics import STEP_PARTS, step_milliseconds
-from train.report.run_summary import Record, labels, read_record
+from train.report.run_summary import RunSummary, labels, read_run_summary
 from train.report.sampling import beginnings, continue_text
 from train.runtime.atomic import write_file
 from train.runtime.lock import locked_file
@@ -28,7 +28,7 @@ from train.runtime.paths import TITLE, check_page
 UNKNOWN_YET = "–"
 PROMPTS = 3
 PROSE = {"name", "description", "data_license", "limitations"}
-Runs = dict[str, Record]
+Runs = dict[str, RunSummary]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def write_report(
 
 
 def _write(folders: list[Path], page: Path, pictures: Path, sampling: Sampling) -> str | None:
-    records = [read_record(folder) for folder in folders]
+    records = [read_run_summary(folder) for folder in folders]
     runs = dict(zip(labels(records), records, strict=True))
     metrics = {label: record.metrics for label, record in runs.items()}
     plots = {over.__name__: perplexity_plot(metrics, over) for over in (minutes, tokens)}
@@ -221,7 +221,7 @@ def _samples(runs: Runs, sampling: Sampling) -> str:
     return "\n\n".join(parts)
 
 
-def _texts(run: Record, prompts: tuple[str, ...], sampling: Sampling) -> list[str]:
+def _texts(run: RunSummary, prompts: tuple[str, ...], sampling: Sampling) -> list[str]:
     """One for each prompt, as Markdown."""
     if run.model is None:
         return ["*no weights yet*"] * len(prompts)

@@ -19,7 +19,7 @@ FIGURES = {"train": (*SHARED, "tokens"), "validation": SHARED}
 
 
 @dataclass(frozen=True)
-class Record:
+class RunSummary:
     """`report` has the keys of `report.json`; of an unfinished run it holds what is known so far,
     and `finished` is None. `model` has the best weights, or is None before the first validation.
     `digests` are the hashes of the splits, as far as they are known.
@@ -34,7 +34,7 @@ class Record:
     digests: dict[str, str]
 
 
-def read_record(folder: Path) -> Record:
+def read_run_summary(folder: Path) -> RunSummary:
     """Raises CheckpointError for a folder that is no checkpoint, is damaged, or has no metrics."""
     checkpoint = Checkpoint(folder)
     config = checkpoint.config()
@@ -44,10 +44,10 @@ def read_record(folder: Path) -> Record:
     report = checkpoint.report or _known_so_far(config, tokenizer.get_vocab_size(), metrics)
     if not isinstance(report, dict) or not REPORTED.issubset(report):
         raise CheckpointError(f"{folder / 'report.json'} is no report of a run")
-    return Record(folder, config, tokenizer, metrics, report, model, checkpoint.digests())
+    return RunSummary(folder, config, tokenizer, metrics, report, model, checkpoint.digests())
 
 
-def labels(records: list[Record]) -> list[str]:
+def labels(records: list[RunSummary]) -> list[str]:
     """The runs' names; where two are the same, with as much of the path as tells them apart."""
     names = [record.config.name for record in records]
     if len(set(names)) == len(names):

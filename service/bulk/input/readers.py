@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from service.bulk.document import Position, Problem, Record
+from service.bulk.document import Document, Position, Problem
 from service.bulk.input import json_line, parquet
 from service.bulk.input.files import open_input, printable, size
 from service.bulk.input.ids import Id
@@ -49,7 +49,7 @@ class Reader:
 
     def records(
         self, begin: Position, end: int | None = None, *, one_input: bool = False
-    ) -> Iterator[Record]:
+    ) -> Iterator[Document]:
         """Yield records from `begin` to the end of the inputs, or with `one_input` to the end of
         that input or its offset `end`, which must be that of a line or row. Raises JobError for an
         input that cannot be read.
@@ -67,7 +67,7 @@ class Reader:
             self.bytes_read = done
             position = Position(index + 1, 0, 0, position.records)
 
-    def _input(self, path: Path, begin: Position, end: int | None) -> Iterator[Record]:
+    def _input(self, path: Path, begin: Position, end: int | None) -> Iterator[Document]:
         kind = self._source.kind or kind_of(path)
         read = {"parquet": self._rows, "file": self._whole}.get(kind, self._lines)
         self._within = 0
@@ -76,7 +76,7 @@ class Reader:
         except OSError as error:
             raise JobError(f"{path}: {error.strerror or error}") from None
 
-    def _lines(self, path: Path, begin: Position, end: int | None) -> Iterator[Record]:
+    def _lines(self, path: Path, begin: Position, end: int | None) -> Iterator[Document]:
         as_json = (self._source.kind or kind_of(path)) == "jsonl"
         position = begin
         with ExitStack() as stack:
@@ -102,7 +102,7 @@ class Reader:
                     f"{path}, after line {position.line}: the file is damaged: {error}"
                 ) from None
 
-    def _rows(self, path: Path, begin: Position, end: int | None) -> Iterator[Record]:
+    def _rows(self, path: Path, begin: Position, end: int | None) -> Iterator[Document]:
         position = begin
         on_disk = _bytes_of(path)
         for value, given_id, share in parquet.rows(
@@ -119,7 +119,7 @@ class Reader:
                 found = self._text(value, given_id, stripped=False)
             yield _record(path, found, length, position, "row")
 
-    def _whole(self, path: Path, begin: Position, _: int | None) -> Iterator[Record]:
+    def _whole(self, path: Path, begin: Position, _: int | None) -> Iterator[Document]:
         """Yield the file as one document, without the newline at its end."""
         if begin.offset:
             return
@@ -209,9 +209,9 @@ def kind_of(path: Path) -> Kind:
 
 def _record(
     path: Path, found: _Found, length: int, end: Position, unit: Literal["line", "row", ""] = "line"
-) -> Record:
+) -> Document:
     name = printable(str(path))
-    return Record(
+    return Document(
         name, end.line, end.records, found.text, found.id, found.problem, length, end, unit
     )
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.bulk.document import Record
+from service.bulk.document import Document
 from service.bulk.input.ids import Id, as_text, dumps
 from service.bulk.output.cell import escaped
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration
 from service.results.text_score import TextScore
-from service.results.token_rows import Detail, token_rows, word_rows
+from service.results.token_rows import ScoreOptions, token_rows, word_rows
 from service.results.word_score import word_scores
 from service.scoring import NATS_IN, Totals, perplexity
 
@@ -23,7 +23,7 @@ Name = Literal["jsonl", "tsv", "parquet", "kenlm-query", "surprisal-tsv"]
 ROW_FORMATS = ("jsonl", "tsv", "parquet")
 Row = dict[str, Any]
 # A document that is not scored has none; its row, if it keeps one, holds nulls.
-Scored = list[tuple[Record, TextScore | None]]
+Scored = list[tuple[Document, TextScore | None]]
 MANY = 1 << 62
 
 FIGURES = tuple(Totals().figures("nats"))
@@ -63,7 +63,7 @@ def _row(
     model: LanguageModel,
     columns: Columns,
     calibration: Calibration | None,
-    record: Record,
+    record: Document,
     score: TextScore | None,
 ) -> Row:
     row: Row = {"input": record.source, "line": record.line}
@@ -79,7 +79,7 @@ def _row(
     if columns.percentile and calibration is not None:
         row["percentile"] = calibration.percentile(score.totals.mean_nats)
     if columns.tokens:
-        detail = Detail(tokens=True, unit=columns.unit)
+        detail = ScoreOptions(tokens=True, unit=columns.unit)
         row["tokens"] = [t for b in token_rows(model.tokenizer, score, detail, MANY) for t in b]
         if model.tokenizer.subword:
             end_id = model.tokenizer.end_id

@@ -12,10 +12,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from service.http.connection.framed_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, FramedProtocol
 from service.http.middleware import SCHEDULED
 
-__all__ = ["MAX_HEAD_BYTES", "MAX_PIPELINED", "PatientProtocol", "patient_protocol"]
+__all__ = ["MAX_HEAD_BYTES", "MAX_PIPELINED", "TimeoutProtocol", "patient_protocol"]
 
 
-class PatientProtocol(FramedProtocol):
+class TimeoutProtocol(FramedProtocol):
     """Ends the connections of clients that take too long to send a head, from the connection's
     beginning or the last answer's end on, or that take nothing of an answer for so long. Bodies
     have their own clock in `service.http.body.request_body`.
@@ -124,8 +124,8 @@ def _in_the_kernel(transport: asyncio.Transport) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def patient_protocol(
+def timeout_protocol(
     client_seconds: float, max_body_bytes: int = FramedProtocol.max_body_bytes
-) -> type[PatientProtocol]:
+) -> type[TimeoutProtocol]:
     limits = {"client_seconds": client_seconds, "max_body_bytes": max_body_bytes}
-    return type("Protocol", (PatientProtocol,), limits)
+    return type("Protocol", (TimeoutProtocol,), limits)

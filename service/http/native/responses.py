@@ -17,10 +17,10 @@ from service.results.calibration import Calibration
 from service.results.distribution import NextTokens
 from service.results.surfaces import NextSurfaces
 from service.results.text_score import TextScore
-from service.results.token_rows import Detail, token_rows, word_rows
+from service.results.token_rows import ScoreOptions, token_rows, word_rows
 from service.runtime.background_thread import SECONDS_PER_TOKEN
 from service.scoring import Totals
-from service.text.request_encoder import Candidate, Passage
+from service.text.request_encoder import Candidate, TokenizedText
 
 # Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
 BLOCK_TOKENS = 2000
@@ -31,7 +31,7 @@ MOST_BYTES = 4  # of a character in UTF-8
 async def render_scores(
     model: LanguageModel,
     scores: list[TextScore],
-    detail: Detail,
+    detail: ScoreOptions,
     calibration: Calibration | None = None,
 ) -> bytes:
     """The body of a `/score` response; logprobs are always natural."""
@@ -43,13 +43,13 @@ async def render_scores(
     tokens += STATE_TOKENS * sum(score.state is not None for score in scores)
     if tokens <= BLOCK_TOKENS:
         return render()
-    return await model.long_work.run(render, tokens * SECONDS_PER_TOKEN)
+    return await model.background_thread.run(render, tokens * SECONDS_PER_TOKEN)
 
 
 def _scores(
     model: LanguageModel,
     scores: list[TextScore],
-    detail: Detail,
+    detail: ScoreOptions,
     calibration: Calibration | None,
 ) -> Iterator[bytes]:
     head = {**_header(model), "unit": detail.unit}
@@ -88,7 +88,7 @@ def _sum(scores: list[TextScore]) -> Totals:
 
 async def render_next_tokens(
     model: LanguageModel,
-    context: Passage,
+    context: TokenizedText,
     result: NextTokens,
     candidates: list[Candidate],
     state: Floats | None,
@@ -100,12 +100,12 @@ async def render_next_tokens(
 
     if len(result.ids) <= BLOCK_TOKENS:
         return render()
-    return await model.long_work.run(render, len(result.ids) * SECONDS_PER_TOKEN)
+    return await model.background_thread.run(render, len(result.ids) * SECONDS_PER_TOKEN)
 
 
 def _next_tokens(
     model: LanguageModel,
-    context: Passage,
+    context: TokenizedText,
     result: NextTokens,
     candidates: list[Candidate],
     state: Floats | None,
@@ -165,7 +165,7 @@ def _next_tokens(
 def render_rescored(
     model: LanguageModel,
     request: RescoreRequest,
-    passages: list[Passage],
+    passages: list[TokenizedText],
     logprobs: list[NDArray[np.float64]],
 ) -> bytes:
     """The body of a `/rescore` response, best total first, equal ones as they were given."""

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from service.errors import InvalidRequest
 from service.http.accounting import count_tokens
 from service.http.current_model import Model
-from service.http.fast_route import DirectRoute
+from service.http.fast_route import FastJsonRoute
 from service.http.native.next_token import NextTokenRequest, NextTokenResponse
 from service.http.native.rescore import RescoreRequest, RescoreResponse
 from service.http.native.responses import render_next_tokens, render_rescored, render_scores
@@ -14,14 +14,14 @@ from service.http.openapi import INFERENCE
 from service.language_model import LanguageModel
 from service.limits import blamed
 from service.results.calibration import Calibration
-from service.results.distribution import Shape
-from service.results.token_rows import Detail
-from service.text.request_encoder import Candidate, Passage
+from service.results.distribution import DistributionOptions
+from service.results.token_rows import ScoreOptions
+from service.text.request_encoder import Candidate, TokenizedText
 from service.text.tokenizer import Tokenizer
 
 JSON = "application/json"
 
-router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=DirectRoute)
+router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=FastJsonRoute)
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
@@ -43,21 +43,21 @@ async def score(request: ScoreRequest, model: Model) -> Response:
         )
     count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))
     model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
-    detail = Detail(request.tokens, request.unit, request.details, request.top_g)
+    detail = ScoreOptions(request.tokens, request.unit, request.details, request.top_g)
     body = await render_scores(model, scores, detail, calibration)
     return Response(body, media_type=JSON)
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
 async def next_token(request: NextTokenRequest, model: Model) -> Response:
-    candidates = await model.read.candidates(request.candidates)
+    candidates = await model.encoder.candidates(request.candidates)
     shape = _shape(request, candidates, model.tokenizer)
     if request.token_ids is not None:
         source = "token_ids"
-        context = await model.read.ids(request.token_ids, source, "interactive")
+        context = await model.encoder.ids(request.token_ids, source, "interactive")
     else:
         source = "context"
-        (context,) = await model.read.texts([request.context or ""], source, "interactive")
+        (context,) = await model.encoder.texts([request.context or ""], source, "interactive")
     state = model.states.open(request.state) if request.state is not None else None
     with blamed(source):
         result, after = await model.next_token(context, shape, state, bos=request.bos)
@@ -70,10 +70,10 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
 @router.post("/rescore", response_model=RescoreResponse, summary="Order an n-best list")
 async def rescore(request: RescoreRequest, model: Model) -> Response:
     texts = [hypothesis.text for hypothesis in request.hypotheses]
-    passages = await model.read.texts(texts, "hypotheses")
+    passages = await model.encoder.texts(texts, "hypotheses")
     context = None
     if request.context is not None:
-        (context,) = await model.read.texts([request.context], "context")
+        (context,) = await model.encoder.texts([request.context], "context")
     before = 0 if context is None else len(context.ids)
     after = sum(len(passage.ids) for passage in passages)
     with blamed("context" if before > after else "hypotheses"):
@@ -102,19 +102,19 @@ def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | N
     return model.calibrations[name]
 
 
-async def _passages(request: ScoreRequest, model: LanguageModel) -> list[Passage]:
+async def _passages(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText]:
     if request.token_ids is not None:
-        return await model.read.id_lists(request.token_ids, "token_ids")
-    return await model.read.texts(request.texts or [request.text or ""], _source(request))
+        return await model.encoder.id_lists(request.token_ids, "token_ids")
+    return await model.encoder.texts(request.texts or [request.text or ""], _source(request))
 
 
-async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[Passage] | None:
+async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText] | None:
     if request.context is not None:
-        return await model.read.texts([request.context], "context") * request.count
+        return await model.encoder.texts([request.context], "context") * request.count
     if request.contexts is None:
         return None
     distinct = list(dict.fromkeys(request.contexts))
-    read = dict(zip(distinct, await model.read.texts(distinct, "contexts"), strict=True))
+    read = dict(zip(distinct, await model.encoder.texts(distinct, "contexts"), strict=True))
     return [read[context] for context in request.contexts]
 
 
@@ -125,7 +125,9 @@ def _source(request: ScoreRequest) -> str:
     return "text" if request.texts is None else "texts"
 
 
-def _longest(request: ScoreRequest, passages: list[Passage], contexts: list[Passage] | None) -> str:
+def _longest(
+    request: ScoreRequest, passages: list[TokenizedText], contexts: list[TokenizedText] | None
+) -> str:
     """Return the field that holds most of the request's tokens; a context counts once."""
     scored = sum(len(passage.ids) for passage in passages)
     distinct = {id(context): len(context.ids) for context in contexts or []}
@@ -134,10 +136,12 @@ def _longest(request: ScoreRequest, passages: list[Passage], contexts: list[Pass
     return "contexts" if request.context is None else "context"
 
 
-def _shape(request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer) -> Shape:
+def _shape(
+    request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer
+) -> DistributionOptions:
     if request.top_k > tokenizer.vocabulary_size:
         raise InvalidRequest(f"top_k is at most {tokenizer.vocabulary_size}", "top_k")
-    return Shape(
+    return DistributionOptions(
         top_k=request.top_k,
         temperature=request.temperature,
         excluded=tokenizer.special_ids if request.exclude_special else None,

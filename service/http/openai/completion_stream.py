@@ -11,7 +11,7 @@ from service.http.errors import error_content
 from service.http.openai.completions import Choice, complete_all
 from service.http.openai.prompts import Prompt
 from service.http.openai.schemas import CompletionRequest
-from service.http.openai.serialize import Echo, Telling, usage_of
+from service.http.openai.serialize import ChoiceSerializer, Echo, usage_of
 from service.language_model import LanguageModel
 
 ROUTE = "/v1/completions"
@@ -33,7 +33,7 @@ async def events(
     """
     told: asyncio.Queue[bytes | None] = asyncio.Queue()
     tellings = [
-        Telling(request, model, echoes[index // request.n], index)
+        ChoiceSerializer(request, model, echoes[index // request.n], index)
         for index in range(len(prompts) * request.n)
     ]
     drawn = [0] * len(tellings)

@@ -9,7 +9,7 @@ from service.http.openai.generation import Sampler, Sampling, Step, generate
 from service.http.openai.prompts import Prompt
 from service.http.openai.schemas import CompletionRequest
 from service.language_model import LanguageModel
-from service.text.detokenizer import Continuation, continuation_of
+from service.text.detokenizer import IncrementalDetokenizer, detokenizer_of
 
 # Each queues for its next token by itself: all of a large request would keep others out.
 MOST_GROWING = 64
@@ -21,7 +21,7 @@ class Choice:
     `end` is the `<eos>` that was drawn and ended it, which is not among its `steps`.
     """
 
-    continuation: Continuation
+    continuation: IncrementalDetokenizer
     steps: list[Step] = field(default_factory=list)
     end: Step | None = None
     text: str = ""
@@ -74,7 +74,7 @@ async def complete(
     It ends before `<eos>` and before a stop text. Only an echoed, scored request for one token gets
     just that token whatever it is, as tools expect that score prompts so.
     """
-    choice = Choice(continuation_of(model.tokenizer, prompt.passage.ids))
+    choice = Choice(detokenizer_of(model.tokenizer, prompt.passage.ids))
     stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
     exact = request.echo and request.logprobs is not None and request.max_tokens == 1
     stops = [] if exact else [stop for stop in stops if stop]

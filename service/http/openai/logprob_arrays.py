@@ -12,7 +12,7 @@ import orjson
 from service.http.native.responses import BLOCK_TOKENS
 from service.results.text_score import TextScore
 from service.text.detokenizer import starts_in
-from service.text.request_encoder import Passage
+from service.text.request_encoder import TokenizedText
 from service.text.tokenizer import Tokenizer
 
 ARRAYS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
@@ -38,7 +38,7 @@ def written(parts: list[Columns]) -> bytes:
 
 
 def echoed_rows(
-    tokenizer: Tokenizer, passage: Passage, score: TextScore, count: int
+    tokenizer: Tokenizer, passage: TokenizedText, score: TextScore, count: int
 ) -> Iterator[Row]:
     """Of the tokens of an echoed prompt."""
     names, offsets = tokenizer.vocabulary.names, _offsets(tokenizer, passage)
@@ -91,7 +91,7 @@ def _scored(score: TextScore, at: int, count: int) -> tuple[float | None, list[i
     return logprob, ids, score.decoded.top_logprobs[row][:count].astype(np.float64).tolist()
 
 
-def _offsets(tokenizer: Tokenizer, passage: Passage) -> list[int]:
+def _offsets(tokenizer: Tokenizer, passage: TokenizedText) -> list[int]:
     """Where each token of a prompt starts in its text."""
     if passage.starts is not None:
         return passage.starts

@@ -7,11 +7,11 @@ from service.errors import InputTooLong
 from service.http.openai.schemas import CompletionRequest
 from service.inference.admission import BYTES_PER_TOKEN
 from service.inference.engine import Floats
-from service.lanes import LaneName
+from service.lanes import Priority
 from service.language_model import LanguageModel
 from service.limits import MAX_TOP_TOKENS
 from service.results.text_score import TextScore
-from service.text.request_encoder import Passage
+from service.text.request_encoder import TokenizedText
 
 
 @dataclass(slots=True)
@@ -20,12 +20,12 @@ class Prompt:
     choices start, where tokens are drawn.
     """
 
-    passage: Passage
+    passage: TokenizedText
     score: TextScore | None = None
     state: Floats | None = None
 
 
-async def begin(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
+async def prefill_prompts(request: CompletionRequest, model: LanguageModel) -> list[Prompt]:
     """Tokenize the prompts; give them their scores and states, as far as the answer needs them.
 
     A request that scores its prompts waits for its turn as one of `/score` does.
@@ -33,7 +33,7 @@ async def begin(request: CompletionRequest, model: LanguageModel) -> list[Prompt
     """
     texts, lists = _entries(request)
     _check_choices(request, model, len(texts) + len(lists))
-    lane: LaneName = "bulk" if _only_scores(request) else "interactive"
+    lane: Priority = "bulk" if _only_scores(request) else "interactive"
     characters = sum(map(len, texts)) or BYTES_PER_TOKEN * sum(map(len, lists))
     model.admission.check(lane, characters)
     if lane == "interactive":  # it has its place already
@@ -57,18 +57,18 @@ async def _read_prompts(
     model: LanguageModel,
     texts: list[str],
     lists: list[list[int]],
-    lane: LaneName,
+    lane: Priority,
 ) -> list[Prompt]:
     if texts:
-        passages = await model.read.texts(texts, "prompt", lane)
+        passages = await model.encoder.texts(texts, "prompt", lane)
         _check_tokens(request, model, [len(passage.ids) for passage in passages])
     else:
         _check_tokens(request, model, list(map(len, lists)))
         alone = lists == [request.prompt]
         passages = (
-            [await model.read.ids(lists[0], "prompt", lane)]
+            [await model.encoder.ids(lists[0], "prompt", lane)]
             if alone
-            else await model.read.id_lists(lists, "prompt", lane)
+            else await model.encoder.id_lists(lists, "prompt", lane)
         )
     _check_copies(request, passages, model.settings.max_body_bytes)
     return [Prompt(passage) for passage in passages]
@@ -154,7 +154,9 @@ def _check_tokens(request: CompletionRequest, model: LanguageModel, lengths: lis
         )
 
 
-def _check_copies(request: CompletionRequest, passages: Iterable[Passage], limit: int) -> None:
+def _check_copies(
+    request: CompletionRequest, passages: Iterable[TokenizedText], limit: int
+) -> None:
     """Of texts a token may have any length, and white space none: what choices repeat is bounded by
     what a body may hold.
     """

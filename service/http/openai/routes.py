@@ -11,10 +11,10 @@ from fastapi.responses import StreamingResponse
 from service.errors import InvalidRequest, ModelNotFound
 from service.http.accounting import count_tokens
 from service.http.current_model import Model
-from service.http.fast_route import DirectRoute
+from service.http.fast_route import FastJsonRoute
 from service.http.openai.completion_stream import events
 from service.http.openai.completions import Choice, complete_all
-from service.http.openai.prompts import begin
+from service.http.openai.prompts import prefill_prompts
 from service.http.openai.schemas import (
     CompletionRequest,
     CompletionResponse,
@@ -41,7 +41,7 @@ ALIAS = "tiedlm"
 
 Name = Annotated[Text, Path(description="As in the list of models.", examples=["tiedlm"])]
 
-router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, route_class=DirectRoute)
+router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, route_class=FastJsonRoute)
 
 
 @router.post(
@@ -52,7 +52,7 @@ router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, route_class=Direct
 )
 async def completions(request: CompletionRequest, model: Model) -> Response:
     _check(request, model)
-    prompts = await begin(request, model)
+    prompts = await prefill_prompts(request, model)
     read = sum(len(prompt.passage.ids) for prompt in prompts)
     count_tokens(model.metrics, "/v1/completions", read)
     echoes = await echoes_of(request, model, prompts)
@@ -95,7 +95,7 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
     "/tokenize", response_model=TokenizeResponse, responses=INFERENCE, summary="Text to ids"
 )
 async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
-    (passage,) = await model.read.texts([request.prompt], "prompt", "interactive")
+    (passage,) = await model.encoder.texts([request.prompt], "prompt", "interactive")
     prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
     limit = model.settings.max_request_tokens
@@ -107,7 +107,7 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
 )
 async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
     return DetokenizeResponse(
-        prompt=(await model.read.ids(request.tokens, "tokens", "interactive")).text
+        prompt=(await model.encoder.ids(request.tokens, "tokens", "interactive")).text
     )
 
 

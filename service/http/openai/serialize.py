@@ -51,7 +51,7 @@ async def echoes_of(
     tokens = sum(len(prompt.passage.ids) for prompt in prompts if prompt.score is not None)
     alternatives = (request.logprobs or 0) + (request.prompt_logprobs or 0)
     long = characters > INLINE_CHARACTERS or tokens * (1 + alternatives) > BLOCK_TOKENS
-    return await model.long_work.run(write) if long else write()
+    return await model.background_thread.run(write) if long else write()
 
 
 async def answer_of(
@@ -69,7 +69,7 @@ async def answer_of(
 
     def write() -> bytes:
         pieces = (
-            Telling(request, model, echoes[index // each], index).rest(choice)
+            ChoiceSerializer(request, model, echoes[index // each], index).rest(choice)
             for index, choice in enumerate(choices)
         )
         told = b",".join(piece for piece in pieces if piece is not None)
@@ -78,7 +78,7 @@ async def answer_of(
     steps = sum(len(choice.steps) for choice in choices if request.logprobs is not None)
     long = steps * (1 + (request.logprobs or 0)) > BLOCK_TOKENS
     long |= each * sum(echo.bytes for echo in echoes) > INLINE_BYTES
-    return await model.long_work.run(write) if long else write()
+    return await model.background_thread.run(write) if long else write()
 
 
 def usage_of(read: int, generated: int) -> dict[str, int]:
@@ -90,7 +90,7 @@ def usage_of(read: int, generated: int) -> dict[str, int]:
     }
 
 
-class Telling:
+class ChoiceSerializer:
     """One choice, and how much of it was told: characters of its text, and tokens."""
 
     def __init__(

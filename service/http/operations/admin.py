@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from service.http.model_registry import Serving
+from service.http.model_registry import ModelRegistry
 from service.http.openapi import RELOADING
 from service.http.operations.schemas import Reloaded
 
@@ -11,6 +11,6 @@ router = APIRouter(tags=["operations"], responses=RELOADING, prefix="/admin")
 
 @router.post("/reload", response_model=Reloaded, summary="Serve the configured bundle as it is now")
 async def reload(request: Request) -> Reloaded:
-    serving: Serving = request.app.state.serving
+    serving: ModelRegistry = request.app.state.serving
     model = await serving.reload()
     return Reloaded(model=model.bundle.manifest.name, bundle_hash=model.bundle.hash)

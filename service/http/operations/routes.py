@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.errors import Draining
 from service.http.current_model import Model
-from service.http.model_registry import Serving
+from service.http.model_registry import ModelRegistry
 from service.http.openapi import ANY, PLAIN_TEXT
 from service.http.operations.schemas import CalibrationEntry, Health, Info, Limits, TokenizerSummary
 
@@ -23,7 +23,7 @@ async def live() -> Health:
 
 @router.get("/health/ready", response_model=Health, summary="The engine is warm, and not draining")
 async def ready(request: Request) -> Health:
-    serving: Serving = request.app.state.serving
+    serving: ModelRegistry = request.app.state.serving
     if serving.draining:
         raise Draining("this server ends; another one takes its place")
     return Health(status="ready")

@@ -12,7 +12,7 @@ import numpy as np
 from service.bundle import Bundle
 from service.inference.batcher import Batcher
 from service.inference.engine import OnnxEngine
-from service.inference.task import Sequence, run
+from service.inference.task import InferenceTask, run_batch
 from service.runtime.cpu_count import usable_cores
 from service.text.tokenizer import Tokenizer
 
@@ -68,8 +68,8 @@ def _engine(engine: OnnxEngine) -> dict[str, float]:
 
 def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[float, float]:
     """Wall and CPU seconds to score all sentences once, ids ready, queue always full."""
-    batcher: Batcher[Sequence] = Batcher(
-        lambda sequences, limit: (run(engine, sequences, limit), None)[1],
+    batcher: Batcher[InferenceTask] = Batcher(
+        lambda sequences, limit: (run_batch(engine, sequences, limit), None)[1],
         threads,
         max_batch_tokens=4096,
         max_queue_tokens=1 << 30,
@@ -78,7 +78,7 @@ def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[f
 
     def work(some: list[np.ndarray]) -> None:
         zero = engine.zero_state()
-        batcher.submit([Sequence(x[:-1], x[1:], zero) for x in some], "bulk").future.result()
+        batcher.submit([InferenceTask(x[:-1], x[1:], zero) for x in some], "bulk").future.result()
 
     work(ids[: len(ids) // 4])
     wall, cpu = time.perf_counter(), time.process_time()

@@ -18,14 +18,14 @@ from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.runtime.console import print_any_text
 from service.settings import STARTER_BUNDLE, Settings
-from service.text.request_encoder import Passage
+from service.text.request_encoder import TokenizedText
 
 REPEATS = 15
 HYPOTHESES, TOKENS, SHARED = 100, 25, 20
 FIRST, SECOND = 2, 5
 
 
-def n_best(model: LanguageModel) -> list[Passage]:
+def n_best(model: LanguageModel) -> list[TokenizedText]:
     random = np.random.default_rng(0)
 
     def ids(*shape: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def n_best(model: LanguageModel) -> list[Passage]:
     for index in range(HYPOTHESES):
         branch = index * FIRST * SECOND // HYPOTHESES
         row = np.concatenate([first[branch // SECOND], second[branch], own[index]])
-        passages.append(Passage("", row, None, None, 0))
+        passages.append(TokenizedText("", row, None, None, 0))
     return passages
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from service.inference.task import Sequence, run
+from service.inference.task import InferenceTask, run_batch
 from service.text.tokenizer import Tokenizer
 
 SENTENCES = (
@@ -24,8 +24,8 @@ def scores(bundle: Bundle, count: int) -> list[float]:
     tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
     end = np.array([tokenizer.end_id])
     ids = [np.concatenate([end, tokenizer.encode(s).ids, end]) for s in SENTENCES[:count]]
-    sequences = [Sequence(x[:-1], x[1:], engine.zero_state()) for x in ids]
-    run(engine, sequences, 1000)
+    sequences = [InferenceTask(x[:-1], x[1:], engine.zero_state()) for x in ids]
+    run_batch(engine, sequences, 1000)
     return [float(x) for s in sequences for x in s.decoded().logprobs]
 
 

@@ -35,7 +35,7 @@ from train.data.streams import Streams
 from train.data.tokenizer import end_id, fit_tokenizer
 from train.report.curves import COLOURS
 from train.runtime.distributed import Processes
-from train.train_step import Learner
+from train.train_step import TrainStep
 
 PRESET, SEED = "the preset", "the preset, another seed"
 VARIANTS: dict[str, list[str]] = {
@@ -71,7 +71,7 @@ def timed_steps(config: Config, data: Path, cache: Path) -> Iterator[float]:
     ids = tokenize(source, tokenizer, cache, "train").ids
     streams = Streams(ids, end_id(tokenizer), config.train)
     streams.start_epoch(0)
-    learner = Learner(config, tokenizer, Processes())
+    learner = TrainStep(config, tokenizer, Processes())
     step = 0
     while step + STEPS <= streams.steps:
         begun, tokens = time.perf_counter(), 0

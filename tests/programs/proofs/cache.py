@@ -35,7 +35,7 @@ LEAST_GAIN = 0.03
 
 def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> float:
     async def score() -> float:
-        (score,) = await model.score(await model.read.texts([text]), cache=cache, eos=False)
+        (score,) = await model.score(await model.encoder.texts([text]), cache=cache, eos=False)
         found = score.totals.figures("nats")["perplexity"]
         assert found is not None
         return found

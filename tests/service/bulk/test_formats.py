@@ -12,13 +12,13 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from service.bulk.document import Position, Record
+from service.bulk.document import Document, Position
 from service.bulk.output.formats import kenlm_query, kenlm_summary
 from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.text_score import text_score
 from service.scoring import Totals
-from service.text.request_encoder import Passage
+from service.text.request_encoder import TokenizedText
 from tests.support.bulk_job import Jobs, rows
 from tests.support.token_pieces import PIECES
 from tests.support.wire import Wire
@@ -169,12 +169,12 @@ def test_kenlm_query_of_pieces_is_by_word(
 ) -> None:
     text = " the cat\ncaca"
     encoding = PIECES.encode(text)
-    passage = Passage(text, encoding.ids, encoding.starts, encoding.ends, 3)
+    passage = TokenizedText(text, encoding.ids, encoding.starts, encoding.ends, 3)
     ids = np.append(encoding.ids, PIECES.end_id)
     logprobs = -np.arange(1, len(ids) + 1, dtype=np.float32)
     score = text_score(passage, ids, Decoded(logprobs), PIECES.unknown_id, None)
     monkeypatch.setattr(model, "tokenizer", PIECES)
-    record = Record("", 1, 1, text, None, None, 1, Position())
+    record = Document("", 1, 1, text, None, None, 1, Position())
     ((cells, total, oov),), _ = parse_query(
         kenlm_query(model, [(record, score)]).decode() + "a:\t1\n" * 4
     )

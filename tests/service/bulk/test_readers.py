@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bulk.document import BLOCK_BYTES, BLOCK_RECORDS, Position, Record, blocks
+from service.bulk.document import BLOCK_BYTES, BLOCK_RECORDS, Document, Position, blocks
 from service.bulk.input.ids import JsonText
 from service.bulk.input.parquet import BATCH_ROWS
 from service.bulk.input.readers import Reader, Source
@@ -21,11 +21,11 @@ SMALL = Source(max_bytes=20)
 documents = st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size=9))
 
 
-def read(path: Path, source: Source = SMALL, begin: Position | None = None) -> list[Record]:
+def read(path: Path, source: Source = SMALL, begin: Position | None = None) -> list[Document]:
     return list(Reader([path], source).records(begin or Position()))
 
 
-def said(records: list[Record]) -> list[str]:
+def said(records: list[Document]) -> list[str]:
     """Of each record its text, or the kind of its problem in brackets."""
     return [f"[{r.problem.kind}]" if r.problem else r.text for r in records]
 
@@ -186,7 +186,7 @@ def test_how_far_reading_is_counts_bytes_on_the_disk(tmp_path: Path) -> None:
 @given(sizes=st.lists(st.integers(0, BLOCK_BYTES // 3), max_size=30))
 def test_blocks_from_a_blocks_end_are_the_same(sizes: list[int]) -> None:
     records = [
-        Record("", n, n, "", None, None, size, Position(0, n, n, n))
+        Document("", n, n, "", None, None, size, Position(0, n, n, n))
         for n, size in enumerate(sizes, 1)
     ]
     whole = list(blocks(records))
@@ -198,5 +198,5 @@ def test_blocks_from_a_blocks_end_are_the_same(sizes: list[int]) -> None:
 
 
 def test_a_block_is_never_more_than_so_many_records() -> None:
-    records = [Record("", n, n, "", None, None, 1, Position()) for n in range(BLOCK_RECORDS + 1)]
+    records = [Document("", n, n, "", None, None, 1, Position()) for n in range(BLOCK_RECORDS + 1)]
     assert [len(block.records) for block in blocks(records)] == [BLOCK_RECORDS, 1]

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from service.client import (
-    RequestRefused,
+    BadRequest,
     Retries,
-    ServerFailed,
+    ServerError,
     TiedlmError,
     Unavailable,
 )
@@ -50,7 +50,7 @@ def asking(request: pytest.FixtureRequest) -> Asking:
 def test_an_answer_that_no_parser_takes_is_an_error(
     asking: Asking, content: bytes, status: int
 ) -> None:
-    kind = {404: RequestRefused, 422: RequestRefused, 503: Unavailable}.get(status, ServerFailed)
+    kind = {404: BadRequest, 422: BadRequest, 503: Unavailable}.get(status, ServerError)
     with pytest.raises(TiedlmError) as caught:
         asking(handler=Answers(httpx.Response(status, content=content)))("detokenize", [2])
     assert type(caught.value) is kind
@@ -69,7 +69,7 @@ def test_an_answer_that_no_parser_takes_is_an_error(
 )
 def test_an_error_of_another_shape_has_no_code(asking: Asking, said: dict[str, Any]) -> None:
     answer = httpx.Response(422, content=json.dumps({"error": said}).encode())
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(BadRequest) as caught:
         asking(handler=Answers(answer))("detokenize", [2])
     error = caught.value
     assert (error.code, error.param) == (None, None)
@@ -80,7 +80,7 @@ def test_what_an_error_says_can_be_printed(asking: Asking) -> None:
     said = {"message": "\ud800" + "x" * 10**6, "code": "\udfff", "param": "p" * 10**6}
     headers = {"X-Request-Id": "i" * 10**6}
     answer = httpx.Response(422, content=json.dumps({"error": said}).encode(), headers=headers)
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(BadRequest) as caught:
         asking(handler=Answers(answer))("detokenize", [2])
     assert len(str(caught.value).encode()) < 10_000
     assert (caught.value.code, caught.value.message[:2]) == ("?", "?x")
@@ -92,7 +92,7 @@ def test_a_page_is_no_service_that_is_ready(asking: Asking, content: bytes) -> N
     if b"live" in content:
         assert ask("ready") is False
     else:
-        with pytest.raises(ServerFailed):
+        with pytest.raises(ServerError):
             ask("ready")
 
 
@@ -150,7 +150,7 @@ def test_a_value_of_another_type_is_an_error(wire: Wire) -> None:
             if path in (("versions",), ("parity",)):
                 spoilt = put(answer, path, {"a": [5]})
             handler = Answers(httpx.Response(200, json=spoilt))
-            with pytest.raises(ServerFailed, match="is not the service's"):
+            with pytest.raises(ServerError, match="is not the service's"):
                 EitherClient(False, URL, handler, retries=ONCE)(method, **fields)
             tried += 1
     assert tried > 100
@@ -160,5 +160,5 @@ def test_a_value_of_another_type_is_an_error(wire: Wire) -> None:
 def test_a_number_beyond_a_double_is_an_error(asking: Asking, wire: Wire, number: str) -> None:
     answer = json.dumps(put(wire.score(text="a"), ("results", 0, "perplexity"), 1e300))
     content = answer.replace("1e+300", number).encode()
-    with pytest.raises(ServerFailed, match="range of a double"):
+    with pytest.raises(ServerError, match="range of a double"):
         asking(handler=Answers(httpx.Response(200, content=content)))("score", "a")

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from service.client import (
-    NoAnswer,
+    ConnectionFailed,
     Retries,
-    ServerFailed,
+    ServerError,
     TiedlmError,
     Unavailable,
 )
@@ -108,7 +108,7 @@ def test_an_answer_without_end_is_cut(asking: Asking, name: str) -> None:
         finally:
             tracemalloc.stop()
     if name != "a length of 4,000 digits":  # which is no length to some parsers
-        assert type(caught.value) is ServerFailed
+        assert type(caught.value) is ServerError
         assert caught.value.message == (
             f"the answer of {url}/detokenize is larger than 4,194,304 bytes, the client's "
             "max_answer_bytes"
@@ -130,7 +130,7 @@ def test_a_refusal_with_a_bomb_is_still_a_refusal(asking: Asking) -> None:
 def test_a_damaged_answer_is_an_error(asking: Asking, packed: bytes) -> None:
     with (
         answering(lambda: [head("Content-Encoding: gzip"), packed]) as url,
-        pytest.raises(ServerFailed),
+        pytest.raises(ServerError),
     ):
         asking(url)("detokenize", [2])
 
@@ -139,7 +139,7 @@ def test_a_damaged_answer_is_an_error(asking: Asking, packed: bytes) -> None:
 def test_a_packing_that_was_not_asked_for_is_an_error(asking: Asking, coding: str) -> None:
     with (
         answering(lambda: [head(f"Content-Encoding: {coding}"), b"\0" * 99]) as url,
-        pytest.raises(ServerFailed, match="did not ask for") as caught,
+        pytest.raises(ServerError, match="did not ask for") as caught,
     ):
         asking(url)("detokenize", [2])
     assert caught.value.status == 200
@@ -157,13 +157,15 @@ def test_an_answer_that_a_proxy_packed_is_read(asking: Asking, coding: str) -> N
 def test_half_an_answer_is_none(asking: Asking) -> None:
     with answering(lambda: [head("Content-Length: 99"), b'{"prompt": "the ri']) as url:
         ask = asking(url, retries=Retries(count=2))
-        with pytest.raises(NoAnswer, match=f"no answer from {url}/detokenize: Remote") as caught:
+        with pytest.raises(
+            ConnectionFailed, match=f"no answer from {url}/detokenize: Remote"
+        ) as caught:
             ask("detokenize", [2])
         assert len(ask.sleeps) == 2
     assert caught.value.status is None
     with (
         answering(lambda: [head(), b'{"prompt": "the ri']) as url,
-        pytest.raises(ServerFailed, match="is not JSON"),
+        pytest.raises(ServerError, match="is not JSON"),
     ):
         asking(url)("detokenize", [2])
 
@@ -204,7 +206,7 @@ def test_a_large_answer_of_small_values_is_not_parsed(asking: Asking, value: byt
     content = b'{"prompt":"a","more":[' + value * (17 * MIB // len(value)) + b"0]}"
     with (
         answering(lambda: [head(), content]) as url,
-        pytest.raises(ServerFailed, match="holds too many JSON values for its size"),
+        pytest.raises(ServerError, match="holds too many JSON values for its size"),
     ):
         asking(url)("detokenize", [2])
 

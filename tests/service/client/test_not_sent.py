@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.client import AsyncClient, Client, NoAnswer, NotSent, TiedlmError
+from service.client import AsyncClient, Client, ConnectionFailed, NotSent, TiedlmError
 from tests.support.either_client import Answers, EitherClient, error_answer
 
 URL = "http://tiedlm.test/below"
@@ -126,7 +126,7 @@ def test_a_key_that_no_header_holds_is_refused_unquoted(
 def test_no_answer_names_the_address_without_secrets(asynchronous: bool) -> None:
     answers = Answers(httpx.ConnectError("[Errno 111] Connection refused"))
     ask = EitherClient(asynchronous, SECRETS, answers, api_key="sk-hidden")
-    with pytest.raises(NoAnswer) as caught:
+    with pytest.raises(ConnectionFailed) as caught:
         ask("score", "a")
     assert caught.value.message == (
         "no answer from http://127.0.0.1:1/below/score: "

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from service.client import (
     AsyncClient,
+    BadRequest,
     Client,
+    ConnectionFailed,
     DeadlineExceeded,
     InvalidState,
-    NoAnswer,
-    RequestRefused,
     Retries,
-    ServerFailed,
+    ServerError,
     TiedlmError,
     Unauthorized,
     Unavailable,
@@ -161,7 +161,7 @@ def test_what_a_second_attempt_makes_worse_is_not_tried_again(
     asking: Asking, failure: Exception
 ) -> None:
     answers = Answers(failure)
-    with pytest.raises(NoAnswer) as caught:
+    with pytest.raises(ConnectionFailed) as caught:
         asking(answers)("detokenize", [2])
     (request,) = answers.requests
     assert caught.value.request_id == request.headers["X-Request-Id"]
@@ -172,13 +172,13 @@ def test_what_a_second_attempt_makes_worse_is_not_tried_again(
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (400, "invalid_json", RequestRefused),
+        (400, "invalid_json", BadRequest),
         (401, "unauthorized", Unauthorized),
-        (404, "not_found", RequestRefused),
-        (413, "body_too_large", RequestRefused),
-        (422, "unknown_token", RequestRefused),
+        (404, "not_found", BadRequest),
+        (413, "body_too_large", BadRequest),
+        (422, "unknown_token", BadRequest),
         (422, "invalid_state", InvalidState),
-        (500, "internal", ServerFailed),
+        (500, "internal", ServerError),
         (504, "deadline_exceeded", DeadlineExceeded),
     ],
 )
@@ -210,7 +210,7 @@ def test_an_answer_of_someone_else_is_an_error_too(
             ask(method, *args)
         assert caught.value.status == status
         assert caught.value.code is None
-        expected = {404: RequestRefused, 503: Unavailable}.get(status, ServerFailed)
+        expected = {404: BadRequest, 503: Unavailable}.get(status, ServerError)
         assert type(caught.value) is expected
 
 
@@ -269,7 +269,7 @@ def test_a_key_that_no_header_can_hold_is_refused_unquoted(
 
 def test_what_is_none_is_not_sent(asking: Asking) -> None:
     answers = Answers(error_answer(422, "invalid_request"))
-    with pytest.raises(RequestRefused):
+    with pytest.raises(BadRequest):
         asking(answers)("next_token", state="AAAA")
     body = json.loads(answers.requests[0].content)
     assert body["state"] == "AAAA"

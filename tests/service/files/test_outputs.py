@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.job_state import State
+from service.bulk.job_state import JobState
 from service.errors import OutputError
 from service.files.outputs import write_whole
 
@@ -56,10 +56,10 @@ def test_a_state_that_fails_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = tmp_path / "out.jsonl.state"
-    State(job={"bundle": "a"}).save(path)
+    JobState(job={"bundle": "a"}).save(path)
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        State(job={"bundle": "b"}).save(path)
+        JobState(job={"bundle": "b"}).save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -12,7 +12,7 @@ import pytest
 
 from service.bundle import Bundle
 from service.errors import ReloadFailed
-from service.http.model_registry import Serving
+from service.http.model_registry import ModelRegistry
 from service.language_model import LanguageModel
 from service.results.calibration import Histogram
 from service.settings import Settings
@@ -42,7 +42,7 @@ def test_a_request_finishes_on_the_model_that_it_began_with(
     edit_manifest(copy, lambda manifest: manifest.update(name="second"))
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with serving.lease() as leased:
             await serving.reload()
             with serving.lease() as later:
@@ -50,7 +50,7 @@ def test_a_request_finishes_on_the_model_that_it_began_with(
                     "starter",
                     "second",
                 )
-            (passage,) = await leased.read.texts(["The city"])
+            (passage,) = await leased.encoder.texts(["The city"])
             (old,) = await leased.score([passage] * 1)
             (new,) = await later.score([passage] * 1)
             assert old.logprobs.tolist() == new.logprobs.tolist()
@@ -65,7 +65,7 @@ def test_the_old_models_threads_end_after_its_last_request(
     before = set(threading.enumerate())
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with serving.lease():
             second = await serving.reload()
             assert len(workers(before)) == 3
@@ -90,7 +90,7 @@ def test_a_model_that_cannot_be_made_leaves_no_threads(first: LanguageModel, cop
     edit_manifest(copy, lambda manifest: manifest.update(embedding_size=1))
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with pytest.raises(ReloadFailed):
             await serving.reload()
         assert serving.model is first
@@ -108,7 +108,7 @@ def test_an_unforeseen_failure_is_a_refusal_too(
     monkeypatch.setattr(first, "successor", fail)
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with pytest.raises(ReloadFailed) as caught:
             await serving.reload()
         assert "somewhere" not in caught.value.message
@@ -133,7 +133,7 @@ def test_a_refusal_names_a_calibration_and_no_file(copy: Path, tmp_path: Path, s
         table.write_text("{")
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with pytest.raises(ReloadFailed) as caught:
             await serving.reload()
         assert "calibration news" in caught.value.message
@@ -147,7 +147,7 @@ def test_reloads_wait_for_each_other(first: LanguageModel, copy: Path) -> None:
     before = set(threading.enumerate())
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         reloaded = await asyncio.gather(*(serving.reload() for _ in range(3)))
         assert serving.model is reloaded[-1]
         await serving.close()
@@ -165,9 +165,9 @@ def test_nothing_keeps_a_model_that_was_replaced(copy: Path) -> None:
             model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
             parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
             kept = [weakref.ref(part) for part in parts]
-            serving = Serving(model)
+            serving = ModelRegistry(model)
             with serving.lease() as leased:
-                (passage,) = await leased.read.texts(["The city"])
+                (passage,) = await leased.encoder.texts(["The city"])
                 await leased.score([passage])
             del model, parts, leased
             await serving.reload()

@@ -14,7 +14,7 @@ import pytest
 from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed
 from service.http import trial_load
-from service.http.model_registry import Serving
+from service.http.model_registry import ModelRegistry
 from service.http.trial_load import SPACE_BYTES, Trial, main
 from service.language_model import LanguageModel
 from service.settings import Settings
@@ -101,7 +101,7 @@ def test_what_a_trial_does_not_survive_is_refused(
         monkeypatch.setattr(trial_load, "SECONDS", 1.0)
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with pytest.raises(ReloadFailed, match=said) as found:
             await serving.reload()
         assert "/" not in found.value.message
@@ -124,7 +124,7 @@ def test_a_bundle_that_changes_meanwhile_is_refused(
     monkeypatch.setattr(Trial, "try_out", tried_and_changed)
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         with pytest.raises(ReloadFailed, match="changed"):
             await serving.reload()
         assert serving.model is first
@@ -139,7 +139,7 @@ def test_the_end_does_not_wait_for_a_trial(
     trial_that("import time; time.sleep(1000)", monkeypatch)
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         async with asyncio.timeout(60):
             reloads = [asyncio.ensure_future(serving.reload()) for _ in range(2)]
             while serving._trial._process is None:
@@ -159,7 +159,7 @@ def test_the_end_does_not_wait_for_memory(
     monkeypatch.setattr("service.http.model_registry.LOOKS", 10**9)
 
     async def live() -> None:
-        serving = Serving(first)
+        serving = ModelRegistry(first)
         await serving.reload()
         async with asyncio.timeout(60):
             await serving.close()

@@ -16,7 +16,7 @@ from service.inference.admission import (
     REQUESTS_PER_THREAD,
     Admission,
 )
-from service.lanes import LaneName, WaitLimits
+from service.lanes import Priority, WaitLimits
 
 LIMITS = WaitLimits(interactive=1, bulk=10)
 MAX_BODY_BYTES = 1 << 20
@@ -29,12 +29,12 @@ class Waiting:
     def __init__(self, seconds: WaitLimits) -> None:
         self.seconds = seconds
 
-    def check_room(self, lane: LaneName, tokens: int = 0, delay_seconds: float = 0.0) -> None:
+    def check_room(self, lane: Priority, tokens: int = 0, delay_seconds: float = 0.0) -> None:
         seconds = self.seconds.of(lane) + delay_seconds
         if seconds > LIMITS.of(lane):
             raise Overloaded("busy", seconds)
 
-    def waiting_tokens(self, lane: LaneName) -> int:
+    def waiting_tokens(self, lane: Priority) -> int:
         return 0
 
 
@@ -58,7 +58,7 @@ class Held:
         self._end = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def come(self, count: int, body_bytes: int, lane: LaneName = "bulk") -> None:
+    async def come(self, count: int, body_bytes: int, lane: Priority = "bulk") -> None:
         async def request() -> None:
             async with self._admission.turn(lane, body_bytes):
                 await self._end.wait()
@@ -81,7 +81,7 @@ class Held:
         ("interactive", 1.1, True),
     ],
 )
-def test_each_lane_has_its_own_limit(lane: LaneName, seconds: float, refused: bool) -> None:
+def test_each_lane_has_its_own_limit(lane: Priority, seconds: float, refused: bool) -> None:
     waits = WaitLimits(0, seconds) if lane == "bulk" else WaitLimits(seconds, 0)
     made = admission(Waiting(waits))
     if not refused:

@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import DeadlineExceeded
 from service.inference.batcher import Batcher
-from service.lanes import LANES, LaneName
+from service.lanes import PRIORITIES, Priority
 from tests.support.gate import MAX_QUEUE_TOKENS, SECONDS, TIMEOUT_SECONDS, Job, Run
 
 
@@ -70,8 +70,8 @@ def test_abandoned_work_is_not_run(batcher: Batcher[Job], run: Run) -> None:
 
 
 @pytest.mark.usefixtures("held")
-@pytest.mark.parametrize("lane", LANES)
-def test_abandoned_work_frees_its_room_at_once(batcher: Batcher[Job], lane: LaneName) -> None:
+@pytest.mark.parametrize("lane", PRIORITIES)
+def test_abandoned_work_frees_its_room_at_once(batcher: Batcher[Job], lane: Priority) -> None:
     """The one worker is still busy: nobody has come to the queue since."""
     stays = batcher.submit([Job("stays", 7)], lane)
     before = batcher.expected_wait_seconds(lane)

@@ -8,9 +8,9 @@ import pytest
 
 from service.errors import Overloaded
 from service.inference.batcher import Batcher
-from service.inference.queue import MOST_AHEAD, Ticket
+from service.inference.queue import MOST_AHEAD, PendingRequest
 from service.inference.scheduler import LATE_SECONDS
-from service.lanes import LANES, WaitLimits
+from service.lanes import PRIORITIES, WaitLimits
 from tests.support.gate import SECONDS, Job
 
 MAX_BULK_WAIT = 0.25
@@ -57,7 +57,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> Steady:
 def held(steady: Steady) -> Iterator[Batcher[Job]]:
     """It knows its speed, its one worker is at the gate, and nothing waits."""
     batcher = Batcher(steady, 1, 1000, 10**9, 60, wait_limits=LIMITS)
-    for lane in LANES:
+    for lane in PRIORITIES:
         batcher.submit([Job("first", 100)], lane).future.result(SECONDS)
     batcher.submit([Job("gate")], "bulk")
     assert steady.reached.wait(SECONDS)
@@ -156,7 +156,7 @@ def test_a_request_of_many_texts_does_not_close_the_door(held: Batcher[Job]) -> 
     held.submit([Job("sentence", 20)], "bulk")
 
 
-def order(held: Batcher[Job], steady: Steady, late: list[Ticket]) -> list[list[str]]:
+def order(held: Batcher[Job], steady: Steady, late: list[PendingRequest]) -> list[list[str]]:
     """What ran after the gate opened, when everything of these tickets had waited for long."""
     for queue in held._schedule.queues:
         for entry in [*queue._by_age]:

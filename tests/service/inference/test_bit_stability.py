@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.inference.engine import OnnxEngine
-from service.inference.task import Sequence, run
+from service.inference.task import InferenceTask, run_batch
 from service.language_model import LanguageModel
 from tests.support.wire import Wire, logprobs
 
@@ -22,14 +22,14 @@ def engine(model: LanguageModel) -> OnnxEngine:
     return model.engine
 
 
-def sequence(engine: OnnxEngine, ids: list[int]) -> Sequence:
+def sequence(engine: OnnxEngine, ids: list[int]) -> InferenceTask:
     array = np.array(ids, np.int64)
-    return Sequence(array[:-1], array[1:], engine.zero_state())
+    return InferenceTask(array[:-1], array[1:], engine.zero_state())
 
 
 def alone(engine: OnnxEngine, ids: list[int]) -> bytes:
     one = sequence(engine, ids)
-    run(engine, [one], len(ids))
+    run_batch(engine, [one], len(ids))
     return one.decoded().logprobs.tobytes()
 
 
@@ -44,14 +44,14 @@ def test_batch_mates_order_and_pieces_change_no_bit(engine: OnnxEngine, batch: i
     order = chance.sample(range(batch), batch)
     sequences = {index: sequence(engine, texts[index]) for index in order}
     while left := [s for s in sequences.values() if s.remaining]:
-        run(engine, left, chance.randint(1, 12))
+        run_batch(engine, left, chance.randint(1, 12))
     assert [sequences[i].decoded().logprobs.tobytes() for i in range(batch)] == expected
 
 
 @given(st.lists(st.lists(st.integers(0, 13_999), min_size=2, max_size=20), min_size=1, max_size=9))
 def test_any_batch_gives_the_bits_of_each_alone(engine: OnnxEngine, texts: list[list[int]]) -> None:
     sequences = [sequence(engine, ids) for ids in texts]
-    run(engine, sequences, 20)
+    run_batch(engine, sequences, 20)
     together = [s.decoded().logprobs.tobytes() for s in sequences]
     assert together == [alone(engine, ids) for ids in texts]
 
@@ -91,9 +91,9 @@ def test_five_thousand_cuts_continue_to_the_same_bits(
     while cuts < 5000:
         ids = [chance.randrange(engine.vocabulary_size) for _ in range(chance.randint(2, 12))]
         pieces = sequence(engine, ids)
-        run(engine, [pieces], chance.randint(1, 2))
+        run_batch(engine, [pieces], chance.randint(1, 2))
         while pieces.remaining:
             pieces.state = model.states.open(model.states.seal(pieces.state))
             cuts += 1
-            run(engine, [pieces], chance.randint(1, 2))
+            run_batch(engine, [pieces], chance.randint(1, 2))
         assert pieces.decoded().logprobs.tobytes() == alone(engine, ids)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.inference.engine import OnnxEngine
-from service.inference.task import UNSCORED, Sequence, run
+from service.inference.task import UNSCORED, InferenceTask, run_batch
 from service.language_model import LanguageModel
 
 NATS = 1e-5
@@ -32,9 +32,9 @@ def step_by_step(engine: OnnxEngine, ids: list[int]) -> list[float]:
     return found
 
 
-def sequence(engine: OnnxEngine, ids: list[int], **asked: int | bool) -> Sequence:
+def sequence(engine: OnnxEngine, ids: list[int], **asked: int | bool) -> InferenceTask:
     array = np.array(ids, np.int64)
-    made = Sequence(array[:-1], array[1:].copy(), engine.zero_state())
+    made = InferenceTask(array[:-1], array[1:].copy(), engine.zero_state())
     for name, value in asked.items():
         setattr(made, name, value)
     return made
@@ -47,7 +47,7 @@ def test_padding_and_pieces_never_change_a_score(
 ) -> None:
     sequences = [sequence(engine, [END, *each]) for each in ids]
     while any(each.remaining for each in sequences):
-        run(engine, [each for each in sequences if each.remaining], limit)
+        run_batch(engine, [each for each in sequences if each.remaining], limit)
     for each, done in zip(ids, sequences, strict=True):
         assert done.decoded().logprobs == pytest.approx(
             step_by_step(engine, [END, *each]), abs=NATS
@@ -58,26 +58,26 @@ def test_what_is_not_scored_is_read_all_the_same(engine: OnnxEngine) -> None:
     ids = [END, 12, 7, 30, 2]
     half = sequence(engine, ids)
     half.targets[:2] = UNSCORED
-    run(engine, [half], 100)
+    run_batch(engine, [half], 100)
     assert half.decoded().logprobs == pytest.approx(step_by_step(engine, ids)[2:], abs=NATS)
 
 
 def test_more_targets_than_a_block_are_decoded_in_order(engine: OnnxEngine) -> None:
     ids = [END, *(np.arange(3 * engine.block_rows + 5) % 500).tolist()]
     long = sequence(engine, ids)
-    run(engine, [long], len(ids))
+    run_batch(engine, [long], len(ids))
     assert len(long.decoded().logprobs) == len(ids) - 1
     for at in (1, engine.block_rows - 1, engine.block_rows, len(ids) - 2):
         again = sequence(engine, ids[: at + 2])
         again.targets[:at] = UNSCORED
-        run(engine, [again], len(ids))
+        run_batch(engine, [again], len(ids))
         assert again.decoded().logprobs == pytest.approx(long.decoded().logprobs[at : at + 1])
 
 
 def test_details_and_top_follow_from_the_distribution(engine: OnnxEngine) -> None:
     ids = [END, 2, 5, 1, 0]
     detailed = sequence(engine, ids, details=True, top=7)
-    run(engine, [detailed], 100)
+    run_batch(engine, [detailed], 100)
     found = detailed.decoded()
     assert found.ranks is not None
     assert found.entropies is not None
@@ -98,7 +98,7 @@ def test_details_and_top_follow_from_the_distribution(engine: OnnxEngine) -> Non
 def test_top_beyond_the_vocabulary_is_all_of_it(engine: OnnxEngine) -> None:
     ids = [END, 2, 5]
     whole = sequence(engine, ids, top=engine.vocabulary_size + 1)
-    run(engine, [whole], 100)
+    run_batch(engine, [whole], 100)
     found = whole.decoded()
     assert found.top_ids is not None
     assert found.top_ids.shape == (2, engine.vocabulary_size)
@@ -110,7 +110,7 @@ def test_sequences_in_one_run_get_what_each_asked_for(engine: OnnxEngine) -> Non
     top = sequence(engine, [END, 4, 8], top=3)
     unscored = sequence(engine, [END, 4, 8])
     unscored.targets[:] = UNSCORED
-    run(engine, [plain, top, unscored], 100)
+    run_batch(engine, [plain, top, unscored], 100)
     assert plain.decoded().top_ids is None
     assert top.decoded().top_ids is not None
     assert plain.decoded().logprobs.tolist() == top.decoded().logprobs.tolist()

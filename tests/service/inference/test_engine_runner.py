@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from service.bundle import Bundle
-from service.inference.engine_runner import Runner
-from service.inference.task import Sequence
+from service.inference.engine_runner import EngineRunner
+from service.inference.task import InferenceTask
 from service.lanes import WaitLimits
 from service.runtime.metrics import Metrics
 
 
 @pytest.fixture(scope="module")
-def runner(bundle_path: Path) -> Runner:
-    return Runner(
+def runner(bundle_path: Path) -> EngineRunner:
+    return EngineRunner(
         Bundle.load(bundle_path),
         Metrics(),
         threads=2,
@@ -27,24 +27,24 @@ def runner(bundle_path: Path) -> Runner:
     )
 
 
-def asking(runner: Runner, length: int, threads: list[str]) -> Sequence:
+def asking(runner: EngineRunner, length: int, threads: list[str]) -> InferenceTask:
     """A sequence that writes down in which thread it was answered."""
 
     def answer(_: object) -> None:
         threads.append(threading.current_thread().name)
 
     ids = np.zeros(length, np.int64)
-    return Sequence(ids, np.full(length, -1), runner.engine.zero_state(), ask=answer)
+    return InferenceTask(ids, np.full(length, -1), runner.engine.zero_state(), ask=answer)
 
 
-def test_a_short_sequence_alone_runs_where_it_is_asked_for(runner: Runner) -> None:
+def test_a_short_sequence_alone_runs_where_it_is_asked_for(runner: EngineRunner) -> None:
     threads: list[str] = []
     asyncio.run(runner.run([asking(runner, 1, threads)], "interactive"))
     assert threads == [threading.current_thread().name]
 
 
 def test_nothing_runs_here_while_others_need_the_event_loop(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
+    runner: EngineRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "_callers", lambda: 2)
     threads: list[str] = []
@@ -52,13 +52,13 @@ def test_nothing_runs_here_while_others_need_the_event_loop(
     assert threads != [threading.current_thread().name]
 
 
-def test_a_long_sequence_leaves_the_event_loop_free(runner: Runner) -> None:
+def test_a_long_sequence_leaves_the_event_loop_free(runner: EngineRunner) -> None:
     threads: list[str] = []
     asyncio.run(runner.run([asking(runner, 5000, threads)], "interactive"))
     assert threads != [threading.current_thread().name]
 
 
-def test_what_comes_at_the_same_moment_runs_in_the_workers(runner: Runner) -> None:
+def test_what_comes_at_the_same_moment_runs_in_the_workers(runner: EngineRunner) -> None:
     threads: list[str] = []
 
     async def together() -> None:
@@ -70,7 +70,7 @@ def test_what_comes_at_the_same_moment_runs_in_the_workers(runner: Runner) -> No
     assert threads.count(threading.current_thread().name) <= 1
 
 
-def test_what_fails_at_once_fails_its_caller_alone(runner: Runner) -> None:
+def test_what_fails_at_once_fails_its_caller_alone(runner: EngineRunner) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
@@ -84,7 +84,7 @@ def test_what_fails_at_once_fails_its_caller_alone(runner: Runner) -> None:
 
 
 def test_who_leaves_while_arriving_does_not_keep_the_next_one_from_running_here(
-    runner: Runner,
+    runner: EngineRunner,
 ) -> None:
     threads: list[str] = []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.inference.neural_cache import CacheSettings, ContinuousCache
+from service.inference.neural_cache import CacheSettings, NeuralCache
 from service.language_model import LanguageModel
 from tests.support.wire import Wire, error
 
@@ -40,7 +40,7 @@ def positions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def test_it_is_the_formula_of_the_paper() -> None:
     hidden, targets, logprobs = positions(40)
-    found = ContinuousCache(SETTINGS, 12).mix(hidden, targets, logprobs)
+    found = NeuralCache(SETTINGS, 12).mix(hidden, targets, logprobs)
     assert found == pytest.approx(by_hand(hidden, targets, logprobs), abs=1e-6)
     assert (found != logprobs).any()
 
@@ -48,8 +48,8 @@ def test_it_is_the_formula_of_the_paper() -> None:
 @given(st.lists(st.integers(1, 300), max_size=8), st.integers(0, 9))
 def test_pieces_give_the_same_bits_as_the_whole(cuts: list[int], seed: int) -> None:
     hidden, targets, logprobs = positions(300, seed)
-    whole = ContinuousCache(SETTINGS, 12).mix(hidden, targets, logprobs)
-    cache, edges = ContinuousCache(SETTINGS, 12), sorted({0, *cuts, 300})
+    whole = NeuralCache(SETTINGS, 12).mix(hidden, targets, logprobs)
+    cache, edges = NeuralCache(SETTINGS, 12), sorted({0, *cuts, 300})
     pieces = [cache.mix(hidden[a:b], targets[a:b], logprobs[a:b]) for a, b in pairwise(edges)]
     assert np.concatenate(pieces).tobytes() == whole.tobytes()
 
@@ -71,16 +71,16 @@ def test_every_sum_runs_over_the_whole_window(window: int, count: int, seed: int
         cached = (row * same).sum(1)[0] / row.sum(1)[0]
         model = np.exp(logprobs[t].astype(np.float64))
         expected[t] = np.log((1 - share) * model + share * cached)
-    found = ContinuousCache(settings, 12).mix(hidden, targets, logprobs)
+    found = NeuralCache(settings, 12).mix(hidden, targets, logprobs)
     assert found.tobytes() == expected.tobytes()
 
 
 def test_memory_is_of_what_was_read_and_of_a_window_at_most() -> None:
-    cache = ContinuousCache(CacheSettings(10_000, 0.3, 0.1), 12)
+    cache = NeuralCache(CacheSettings(10_000, 0.3, 0.1), 12)
     assert cache.bytes == 0
     cache.mix(*positions(3))
     assert cache.bytes == 3 * (12 + 8)
-    full = ContinuousCache(SETTINGS, 12)
+    full = NeuralCache(SETTINGS, 12)
     full.mix(*positions(300))
     assert full.bytes == SETTINGS.window * (12 + 8)
 
@@ -93,7 +93,7 @@ def test_probabilities_of_all_words_still_sum_to_one() -> None:
     for word in range(5):
         asked = np.append(targets[:-1], word)
         logprobs = np.append(model[np.arange(29), targets[:-1]], model[29, word])
-        mixed = ContinuousCache(SETTINGS, 12).mix(hidden, asked, logprobs.astype(np.float32))
+        mixed = NeuralCache(SETTINGS, 12).mix(hidden, asked, logprobs.astype(np.float32))
         total += float(np.exp(mixed[-1]))
     assert total == pytest.approx(1, abs=1e-6)
 
@@ -101,7 +101,7 @@ def test_probabilities_of_all_words_still_sum_to_one() -> None:
 def test_a_word_that_the_model_thinks_impossible_keeps_its_score() -> None:
     hidden, _, logprobs = positions(3)
     logprobs[:] = -2000
-    found = ContinuousCache(SETTINGS, 12).mix(hidden, np.arange(3), logprobs)
+    found = NeuralCache(SETTINGS, 12).mix(hidden, np.arange(3), logprobs)
     assert np.isfinite(found).all()
 
 
@@ -116,7 +116,7 @@ def test_repetition_gets_cheaper_over_http(wire: Wire) -> None:
 
 def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -> None:
     async def score(texts: list[str]) -> list[bytes]:
-        passages = await model.read.texts(texts)
+        passages = await model.encoder.texts(texts)
         scores = await model.score(passages, cache=CacheSettings(50, 0.3, 0.2))
         return [score.logprobs.tobytes() for score in scores]
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bundle import Bundle
-from service.inference.context_encoder import thinned
+from service.inference.context_encoder import select_checkpoints
 from service.inference.prefix_cache import PrefixCache
 from service.language_model import LanguageModel
-from service.results.distribution import Shape
+from service.results.distribution import DistributionOptions
 from service.settings import Settings
 
 small_ids = st.lists(st.integers(0, 3), min_size=1, max_size=8)
@@ -62,7 +62,10 @@ def test_the_least_recently_used_goes_first() -> None:
 def test_a_long_context_keeps_few_states_and_most_of_them_near_its_end(steps: list[int]) -> None:
     positions = np.cumsum(steps).tolist()
     state = np.zeros(1, np.float32)
-    kept = [position for position, _ in thinned([(position, state) for position in positions])]
+    kept = [
+        position
+        for position, _ in select_checkpoints([(position, state) for position in positions])
+    ]
     end = positions[-1]
     assert kept == sorted(set(kept) & set(positions))
     assert kept[-1] == end
@@ -98,9 +101,9 @@ def test_the_cache_never_changes_a_score(
     pair: tuple[LanguageModel, LanguageModel], context: str, text: str, bos: bool
 ) -> None:
     async def figures(model: LanguageModel) -> tuple[bytes, bytes]:
-        before, after = await model.read.texts([context, text])
+        before, after = await model.encoder.texts([context, text])
         (score,) = await model.score([after], [before], bos=bos)
-        whole, _ = await model.next_token(before, Shape(top_k=20), bos=bos)
+        whole, _ = await model.next_token(before, DistributionOptions(top_k=20), bos=bos)
         return score.logprobs.tobytes(), whole.logprobs.tobytes()
 
     cached, plain = pair
@@ -116,8 +119,8 @@ def test_contexts_that_begin_alike_hit_the_cache(
         return float(model.metrics.registry.get_sample_value("tiedlm_prefix_cache_hits_total") or 0)
 
     async def ask(context: str) -> None:
-        (passage,) = await model.read.texts([context])
-        await model.next_token(passage, Shape(top_k=1))
+        (passage,) = await model.encoder.texts([context])
+        await model.next_token(passage, DistributionOptions(top_k=1))
 
     asyncio.run(ask("born born born"))
     before = hits()
@@ -131,7 +134,7 @@ def test_texts_that_are_scored_never_enter_the_cache(
     model, _ = pair
 
     async def score() -> None:
-        await model.score(await model.read.texts(["was was was was was"]))
+        await model.score(await model.encoder.texts(["was was was was was"]))
 
     before = model.contexts.cache.bytes
     asyncio.run(score())

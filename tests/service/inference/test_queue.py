@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.inference.queue import MOST_AHEAD, Entry, Queue, Ticket
+from service.inference.queue import MOST_AHEAD, Entry, PendingRequest, Queue
 
 MAX_TOKENS = 400
 
@@ -37,7 +37,7 @@ asks = st.lists(st.tuples(st.integers(64, 512), st.booleans()), min_size=1, max_
 def filled(works: list[Waiting]) -> Queue[Waiting]:
     queue: Queue[Waiting] = Queue()
     for work in works:
-        queue.add(work, Ticket(pending=1))
+        queue.add(work, PendingRequest(pending=1))
     return queue
 
 
@@ -131,7 +131,7 @@ def test_no_request_counts_for_more_than_a_run_of_those_ahead(
 ) -> None:
     queue: Queue[Waiting] = Queue()
     for sizes in requests:
-        ticket = Ticket(pending=len(sizes))
+        ticket = PendingRequest(pending=len(sizes))
         for size in sizes:
             queue.add(Waiting(size), ticket)
     assert queue.tokens_ahead == sum(min(sum(sizes), MOST_AHEAD) for sizes in requests)
@@ -146,7 +146,7 @@ def test_no_request_counts_for_more_than_a_run_of_those_ahead(
 
 def test_the_oldest_unbegun_is_of_a_request_of_which_nothing_ran() -> None:
     queue: Queue[Waiting] = Queue()
-    tickets = [Ticket(pending=3) for _ in range(3)]
+    tickets = [PendingRequest(pending=3) for _ in range(3)]
     for size, ticket in enumerate(tickets, 1):
         for _ in range(3):
             queue.add(Waiting(size), ticket)
@@ -183,7 +183,7 @@ def test_many_that_leave_take_nobody_along(lengths: list[int], leaving: set[int]
     """In one call or one by one, the same entries stay in the same order."""
     queues: list[Queue[Waiting]] = [Queue(), Queue()]
     for queue, at_once in zip(queues, (True, False), strict=True):
-        ticket, other = Ticket(), Ticket()
+        ticket, other = PendingRequest(), PendingRequest()
         for index, length in enumerate(lengths * 2):
             queue.add(Waiting(length), ticket if index in leaving else other)
         gone = list(ticket.waiting)

@@ -12,7 +12,7 @@ from service.inference.wait_line import (
     MAX_CALLED,
     TOKENS_PER_REQUEST,
     WINDOW_SECONDS,
-    Line,
+    WaitLine,
 )
 
 Task = asyncio.Task[None]
@@ -21,7 +21,7 @@ Task = asyncio.Task[None]
 class Crowd:
     """Requests that stay in the application until they are told to end."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: WaitLine) -> None:
         self.line = line
         self.begun: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
@@ -49,7 +49,7 @@ async def turns_of_the_loop() -> None:
         await asyncio.sleep(0)
 
 
-def with_crowd(story: Callable[[Crowd], Awaitable[None]], line: Line) -> None:
+def with_crowd(story: Callable[[Crowd], Awaitable[None]], line: WaitLine) -> None:
     async def told() -> None:
         await story(Crowd(line))
 
@@ -70,7 +70,7 @@ def test_requests_take_turns_in_order() -> None:
         await asyncio.gather(*tasks)
         assert crowd.begun == list("abcde")
 
-    with_crowd(story, Line(2, 1000, 60))
+    with_crowd(story, WaitLine(2, 1000, 60))
 
 
 def test_tokens_bound_what_runs_together() -> None:
@@ -81,7 +81,7 @@ def test_tokens_bound_what_runs_together() -> None:
             await crowd.ends(name)
         await asyncio.gather(*tasks)
 
-    with_crowd(story, Line(100, 100, 60))
+    with_crowd(story, WaitLine(100, 100, 60))
 
 
 def test_a_request_beyond_the_bound_runs_alone() -> None:
@@ -97,7 +97,7 @@ def test_a_request_beyond_the_bound_runs_alone() -> None:
         await crowd.ends("late")
         await asyncio.gather(small, huge, late)
 
-    with_crowd(story, Line(100, 100, 60))
+    with_crowd(story, WaitLine(100, 100, 60))
 
 
 def test_a_client_that_leaves_gives_up_its_place() -> None:
@@ -111,7 +111,7 @@ def test_a_client_that_leaves_gives_up_its_place() -> None:
         await crowd.ends("last")
         await asyncio.gather(first, last)
 
-    with_crowd(story, Line(1, 1000, 60))
+    with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_leaving_when_called_passes_the_turn_on() -> None:
@@ -125,7 +125,7 @@ def test_leaving_when_called_passes_the_turn_on() -> None:
         await crowd.ends("last")
         await asyncio.gather(first, last)
 
-    with_crowd(story, Line(1, 1000, 60))
+    with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_waiting_ends_after_the_timeout() -> None:
@@ -137,7 +137,7 @@ def test_waiting_ends_after_the_timeout() -> None:
         await crowd.ends("first")
         await first
 
-    with_crowd(story, Line(1, 1000, 0.01))
+    with_crowd(story, WaitLine(1, 1000, 0.01))
 
 
 def test_leaving_when_late_gives_up_one_place_alone() -> None:
@@ -155,7 +155,7 @@ def test_leaving_when_late_gives_up_one_place_alone() -> None:
         await crowd.ends("later")
         await asyncio.gather(first, later)
 
-    with_crowd(story, Line(1, 1000, 60))
+    with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_nobody_is_called_while_the_event_loop_is_late() -> None:
@@ -180,7 +180,7 @@ def test_nobody_is_called_while_the_event_loop_is_late() -> None:
         await asyncio.gather(*tasks)
         assert crowd.begun == names
 
-    with_crowd(story, Line(3, 10**6, 60))
+    with_crowd(story, WaitLine(3, 10**6, 60))
 
 
 def test_the_lag_is_measured_while_somebody_waits() -> None:
@@ -198,7 +198,7 @@ def test_the_lag_is_measured_while_somebody_waits() -> None:
         while crowd.line._lag._needed is not None:
             await asyncio.sleep(0.001)
 
-    with_crowd(story, Line(1, 1000, 60))
+    with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_the_expected_wait_follows_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_the_expected_wait_follows_the_speed(monkeypatch: pytest.MonkeyPatch) ->
         await asyncio.gather(*tasks)
 
     assert WINDOW_SECONDS < 1
-    with_crowd(story, Line(1, 10**6, 1e9))
+    with_crowd(story, WaitLine(1, 10**6, 1e9))
 
 
 def test_a_machine_that_stalls_is_not_believed_slow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,4 +240,4 @@ def test_a_machine_that_stalls_is_not_believed_slow(monkeypatch: pytest.MonkeyPa
                 assert crowd.line.expected_wait_seconds < 2 * before
         await asyncio.gather(*tasks)
 
-    with_crowd(story, Line(1, 10**6, 1e9))
+    with_crowd(story, WaitLine(1, 10**6, 1e9))

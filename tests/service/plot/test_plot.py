@@ -29,7 +29,7 @@ def bits() -> list[float]:
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
 
     async def score() -> list[float]:
-        (found,) = await model.score(await model.read.texts([TEXT]))
+        (found,) = await model.score(await model.encoder.texts([TEXT]))
         return [float(value) for value in found.logprobs / -0.6931471805599453]
 
     surprisals = asyncio.run(score())

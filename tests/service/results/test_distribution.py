@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from service.results.distribution import NextTokens, Shape, shape_distribution
+from service.results.distribution import DistributionOptions, NextTokens, next_token_distribution
 
 # Few different values make many ties.
 LOGITS = [-30.0, -2.5, -1.0, 0.0, 0.0, 1.0, 3.25]
@@ -19,7 +19,7 @@ LOGITS = [-30.0, -2.5, -1.0, 0.0, 0.0, 1.0, 3.25]
 @dataclass(frozen=True)
 class Case:
     row: list[float]
-    shape: Shape
+    shape: DistributionOptions
 
 
 @st.composite
@@ -29,7 +29,7 @@ def cases(draw: DrawFn) -> Case:
     row = np.array([x - log_total for x in logits], np.float32).tolist()
     ids = st.integers(0, len(row) - 1)
     some = st.none() | st.lists(ids, unique=True).map(lambda chosen: np.array(chosen, np.int64))
-    shape = Shape(
+    shape = DistributionOptions(
         top_k=draw(st.integers(0, len(row))),
         temperature=draw(st.sampled_from([0.01, 0.5, 1.0, 2.0, 1e6])),
         excluded=draw(some),
@@ -40,7 +40,7 @@ def cases(draw: DrawFn) -> Case:
 
 
 def shaped(case: Case) -> NextTokens:
-    return shape_distribution(np.array(case.row, np.float32), case.shape)
+    return next_token_distribution(np.array(case.row, np.float32), case.shape)
 
 
 def probabilities(case: Case) -> tuple[dict[int, float], float | None]:
@@ -115,15 +115,19 @@ def test_entropy_is_of_the_distribution_listed_from(case: Case) -> None:
 
 
 def test_the_entropy_of_a_certain_word_is_zero_and_not_minus_zero() -> None:
-    entropy = shape_distribution(np.array([0.0], np.float32), Shape(top_k=1)).entropy
+    entropy = next_token_distribution(
+        np.array([0.0], np.float32), DistributionOptions(top_k=1)
+    ).entropy
     assert entropy == 0
     assert math.copysign(1, entropy) == 1
 
 
 def test_nothing_left_lists_nothing() -> None:
     row = np.log(np.array([0.5, 0.25, 0.25], np.float32))
-    shape = Shape(top_k=3, excluded=np.array([0]), allowed=np.array([0]), candidates=[0, 1])
-    result = shape_distribution(row, shape)
+    shape = DistributionOptions(
+        top_k=3, excluded=np.array([0]), allowed=np.array([0]), candidates=[0, 1]
+    )
+    result = next_token_distribution(row, shape)
     assert result.ids.tolist() == []
     assert result.entropy is None
     assert result.remaining_probability == 0
@@ -135,7 +139,7 @@ def test_nothing_left_lists_nothing() -> None:
 @pytest.mark.parametrize("temperature", [1e-3, 1e-300, 5e-324])
 def test_a_temperature_near_zero_leaves_the_most_probable_word(temperature: float) -> None:
     row = np.log(np.array([0.2, 0.5, 0.3], np.float32))
-    result = shape_distribution(row, Shape(top_k=1, temperature=temperature))
+    result = next_token_distribution(row, DistributionOptions(top_k=1, temperature=temperature))
     assert result.ids.tolist() == [1]
     assert np.exp(result.logprobs) == pytest.approx([1])
     assert result.entropy == pytest.approx(0)
@@ -143,7 +147,7 @@ def test_a_temperature_near_zero_leaves_the_most_probable_word(temperature: floa
 
 def test_a_very_high_temperature_makes_all_words_alike() -> None:
     row = np.log(np.array([0.2, 0.5, 0.3], np.float32))
-    result = shape_distribution(row, Shape(top_k=3, temperature=1.7e308))
+    result = next_token_distribution(row, DistributionOptions(top_k=3, temperature=1.7e308))
     assert np.exp(result.logprobs) == pytest.approx([1 / 3] * 3)
     assert result.entropy == pytest.approx(math.log(3))
 
@@ -151,5 +155,5 @@ def test_a_very_high_temperature_makes_all_words_alike() -> None:
 @given(cases())
 def test_the_row_that_came_in_is_left_as_it_was(case: Case) -> None:
     row = np.array(case.row, np.float32)
-    shape_distribution(row, case.shape)
+    next_token_distribution(row, case.shape)
     assert row.tolist() == case.row

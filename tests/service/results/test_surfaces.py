@@ -11,11 +11,11 @@ from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.surfaces import NextSurfaces, covered
 from service.results.text_score import TextScore, text_score
-from service.results.token_rows import Detail, token_rows
-from service.runtime.background_thread import LongWork
+from service.results.token_rows import ScoreOptions, token_rows
+from service.runtime.background_thread import BackgroundThread
 from service.runtime.metrics import Metrics
 from service.text.detokenizer import starts_in
-from service.text.request_encoder import Reader
+from service.text.request_encoder import RequestEncoder
 from service.text.tokenizer import Tokenizer
 from tests.support.token_pieces import CHARACTERS, PIECES, SUBWORD
 from tests.support.wire import Wire
@@ -26,7 +26,7 @@ texts = st.text(max_size=30) | st.text("the cat河汉é👩\n\r", max_size=30)
 
 def scored(tokenizer: Tokenizer, text: str | list[int], *, eos: bool = True) -> TextScore:
     """A text, or ids, with a log-probability of 0 for each token."""
-    reader = Reader(tokenizer, Metrics(), LongWork(), 100_000)
+    reader = RequestEncoder(tokenizer, Metrics(), BackgroundThread(), 100_000)
     if isinstance(text, str):
         (passage,) = asyncio.run(reader.texts([text]))
     else:
@@ -150,7 +150,9 @@ def test_alternatives_are_read_after_what_stands_before() -> None:
         *(score.text, score.ids, score.starts, score.ends, score.oov),
         *(score.logprobs, score.totals, decoded),
     )
-    rows = [row for b in token_rows(PIECES, passage_score, Detail(True, "nats"), 2) for row in b]
+    rows = [
+        row for b in token_rows(PIECES, passage_score, ScoreOptions(True, "nats"), 2) for row in b
+    ]
     assert [row["surface"] for row in rows] == ["汉"] * 3
     assert [[one["surface"] for one in row["top"]] for row in rows] == [
         [r"bytes:\xe6", r"bytes:\xb1"],

@@ -9,7 +9,7 @@ import pytest
 from service.errors import DeadlineExceeded, Overloaded
 from service.lanes import WaitLimits
 from service.language_model import LanguageModel
-from service.runtime.background_thread import LongWork
+from service.runtime.background_thread import BackgroundThread
 from tests.support.gate import SECONDS
 from tests.support.wire import Wire, error
 
@@ -30,7 +30,7 @@ def held(gate: threading.Event) -> Callable[[], bool]:
 def test_what_would_wait_too_long_is_refused_and_what_was_admitted_is_not(
     gate: threading.Event,
 ) -> None:
-    long = LongWork(WaitLimits(interactive=0.1, bulk=1.5))
+    long = BackgroundThread(WaitLimits(interactive=0.1, bulk=1.5))
 
     async def crowd() -> None:
         first = asyncio.create_task(long.run(held(gate), 1.5, lane="bulk"))
@@ -52,7 +52,7 @@ def test_what_would_wait_too_long_is_refused_and_what_was_admitted_is_not(
 
 
 def test_who_leaves_waits_no_more(gate: threading.Event) -> None:
-    long, done = LongWork(), list[str]()
+    long, done = BackgroundThread(), list[str]()
 
     async def leave() -> None:
         first = asyncio.create_task(long.run(held(gate), 1))
@@ -71,7 +71,7 @@ def test_who_leaves_waits_no_more(gate: threading.Event) -> None:
 
 
 def test_what_waited_too_long_all_the_same_is_not_begun(gate: threading.Event) -> None:
-    long, done = LongWork(request_timeout_seconds=0.01), list[str]()
+    long, done = BackgroundThread(request_timeout_seconds=0.01), list[str]()
 
     async def late() -> None:
         first = asyncio.create_task(long.run(held(gate)))
@@ -109,7 +109,7 @@ def test_long_texts_alone_are_refused_for_it(
     short: dict[str, object],
 ) -> None:
     assert wire.post(route, **long).status_code == 200
-    monkeypatch.setattr(model.long_work, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model.background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
     response = wire.post(route, **long)
     error(response, 429, "overloaded")
     assert response.headers["Retry-After"] == "1"
@@ -120,5 +120,5 @@ def test_answers_are_not_refused_for_it(
     wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The JSON of 3,000 tokens is long work too; their text was short."""
-    monkeypatch.setattr(model.long_work, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model.background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
     assert len(wire.score(texts=["a b"] * 1000)["results"]) == 1000

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.language_model import LanguageModel
-from service.text.detokenizer import JoinedWords, SpelledOut, continuation_of, starts_in
+from service.text.detokenizer import SubwordDetokenizer, WordDetokenizer, detokenizer_of, starts_in
 from service.text.tokenizer import Tokenizer
 from tests.support.token_pieces import PIECES, SUBWORD
 
@@ -32,7 +32,7 @@ def test_tokens_start_where_they_say(
 ) -> None:
     """Of any words after any prompt: the offsets rise, and each word stands at its own."""
     tokenizer = model.tokenizer
-    continuation = JoinedWords(tokenizer, tokenizer.encode(prompt).ids)
+    continuation = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
     added = data.draw(tokens)
     for token in added:
         continuation.add(token)
@@ -45,7 +45,7 @@ def test_tokens_start_where_they_say(
 def test_settled_text_stays(model: LanguageModel, prompt: str, data: st.DataObject) -> None:
     """What a stream has sent stays true, whatever comes."""
     tokenizer = model.tokenizer
-    continuation = JoinedWords(tokenizer, tokenizer.encode(prompt).ids)
+    continuation = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
     for token in data.draw(tokens):
         before = continuation.text[: continuation.settled]
         continuation.add(token)
@@ -56,7 +56,7 @@ def test_settled_text_stays(model: LanguageModel, prompt: str, data: st.DataObje
 def test_a_continuation_reads_as_its_tokens_do(model: LanguageModel, data: st.DataObject) -> None:
     """After nothing it is what the tokenizer decodes, however long it is."""
     tokenizer, added = model.tokenizer, data.draw(tokens)
-    continuation = JoinedWords(tokenizer, np.empty(0, np.int64))
+    continuation = WordDetokenizer(tokenizer, np.empty(0, np.int64))
     for token in added:
         continuation.add(token)
     assert continuation.text == tokenizer.decode(np.array(added, np.int64))
@@ -65,7 +65,7 @@ def test_a_continuation_reads_as_its_tokens_do(model: LanguageModel, data: st.Da
 @given(text=st.text(max_size=30) | st.text("the cat河é\n", max_size=30))
 def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
     text = text.replace("<eos>", "")
-    continuation = SpelledOut(PIECES)
+    continuation = SubwordDetokenizer(PIECES)
     encoding = PIECES.encode(text)
     for token in encoding.ids.tolist():
         before = continuation.text[: continuation.settled]
@@ -78,7 +78,7 @@ def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
 
 @given(ids=st.lists(st.integers(0, PIECES.vocabulary_size - 1), max_size=30))
 def test_any_pieces_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
-    continuation = SpelledOut(PIECES)
+    continuation = SubwordDetokenizer(PIECES)
     for token in ids:
         before = continuation.text[: continuation.settled]
         continuation.add(token)
@@ -94,7 +94,7 @@ def test_words_start_in_the_text_they_decode_to_where_they_do_one_by_one(
 ) -> None:
     tokenizer = model.tokenizer
     added = data.draw(st.lists(st.integers(0, 120) | st.integers(0, 13_999), max_size=50))
-    continuation, ids = JoinedWords(tokenizer, np.empty(0, np.int64)), np.array(added, np.int64)
+    continuation, ids = WordDetokenizer(tokenizer, np.empty(0, np.int64)), np.array(added, np.int64)
     for token in added:
         continuation.add(token)
     text = tokenizer.decode(ids)
@@ -111,14 +111,14 @@ def test_pieces_start_in_the_text_they_decode_to_where_they_do_one_by_one(
     tokenizer: Tokenizer, data: st.DataObject
 ) -> None:
     added = data.draw(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
-    continuation, ids = SpelledOut(tokenizer), np.array(added, np.int64)
+    continuation, ids = SubwordDetokenizer(tokenizer), np.array(added, np.int64)
     for token in added:
         continuation.add(token)
     assert starts_in(tokenizer.decode(ids), tokenizer, ids) == continuation.starts
 
 
 def test_half_a_character_is_not_settled() -> None:
-    continuation = SpelledOut(PIECES)
+    continuation = SubwordDetokenizer(PIECES)
     continuation.add(PIECES.entries.index("Ġæ"))
     assert (continuation.text, continuation.settled) == (" \ufffd", 1)
     continuation.add(PIECES.entries.index("²"))
@@ -129,7 +129,7 @@ def test_half_a_character_is_not_settled() -> None:
 
 
 def test_a_token_after_half_a_character_starts_behind_it() -> None:
-    continuation = SpelledOut(PIECES)
+    continuation = SubwordDetokenizer(PIECES)
     for entry in ("Ġæ", "t", "²", "Ġcat"):
         continuation.add(PIECES.entries.index(entry))
     assert continuation.text == " \ufffdt\ufffd cat"
@@ -140,5 +140,5 @@ def test_a_vocabulary_of_words_is_joined_and_one_of_pieces_spelled_out(
     model: LanguageModel,
 ) -> None:
     prompt = np.empty(0, np.int64)
-    assert isinstance(continuation_of(model.tokenizer, prompt), JoinedWords)
-    assert isinstance(continuation_of(PIECES, prompt), SpelledOut)
+    assert isinstance(detokenizer_of(model.tokenizer, prompt), WordDetokenizer)
+    assert isinstance(detokenizer_of(PIECES, prompt), SubwordDetokenizer)

@@ -14,10 +14,10 @@ from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.text_score import TextScore, text_score
 from service.results.word_score import word_scores
-from service.runtime.background_thread import LongWork
+from service.runtime.background_thread import BackgroundThread
 from service.runtime.metrics import Metrics
 from service.text import tokenizer as module
-from service.text.request_encoder import Passage, Reader
+from service.text.request_encoder import RequestEncoder, TokenizedText
 from service.text.tokenizer import Tokenizer
 from tests.service.text.test_tokenizer import plain, texts, tiny_library_tokenizer, tiny_manifest
 from tests.support.token_pieces import CHARACTERS, PIECES, SUBWORD, served_as
@@ -167,7 +167,7 @@ def scored(tokenizer: Tokenizer, text: str, unscored: int = 0) -> TextScore:
     ids = np.append(encoding.ids, tokenizer.end_id)
     logprobs = -np.random.default_rng(len(ids)).random(len(ids) - unscored, np.float32)
     decoded = Decoded(logprobs)
-    passage = Passage(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))
+    passage = TokenizedText(text, encoding.ids, encoding.starts, encoding.ends, len(text.split()))
     return text_score(passage, ids, decoded, tokenizer.unknown_id, None)
 
 
@@ -209,7 +209,7 @@ def test_white_space_counts_for_the_word_that_follows_and_at_the_end_for_the_las
 def test_what_an_unscored_token_spans_is_not_counted(
     tokenizer: Tokenizer, text: str, rest: str
 ) -> None:
-    reader = Reader(tokenizer, Metrics(), LongWork(), 100)
+    reader = RequestEncoder(tokenizer, Metrics(), BackgroundThread(), 100)
     (passage,) = asyncio.run(reader.texts([text]))
     by_ids = asyncio.run(reader.ids(passage.ids.tolist(), "token_ids"))
     for read in (passage, by_ids):

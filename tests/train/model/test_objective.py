@@ -11,7 +11,7 @@ from torch.nn import functional
 from train.config import LossConfig, ModelConfig, TeacherConfig
 from train.model.lstm import TiedLSTM
 from train.model.objective import Objective
-from train.model.teacher import Lesson
+from train.model.teacher import TeacherOutput
 
 V, D, T, B = 11, 6, 5, 3
 OFF = {"dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_output": 0.0}
@@ -40,7 +40,7 @@ def hidden_of(objective: Objective) -> Tensor:
     return hidden
 
 
-def losses(objective: Objective, lesson: Lesson | None = None) -> tuple[Tensor, Tensor]:
+def losses(objective: Objective, lesson: TeacherOutput | None = None) -> tuple[Tensor, Tensor]:
     state = objective.model.zero_state(B)
     loss, plain, _ = objective(INPUTS, TARGETS, state, lesson)
     return loss, plain
@@ -51,10 +51,10 @@ def cross_entropy(objective: Objective) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), TARGETS.flatten())
 
 
-def some_lesson(seed: int = 0) -> Lesson:
+def some_lesson(seed: int = 0) -> TeacherOutput:
     generator = torch.Generator().manual_seed(seed)
     sizes = ((T * B, 4), (V, 4), (V,))
-    return Lesson(*(torch.randn(size, generator=generator) for size in sizes))
+    return TeacherOutput(*(torch.randn(size, generator=generator) for size in sizes))
 
 
 def teaching(weight: float, temperature: float = 1.0) -> TeacherConfig:
@@ -172,8 +172,8 @@ def test_distillation_mixes_in_the_cross_entropy_against_the_teacher(
 def test_who_equals_the_teacher_has_nothing_to_learn() -> None:
     objective = make(teacher=teaching(1.0))
     model = objective.model
-    own = Lesson(hidden_of(objective).flatten(0, 1), model.output_matrix, model.output_bias)
-    lesson = Lesson(*(part.detach().clone() for part in own))
+    own = TeacherOutput(hidden_of(objective).flatten(0, 1), model.output_matrix, model.output_bias)
+    lesson = TeacherOutput(*(part.detach().clone() for part in own))
     gradients = torch.autograd.grad(losses(objective, lesson)[0], list(model.parameters()))
     assert max(gradient.abs().max().item() for gradient in gradients) < 1e-6
     other = torch.autograd.grad(losses(objective, some_lesson())[0], list(model.parameters()))

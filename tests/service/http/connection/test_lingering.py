@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.errors import Overloaded
 from service.http.connection import closing_protocol, lingering
 from service.http.connection.framed_protocol import DROPPED_BODY_BYTES
-from service.http.connection.timeouts import PatientProtocol
+from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.served import Address, served
 from tests.support.wire import strict_json
@@ -262,14 +262,14 @@ def test_an_answer_after_the_end_began_lingers_little(
         await asyncio.to_thread(told.wait, SECONDS)
         raise Overloaded("the service is busy", 1)
 
-    tell = PatientProtocol.shutdown
+    tell = TimeoutProtocol.shutdown
 
-    def noted(self: PatientProtocol) -> None:
+    def noted(self: TimeoutProtocol) -> None:
         tell(self)
         told.set()
 
     monkeypatch.setattr("service.http.middleware.read_body", refuse_late)
-    monkeypatch.setattr(PatientProtocol, "shutdown", noted)
+    monkeypatch.setattr(TimeoutProtocol, "shutdown", noted)
     connections: list[socket.socket] = []
 
     def serve() -> None:

@@ -21,7 +21,7 @@ from service.http.connection.framed_protocol import FramedProtocol
 from service.http.connection.timeouts import (
     MAX_HEAD_BYTES,
     MAX_PIPELINED,
-    PatientProtocol,
+    TimeoutProtocol,
     _in_the_kernel,
 )
 from service.language_model import LanguageModel
@@ -334,7 +334,7 @@ def test_every_hook_that_is_overridden_exists() -> None:
     bases = set(dir(HttpToolsProtocol)) | set(dir(asyncio.Protocol))
     own = {
         name
-        for protocol in (ClosingProtocol, FramedProtocol, PatientProtocol)
+        for protocol in (ClosingProtocol, FramedProtocol, TimeoutProtocol)
         for name, value in vars(protocol).items()
         if callable(value) and not name.startswith("__")
     }

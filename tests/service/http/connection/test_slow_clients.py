@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.http.connection.timeouts import MAX_HEAD_BYTES, PatientProtocol
+from service.http.connection.timeouts import MAX_HEAD_BYTES, TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.served import Address, served
 from tests.support.wire import strict_json
@@ -212,13 +212,13 @@ def test_an_answer_that_is_taken_slowly_is_sent_whole(model: LanguageModel, larg
 @pytest.fixture
 def _unreported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The transport reports no waiting answer, as for one below its high-water mark."""
-    made = PatientProtocol.connection_made
+    made = TimeoutProtocol.connection_made
 
-    def quiet(self: PatientProtocol, transport: Any) -> None:
+    def quiet(self: TimeoutProtocol, transport: Any) -> None:
         transport.set_write_buffer_limits(high=1 << 30)
         made(self, transport)
 
-    monkeypatch.setattr(PatientProtocol, "connection_made", quiet)
+    monkeypatch.setattr(TimeoutProtocol, "connection_made", quiet)
 
 
 @pytest.mark.usefixtures("_unreported")

@@ -17,7 +17,7 @@ CHANCE = random.Random(5)
 ECHO: Json = {"echo": True, "max_tokens": 0}
 Written = tuple[object, str]
 ECHOED: Written = (serialize, "_echo")
-CHOICE: Written = (serialize.Telling, "rest")
+CHOICE: Written = (serialize.ChoiceSerializer, "rest")
 
 
 @pytest.mark.parametrize(
