@@ -23,6 +23,7 @@ from model_export.weights import FILE as WEIGHTS
 from model_export.weights import WeightsFile
 from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
 from service.errors import BundleError
+from service.files.atomic import replace_durably, sync_file
 from service.files.bundle_files import read_manifest
 from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
@@ -151,12 +152,11 @@ def _write(bundle: Path, contents: dict[str, bytes]) -> None:
         for name, content in contents.items():
             with (partial / name).open("wb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
         if bundle.exists():
             _check_own(bundle)  # again: an export takes minutes
             bundle.rename(old)
-        partial.rename(bundle)
+        replace_durably(partial, bundle)
     except BaseException:
         if old.exists() and not bundle.exists():
             old.rename(bundle)

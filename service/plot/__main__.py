@@ -18,14 +18,8 @@ if __name__ == "__main__":
     require_packages()
 
 from service.errors import ServiceError, StartError
-from service.files.outputs import (
-    Output,
-    input_path,
-    output_path,
-    refuse_existing,
-    refuse_inputs,
-    write_whole,
-)
+from service.files.atomic import write_atomically
+from service.files.outputs import Output, input_path, output_path, refuse_existing, refuse_inputs
 from service.plot.page import page
 from service.plot.scored import Scored, score_file
 from service.runtime.console import print_any_text
@@ -52,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             warnings.simplefilter("always")
             content = draw(scored)
         try:
-            write_whole(out, content)
+            write_atomically(out, content)
         except OSError as error:
             raise StartError(f"--out {out}: {error.strerror or error}") from None
     except ServiceError as error:
