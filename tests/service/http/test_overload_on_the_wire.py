@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from service.bundle import Bundle
-from service.lanes import WaitLimits
 from service.language_model import LanguageModel
+from service.limits import WaitLimits
 from service.settings import Settings
 from service.text.tokenizer import Tokenizer
 from tests.support.served import listening

@@ -5,9 +5,9 @@ from concurrent.futures import Future
 
 import pytest
 
+from service.arrays import PRIORITIES, Priority
 from service.errors import DeadlineExceeded
 from service.inference.batcher import Batcher
-from service.lanes import PRIORITIES, Priority
 from tests.support.gate import MAX_QUEUE_TOKENS, SECONDS, TIMEOUT_SECONDS, Job, Run
 
 

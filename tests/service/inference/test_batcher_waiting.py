@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.arrays import PRIORITIES
 from service.errors import Overloaded
 from service.inference.batcher import Batcher
 from service.inference.queue import MOST_AHEAD, PendingRequest
 from service.inference.scheduler import LATE_SECONDS
-from service.lanes import PRIORITIES, WaitLimits
+from service.limits import WaitLimits
 from tests.support.gate import SECONDS, Job
 
 MAX_BULK_WAIT = 0.25

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.inference.neural_cache import CacheSettings, NeuralCache
+from service.arrays import CacheSettings
+from service.inference.neural_cache import NeuralCache
 from service.language_model import LanguageModel
 from tests.support.wire import Wire, error
 

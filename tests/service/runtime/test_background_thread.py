@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service.errors import DeadlineExceeded, Overloaded
-from service.lanes import WaitLimits
 from service.language_model import LanguageModel
+from service.limits import WaitLimits
 from service.runtime.background_thread import BackgroundThread
 from tests.support.gate import SECONDS
 from tests.support.wire import Wire, error

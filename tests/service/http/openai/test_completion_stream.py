@@ -11,8 +11,8 @@ import pytest
 
 from service.errors import DeadlineExceeded, ServiceError
 from service.http.openai.generation import Step
-from service.lanes import WaitLimits
 from service.language_model import LanguageModel
+from service.limits import WaitLimits
 from tests.support.wire import JSON_TYPE, Json, Wire, error
 
 SECRET = "Xylophone7"
