@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from service.http.connection.framed_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, FramedProtocol
 from service.http.middleware import SCHEDULED
 
-__all__ = ["MAX_HEAD_BYTES", "MAX_PIPELINED", "TimeoutProtocol", "patient_protocol"]
+__all__ = ["MAX_HEAD_BYTES", "MAX_PIPELINED", "TimeoutProtocol", "timeout_protocol"]
 
 
 class TimeoutProtocol(FramedProtocol):
