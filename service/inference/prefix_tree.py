@@ -15,10 +15,9 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.engine import Floats
+from service.inference.engine import Floats, Ids
 from service.inference.engine_runner import EngineRunner
 from service.inference.task import UNSCORED, InferenceTask
-from service.text.tokenizer import Ids
 
 
 @dataclass(slots=True)
