@@ -153,7 +153,9 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
 
 
 def test_the_batcher_and_its_queue_know_no_model() -> None:
-    own = tuple(f"service.inference.{name}" for name in ("batcher", "scheduler", "queue", "wait_estimator"))
+    own = tuple(
+        f"service.inference.{name}" for name in ("batcher", "scheduler", "queue", "wait_estimator")
+    )
     assert (
         violations(
             "service",
