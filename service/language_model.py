@@ -1,6 +1,7 @@
 """The whole use case without HTTP: texts in, figures out.
 
-    TokenizedText → Sequence → EngineRunner ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
+    TokenizedText → InferenceTask → EngineRunner
+        ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
 
 Everything here is in tokens and nats. It knows no JSON, no status code and no onnxruntime.
 """

@@ -69,8 +69,9 @@ def _common(left: Ids, right: Ids) -> int:
 async def score_prefix_tree(
     hypotheses: Sequence[Ids], start: Floats, runner: EngineRunner
 ) -> list[Floats]:
-    """Log-probabilities of each hypothesis' ids after the state `start`. Raises as `EngineRunner.run`,
-    but for Overloaded.
+    """Return the log-probabilities of each hypothesis' ids after the state `start`.
+
+    Raises what `EngineRunner.run` raises, except Overloaded.
     """
     roots = prefix_tree(hypotheses)
     level = [(edge, start) for edge in roots]
