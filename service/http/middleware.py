@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.arrays import Priority
 from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
 from service.http.auth import Gate
 from service.http.body.content_encoding import check_encoding, unpack
@@ -31,7 +32,6 @@ from service.http.model_registry import ModelRegistry
 from service.http.plain_errors import with_error_envelope
 from service.http.request_context import RequestContext, request_context
 from service.http.root_path import restore_root, strip_root
-from service.lanes import Priority
 
 # The routes that run the model, and the priority of their work in the queue.
 PRIORITY_BY_PATH: dict[str, Priority] = {

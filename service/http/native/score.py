@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from service.arrays import CacheSettings
 from service.http.body.list_limits import Lists
 from service.http.schema_types import (
     EXAMPLE_STATE,
@@ -13,7 +14,6 @@ from service.http.schema_types import (
     example_of,
     with_examples,
 )
-from service.inference.neural_cache import CacheSettings
 from service.limits import MAX_INTEGER, MAX_TOP
 
 Unit = Literal["nats", "bits", "bans"]

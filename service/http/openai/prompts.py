@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from service.arrays import Floats, Priority
 from service.errors import InputTooLong
 from service.http.openai.schemas import CompletionRequest
 from service.inference.admission import BYTES_PER_TOKEN
-from service.inference.engine import Floats
-from service.lanes import Priority
 from service.language_model import LanguageModel
 from service.limits import MAX_TOP_TOKENS
 from service.results.text_score import TextScore
