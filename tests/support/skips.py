@@ -58,7 +58,8 @@ def _fail_if_unexpected(report: pytest.TestReport | pytest.CollectReport) -> Non
         report.outcome = "failed"
         report.longrepr = (
             f"{report.nodeid} was skipped in CI: {message}\n"
-            "Install what it needs in .ci/run, or list it with its reason in tests/support/skips.py."
+            "Install what it needs in .ci/run, or list it with its reason in "
+            "tests/support/skips.py."
         )
 
 

@@ -9,19 +9,16 @@ from collections.abc import AsyncIterator, Callable
 
 import orjson
 
+from service.arrays import Priority
 from service.errors import ServiceError
-from service.http.accounting import count_tokens
 from service.http.errors import error_content
 from service.http.openai.choice import Choice, ChoiceGenerator, best_choices
 from service.http.openai.completion_limits import CompletionLimits
 from service.http.openai.prompt import Prompt, split_prompts
 from service.http.openai.response import CompletionResponse, Usage, server_sent_event
 from service.http.openai.schemas import CompletionRequest
+from service.http.request_context import RequestContext
 from service.inference.admission import BYTES_PER_TOKEN
-from service.lanes import Priority
-from service.language_model import LanguageModel
-
-ROUTE = "/v1/completions"
 
 # Each choice queues for its next token by itself: thousands at once would delay other requests.
 MAX_CONCURRENT_CHOICES = 64
@@ -30,8 +27,10 @@ MAX_CONCURRENT_CHOICES = 64
 class Completion:
     """The prompts and choices of one request."""
 
-    def __init__(self, request: CompletionRequest, model: LanguageModel) -> None:
+    def __init__(self, request: CompletionRequest, context: RequestContext) -> None:
+        model = context.model
         self._request = request
+        self._context = context
         self._model = model
         self._limits = CompletionLimits(request, model.settings)
         self._generator = ChoiceGenerator(request, model)
@@ -54,7 +53,7 @@ class Completion:
         async with admission.turn(priority, characters, has_a_place=True):
             await self._tokenize_prompts(texts, id_lists, priority)
             await self._prefill_prompts()
-        count_tokens(self._model.metrics, ROUTE, self._prompt_tokens)
+        self._context.record_tokens(self._prompt_tokens)
         await self._response.serialize_echoes(self._prompts)
 
     async def _tokenize_prompts(
@@ -128,7 +127,7 @@ class Completion:
         """Generate the choices and return the response's body, with the `n` best of each prompt."""
         choices, request = await self.choices(), self._request
         generated = sum(len(choice.steps) for choice in choices)
-        count_tokens(self._model.metrics, ROUTE, generated)
+        self._context.record_tokens(generated)
         best = best_choices(choices, request.choices_per_prompt, request.n)
         return await self._response.body(best, self._usage(generated))
 
@@ -165,13 +164,13 @@ class Completion:
             yield server_sent_event(b"[DONE]")
         except Exception as error:
             content = error_content(error)
-            self._model.metrics.rejected.labels(content["error"]["code"]).inc()
+            self._context.metrics.rejected.labels(content["error"]["code"]).inc()
             yield server_sent_event(orjson.dumps(content))
             if not isinstance(error, ServiceError):
                 raise
         finally:
             task.cancel()
-            count_tokens(self._model.metrics, ROUTE, sum(generated))
+            self._context.record_tokens(sum(generated))
 
     @property
     def _prompt_tokens(self) -> int:

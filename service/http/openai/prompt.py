@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from service.arrays import Floats
 from service.http.openai.schemas import CompletionRequest
-from service.inference.engine import Floats
 from service.results.text_score import TextScore
 from service.text.request_encoder import TokenizedText
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import ModelNotFound
-from service.http.current_model import Model
 from service.http.fast_route import FastJsonRoute
 from service.http.openai.completion import Completion
 from service.http.openai.schemas import (
@@ -21,31 +20,32 @@ from service.http.openai.schemas import (
     TokenizerInfo,
 )
 from service.http.openapi import (
-    ANY,
-    EVENTS,
-    INFERENCE,
-    INVALID,
+    COMMON_ERRORS,
+    INFERENCE_ERRORS,
     MODEL_NOT_FOUND,
+    SSE_RESPONSE,
+    VALIDATION_ERRORS,
 )
-from service.http.schemas.text import Text
+from service.http.request_context import Context, Model
+from service.http.schema_types import UnicodeStr
 from service.language_model import LanguageModel
 
 ALIAS = "tiedlm"
 
-Name = Annotated[Text, Path(description="As in the list of models.", examples=["tiedlm"])]
+Name = Annotated[UnicodeStr, Path(description="As in the list of models.", examples=["tiedlm"])]
 
-router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, route_class=FastJsonRoute)
+router = APIRouter(tags=["OpenAI-compatible"], responses=COMMON_ERRORS, route_class=FastJsonRoute)
 
 
 @router.post(
     "/v1/completions",
     response_model=CompletionResponse,
-    responses={**INFERENCE, **MODEL_NOT_FOUND, **EVENTS},
+    responses={**INFERENCE_ERRORS, **MODEL_NOT_FOUND, **SSE_RESPONSE},
     summary="Continue or score",
 )
-async def completions(request: CompletionRequest, model: Model) -> Response:
-    _check_name(request.model, model)
-    completion = Completion(request, model)
+async def completions(request: CompletionRequest, request_context: Context) -> Response:
+    _check_name(request.model, request_context.model)
+    completion = Completion(request, request_context)
     await completion.prepare()
     if request.stream:
         return StreamingResponse(completion.stream(), media_type="text/event-stream")
@@ -60,7 +60,7 @@ async def models(model: Model) -> ModelList:
 @router.get(
     "/v1/models/{name}",
     response_model=ModelEntry,
-    responses={**MODEL_NOT_FOUND, **INVALID},
+    responses={**MODEL_NOT_FOUND, **VALIDATION_ERRORS},
     summary="The model by its name",
 )
 async def model_by_name(name: Name, model: Model) -> ModelEntry:
@@ -69,9 +69,10 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
 
 
 @router.post(
-    "/tokenize", response_model=TokenizeResponse, responses=INFERENCE, summary="Text to ids"
+    "/tokenize", response_model=TokenizeResponse, responses=INFERENCE_ERRORS, summary="Text to ids"
 )
-async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
+async def tokenize(request: TokenizeRequest, request_context: Context) -> TokenizeResponse:
+    model = request_context.model
     (passage,) = await model.encoder.texts([request.prompt], "prompt", "interactive")
     prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
@@ -80,9 +81,13 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
 
 
 @router.post(
-    "/detokenize", response_model=DetokenizeResponse, responses=INFERENCE, summary="Ids to text"
+    "/detokenize",
+    response_model=DetokenizeResponse,
+    responses=INFERENCE_ERRORS,
+    summary="Ids to text",
 )
-async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
+async def detokenize(request: DetokenizeRequest, request_context: Context) -> DetokenizeResponse:
+    model = request_context.model
     return DetokenizeResponse(
         prompt=(await model.encoder.ids(request.tokens, "tokens", "interactive")).text
     )
