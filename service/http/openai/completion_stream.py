@@ -6,20 +6,17 @@ from collections.abc import AsyncIterator
 import orjson
 
 from service.errors import ServiceError
-from service.http.accounting import count_tokens
 from service.http.errors import error_content
 from service.http.openai.completions import Choice, complete_all
 from service.http.openai.prompts import Prompt
 from service.http.openai.schemas import CompletionRequest
 from service.http.openai.serialize import ChoiceSerializer, Echo, usage_of
-from service.language_model import LanguageModel
-
-ROUTE = "/v1/completions"
+from service.http.request_context import RequestContext
 
 
 async def events(
     request: CompletionRequest,
-    model: LanguageModel,
+    request_context: RequestContext,
     prompts: list[Prompt],
     echoes: list[Echo],
     head: bytes,
@@ -31,6 +28,7 @@ async def events(
     A failure is told by an event with its error, and no `[DONE]` comes. One that is none of ours is
     raised after it, so that the log has it and the connection breaks.
     """
+    model = request_context.model
     told: asyncio.Queue[bytes | None] = asyncio.Queue()
     tellings = [
         ChoiceSerializer(request, model, echoes[index // request.n], index)
@@ -63,13 +61,13 @@ async def events(
         yield _event(b"[DONE]")
     except Exception as error:
         content = error_content(error)
-        model.metrics.rejected.labels(content["error"]["code"]).inc()
+        request_context.metrics.rejected.labels(content["error"]["code"]).inc()
         yield _event(orjson.dumps(content))
         if not isinstance(error, ServiceError):
             raise
     finally:
         growing.cancel()
-        count_tokens(model.metrics, ROUTE, sum(drawn))
+        request_context.record_tokens(sum(drawn))
 
 
 def _event(data: bytes) -> bytes:

@@ -9,8 +9,6 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import InvalidRequest, ModelNotFound
-from service.http.accounting import count_tokens
-from service.http.current_model import Model
 from service.http.fast_route import FastJsonRoute
 from service.http.openai.completion_stream import events
 from service.http.openai.completions import Choice, complete_all
@@ -28,33 +26,35 @@ from service.http.openai.schemas import (
 )
 from service.http.openai.serialize import answer_of, echoes_of, usage_of
 from service.http.openapi import (
-    ANY,
-    EVENTS,
-    INFERENCE,
-    INVALID,
+    COMMON_ERRORS,
+    INFERENCE_ERRORS,
     MODEL_NOT_FOUND,
+    SSE_RESPONSE,
+    VALIDATION_ERRORS,
 )
-from service.http.schemas.text import Text
+from service.http.request_context import Context, Model
+from service.http.schema_types import UnicodeStr
 from service.language_model import LanguageModel
 
 ALIAS = "tiedlm"
 
-Name = Annotated[Text, Path(description="As in the list of models.", examples=["tiedlm"])]
+Name = Annotated[UnicodeStr, Path(description="As in the list of models.", examples=["tiedlm"])]
 
-router = APIRouter(tags=["OpenAI-compatible"], responses=ANY, route_class=FastJsonRoute)
+router = APIRouter(tags=["OpenAI-compatible"], responses=COMMON_ERRORS, route_class=FastJsonRoute)
 
 
 @router.post(
     "/v1/completions",
     response_model=CompletionResponse,
-    responses={**INFERENCE, **MODEL_NOT_FOUND, **EVENTS},
+    responses={**INFERENCE_ERRORS, **MODEL_NOT_FOUND, **SSE_RESPONSE},
     summary="Continue or score",
 )
-async def completions(request: CompletionRequest, model: Model) -> Response:
+async def completions(request: CompletionRequest, request_context: Context) -> Response:
+    model = request_context.model
     _check(request, model)
     prompts = await prefill_prompts(request, model)
     read = sum(len(prompt.passage.ids) for prompt in prompts)
-    count_tokens(model.metrics, "/v1/completions", read)
+    request_context.record_tokens(read)
     echoes = await echoes_of(request, model, prompts)
     head = orjson.dumps(
         {
@@ -65,11 +65,11 @@ async def completions(request: CompletionRequest, model: Model) -> Response:
         }
     )
     if request.stream:
-        told = events(request, model, prompts, echoes, head)
+        told = events(request, request_context, prompts, echoes, head)
         return StreamingResponse(told, media_type="text/event-stream")
     choices = await complete_all(request, model, prompts)
     generated = sum(len(choice.steps) for choice in choices)
-    count_tokens(model.metrics, "/v1/completions", generated)
+    request_context.record_tokens(generated)
     usage = usage_of(read, generated)
     body = await answer_of(request, model, head, echoes, _best(request, choices), usage)
     return Response(body, media_type="application/json")
@@ -83,7 +83,7 @@ async def models(model: Model) -> ModelList:
 @router.get(
     "/v1/models/{name}",
     response_model=ModelEntry,
-    responses={**MODEL_NOT_FOUND, **INVALID},
+    responses={**MODEL_NOT_FOUND, **VALIDATION_ERRORS},
     summary="The model by its name",
 )
 async def model_by_name(name: Name, model: Model) -> ModelEntry:
@@ -92,9 +92,10 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
 
 
 @router.post(
-    "/tokenize", response_model=TokenizeResponse, responses=INFERENCE, summary="Text to ids"
+    "/tokenize", response_model=TokenizeResponse, responses=INFERENCE_ERRORS, summary="Text to ids"
 )
-async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
+async def tokenize(request: TokenizeRequest, request_context: Context) -> TokenizeResponse:
+    model = request_context.model
     (passage,) = await model.encoder.texts([request.prompt], "prompt", "interactive")
     prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
@@ -103,9 +104,13 @@ async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
 
 
 @router.post(
-    "/detokenize", response_model=DetokenizeResponse, responses=INFERENCE, summary="Ids to text"
+    "/detokenize",
+    response_model=DetokenizeResponse,
+    responses=INFERENCE_ERRORS,
+    summary="Ids to text",
 )
-async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResponse:
+async def detokenize(request: DetokenizeRequest, request_context: Context) -> DetokenizeResponse:
+    model = request_context.model
     return DetokenizeResponse(
         prompt=(await model.encoder.ids(request.tokens, "tokens", "interactive")).text
     )
