@@ -45,7 +45,7 @@ class SyncOrAsyncClient:
 
 
 class CannedResponses:
-    """A handler that returns its responses in order, repeats the last one, and keeps the requests."""
+    """A handler that returns responses in order, repeats the last one, and keeps the requests."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.requests: list[httpx.Request] = []
