@@ -1,6 +1,7 @@
 """The whole use case without HTTP: texts in, figures out.
 
-    TokenizedText → Sequence → EngineRunner ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
+    TokenizedText → InferenceTask → EngineRunner
+        ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
 
 Everything here is in tokens and nats. It knows no JSON, no status code and no onnxruntime.
 """
@@ -14,16 +15,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.arrays import PRIORITIES, CacheSettings, Floats, Ids, SoftTarget
 from service.bundle import Bundle
 from service.errors import InputTooLong
 from service.inference.admission import Admission
 from service.inference.context_encoder import ContextEncoder, keys_of
-from service.inference.engine import Floats, SoftTarget
 from service.inference.engine_runner import EngineRunner
-from service.inference.neural_cache import CacheSettings, NeuralCache
+from service.inference.neural_cache import NeuralCache
 from service.inference.prefix_tree import score_prefix_tree
 from service.inference.state_handle import StateCodec
-from service.lanes import PRIORITIES
 from service.limits import check_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
 from service.results.distribution import DistributionOptions, NextTokens, next_token_distribution
@@ -33,7 +33,7 @@ from service.runtime.cpu_count import usable_cores
 from service.runtime.metrics import Metrics
 from service.settings import Settings
 from service.text.request_encoder import Distributions, RequestEncoder, TokenizedText
-from service.text.tokenizer import Ids, Tokenizer
+from service.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class LanguageModel:
         self.contexts = ContextEncoder(self._runner, self.metrics, settings.prefix_cache_bytes)
         self._end = _ids(self.tokenizer.end_id)
 
-    def successor(self, bundle: Bundle) -> "LanguageModel":
+    def reload_from(self, bundle: Bundle) -> "LanguageModel":
         """A model of another bundle beside this one, with its settings, metrics and state key.
 
         Raises StartError, and leaves this one as it is.

@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError
-from service.lanes import WaitLimits
+from service.limits import WaitLimits
 
 KEY_BYTES = 32
 ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.engine import Decoded, Floats
+from service.arrays import Floats, Ids
+from service.inference.engine import Decoded
 from service.inference.task import UNSCORED, InferenceTask
 from service.scoring import Totals
 from service.text.request_encoder import TokenizedText
-from service.text.tokenizer import Ids
 
 
 @dataclass(frozen=True, slots=True)

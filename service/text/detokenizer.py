@@ -5,7 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from service.text.tokenizer import Ids, Tokenizer
+from service.arrays import Ids
+from service.text.tokenizer import Tokenizer
 
 # How many ids before a token decide how it is joined to them.
 JUNCTION = 32

@@ -10,8 +10,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from service.arrays import Floats
 from service.http.native.rescore import RescoreRequest
-from service.inference.engine import Floats
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration
 from service.results.distribution import NextTokens

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.inference.engine import Floats
+from service.arrays import Floats
 from service.language_model import LanguageModel
 from service.results.distribution import most_probable
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from model_export.export import export
+from service.arrays import CacheSettings
 from service.bundle import Bundle
-from service.inference.neural_cache import CacheSettings
 from service.language_model import LanguageModel
 from service.runtime.console import print_any_text
 from service.settings import Settings

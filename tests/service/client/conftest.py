@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from service.client import Retries
-from tests.support.either_client import EitherClient, MockResponses, error_response
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient, error_response
 
 URL = "http://tiedlm.test"
-MakeClient = Callable[..., EitherClient]
+MakeClient = Callable[..., SyncOrAsyncClient]
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
@@ -21,20 +21,22 @@ def asynchronous(request: pytest.FixtureRequest) -> bool:
 def make_client(asynchronous: bool) -> MakeClient:
     """A factory of clients; by default they have no retries."""
 
-    def make(handler: Any = None, url: str = URL, **options: Any) -> EitherClient:
-        return EitherClient(asynchronous, url, handler, **{"retries": Retries(count=0), **options})
+    def make(handler: Any = None, url: str = URL, **options: Any) -> SyncOrAsyncClient:
+        return SyncOrAsyncClient(
+            asynchronous, url, handler, **{"retries": Retries(count=0), **options}
+        )
 
     return make
 
 
 @pytest.fixture
-def client(asynchronous: bool, address: tuple[str, int]) -> EitherClient:
+def client(asynchronous: bool, address: tuple[str, int]) -> SyncOrAsyncClient:
     """A client of the real service."""
-    return EitherClient(asynchronous, f"http://{address[0]}:{address[1]}")
+    return SyncOrAsyncClient(asynchronous, f"http://{address[0]}:{address[1]}")
 
 
 @pytest.fixture
-def rejecting(make_client: MakeClient) -> tuple[EitherClient, MockResponses]:
+def rejecting(make_client: MakeClient) -> tuple[SyncOrAsyncClient, CannedResponses]:
     """A client whose requests are all rejected with 422, and the mock that keeps them."""
-    handler = MockResponses(error_response(422, "invalid_request"))
+    handler = CannedResponses(error_response(422, "invalid_request"))
     return make_client(handler, url=f"{URL}/below"), handler

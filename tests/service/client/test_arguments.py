@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from service.client import Hypothesis, TiedlmError
-from tests.support.either_client import EitherClient, MockResponses
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient
 
 SentBody = Callable[..., Any]
 
 
 @pytest.fixture
-def sent_body(rejecting: tuple[EitherClient, MockResponses]) -> SentBody:
+def sent_body(rejecting: tuple[SyncOrAsyncClient, CannedResponses]) -> SentBody:
     """A function that calls a method and returns the JSON that was sent."""
     client, handler = rejecting
 
@@ -43,7 +43,7 @@ INVALID_LISTS = [
 
 @pytest.mark.parametrize(("method", "name", "given"), INVALID_LISTS)
 def test_invalid_list_is_a_type_error(
-    rejecting: tuple[EitherClient, MockResponses], method: str, name: str, given: object
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses], method: str, name: str, given: object
 ) -> None:
     client, handler = rejecting
     with pytest.raises(TypeError, match=rf"^{name}.* pass ") as caught:
@@ -80,7 +80,10 @@ def test_invalid_list_is_a_type_error(
     ],
 )
 def test_type_error_names_the_argument(
-    rejecting: tuple[EitherClient, MockResponses], method: str, fields: dict[str, Any], message: str
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: dict[str, Any],
+    message: str,
 ) -> None:
     client, handler = rejecting
     with pytest.raises(TypeError, match=f"^{message}"):
@@ -103,11 +106,11 @@ def test_hypotheses_may_be_dicts_strings_or_objects(sent_body: SentBody) -> None
     ]
 
 
-def test_all_kinds_of_hypotheses_rank_alike(client: EitherClient, wire: Wire) -> None:
+def test_all_kinds_of_hypotheses_rank_alike(client: SyncOrAsyncClient, api: ApiClient) -> None:
     texts = ["the liver", "the river", "river the"]
     dicts = [{"text": text, "score": -len(text)} for text in texts]
     objects = [Hypothesis(text, -len(text)) for text in texts]
-    expected = wire.post("/rescore", hypotheses=dicts, context="We saw").json()["results"]
+    expected = api.post("/rescore", hypotheses=dicts, context="We saw").json()["results"]
     for given in (dicts, objects, iter(objects), [dicts[0], *objects[1:]]):
         results = client("rescore", given, context="We saw").results
         assert [result.index for result in results] == [result["index"] for result in expected]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.client import BadRequest, ConnectionFailed, Hypothesis, InvalidState
-from tests.support.either_client import EitherClient, drop_missing
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import SyncOrAsyncClient, drop_missing
 
 LINE = "The bridge crosses the river Zzyzx."
 
@@ -25,12 +25,12 @@ SCORES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", SCORES, ids="+".join)
-def test_score_equals_the_wire(client: EitherClient, wire: Wire, fields: Any) -> None:
+def test_score_equals_the_wire(client: SyncOrAsyncClient, api: ApiClient, fields: Any) -> None:
     result = client("score", **fields)
-    assert drop_missing(asdict(result)) == drop_missing(wire.score(**fields))
+    assert drop_missing(asdict(result)) == drop_missing(api.score(**fields))
 
 
-def test_text_may_be_positional(client: EitherClient) -> None:
+def test_text_may_be_positional(client: SyncOrAsyncClient) -> None:
     assert client("score", LINE) == client("score", text=LINE)
     assert client("next_token", "The capital of") == client("next_token", context="The capital of")
 
@@ -44,12 +44,12 @@ NEXT_TOKENS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", NEXT_TOKENS, ids=lambda fields: "+".join(fields) or "nothing")
-def test_next_tokens_equal_the_wire(client: EitherClient, wire: Wire, fields: Any) -> None:
+def test_next_tokens_equal_the_wire(client: SyncOrAsyncClient, api: ApiClient, fields: Any) -> None:
     result = client("next_token", **fields)
-    assert drop_missing(asdict(result)) == drop_missing(wire.next_token(**fields))
+    assert drop_missing(asdict(result)) == drop_missing(api.next_token(**fields))
 
 
-def test_continuing_a_state_equals_the_whole_text(client: EitherClient) -> None:
+def test_continuing_a_state_equals_the_whole_text(client: SyncOrAsyncClient) -> None:
     whole = client("score", "the river ran on", eos=False)
     (first,) = client("score", "the river", eos=False, return_state=True).results
     (rest,) = client("score", " ran on", eos=False, state=first.state).results
@@ -58,7 +58,7 @@ def test_continuing_a_state_equals_the_whole_text(client: EitherClient) -> None:
     ]
 
 
-def test_hypotheses_are_sorted_by_total(client: EitherClient) -> None:
+def test_hypotheses_are_sorted_by_total(client: SyncOrAsyncClient) -> None:
     texts = ["the river", "the liver", "river the"]
     given = [texts[0], Hypothesis(texts[1], 2.5, "b"), Hypothesis(texts[2], score=-1.0)]
     scores = [0.0, 2.5, -1.0]
@@ -77,7 +77,7 @@ def test_hypotheses_are_sorted_by_total(client: EitherClient) -> None:
     assert {result.index: result.id for result in results} == {0: None, 1: "b", 2: None}
 
 
-def test_detokenize_inverts_tokenize(client: EitherClient) -> None:
+def test_detokenize_inverts_tokenize(client: SyncOrAsyncClient) -> None:
     tokenized = client("tokenize", "the river ran on", add_special_tokens=False)
     assert tokenized.count == len(tokenized.tokens) > 0
     text = client("detokenize", tokenized.tokens)
@@ -85,15 +85,15 @@ def test_detokenize_inverts_tokenize(client: EitherClient) -> None:
     assert client("tokenize", "the river ran on").tokens[1:] == tokenized.tokens
 
 
-def test_info_equals_the_wire(client: EitherClient, wire: Wire) -> None:
-    assert drop_missing(asdict(client("info"))) == drop_missing(wire.http.get("/info").json())
+def test_info_equals_the_wire(client: SyncOrAsyncClient, api: ApiClient) -> None:
+    assert drop_missing(asdict(client("info"))) == drop_missing(api.http.get("/info").json())
 
 
-def test_warm_service_is_ready(client: EitherClient) -> None:
+def test_warm_service_is_ready(client: SyncOrAsyncClient) -> None:
     assert client("ready") is True
 
 
-def test_error_contains_code_field_and_request(client: EitherClient) -> None:
+def test_error_contains_code_field_and_request(client: SyncOrAsyncClient) -> None:
     with pytest.raises(BadRequest) as caught:
         client("score", token_ids=[[2], [10**9]])
     error = caught.value
@@ -105,18 +105,18 @@ def test_error_contains_code_field_and_request(client: EitherClient) -> None:
         assert part in str(error)
 
 
-def test_invalid_state_has_its_own_error(client: EitherClient) -> None:
+def test_invalid_state_has_its_own_error(client: SyncOrAsyncClient) -> None:
     with pytest.raises(InvalidState):
         client("next_token", "a", state="AAAA")
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
-def test_lone_surrogate_is_a_value_error(client: EitherClient, text: str) -> None:
+def test_lone_surrogate_is_a_value_error(client: SyncOrAsyncClient, text: str) -> None:
     with pytest.raises(ValueError, match="surrogate"):
         client("score", text)
 
 
-def test_nan_is_a_value_error(client: EitherClient) -> None:
+def test_nan_is_a_value_error(client: SyncOrAsyncClient) -> None:
     with pytest.raises(ValueError, match="JSON"):
         client("rescore", ["a"], lm_weight=math.nan)
 
@@ -124,7 +124,7 @@ def test_nan_is_a_value_error(client: EitherClient) -> None:
 def test_refused_connection_is_retried(asynchronous: bool) -> None:
     with socket.socket() as bound:  # not listening: connections are refused, the port is reserved
         bound.bind(("127.0.0.1", 0))
-        client = EitherClient(asynchronous, f"http://127.0.0.1:{bound.getsockname()[1]}")
+        client = SyncOrAsyncClient(asynchronous, f"http://127.0.0.1:{bound.getsockname()[1]}")
         assert client("ready") is False
         assert client.sleeps == []
         with pytest.raises(ConnectionFailed) as caught:

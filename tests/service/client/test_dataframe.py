@@ -5,12 +5,12 @@ import sys
 import pytest
 
 from service.client import ScoreResult
-from tests.support.either_client import EitherClient
+from tests.support.sync_or_async_client import SyncOrAsyncClient
 
 DETAILED = {"texts": ["A river", "Two\nlines"], "unit": "bits", "details": True, "top_g": 5}
 
 
-def test_dataframe_has_a_row_per_token(client: EitherClient) -> None:
+def test_dataframe_has_a_row_per_token(client: SyncOrAsyncClient) -> None:
     pytest.importorskip("pandas")
     result = client("score", **DETAILED)
     frame = result.to_dataframe()
@@ -26,7 +26,7 @@ def test_dataframe_has_a_row_per_token(client: EitherClient) -> None:
     assert frame.attrs == {"model": result.model, "unit": "bits"}
 
 
-def test_dataframe_marks_missing_values(client: EitherClient) -> None:
+def test_dataframe_marks_missing_values(client: SyncOrAsyncClient) -> None:
     pytest.importorskip("pandas")
     frame = client("score", token_ids=[[2, 3]], bos=False, eos=False).to_dataframe()
     assert frame["logprob"].isna().tolist() == [True, False]
@@ -38,14 +38,14 @@ def test_dataframe_marks_missing_values(client: EitherClient) -> None:
     assert list(nothing.dtypes) == list(frame.dtypes)
 
 
-def test_dataframe_needs_tokens(client: EitherClient) -> None:
+def test_dataframe_needs_tokens(client: SyncOrAsyncClient) -> None:
     pytest.importorskip("pandas")
     with pytest.raises(ValueError, match="tokens=True"):
         client("score", "a", tokens=False).to_dataframe()
 
 
 def test_dataframe_without_pandas_names_the_package(
-    client: EitherClient, monkeypatch: pytest.MonkeyPatch
+    client: SyncOrAsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result: ScoreResult = client("score", "a")
     monkeypatch.setitem(sys.modules, "pandas", None)

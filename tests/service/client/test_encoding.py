@@ -9,7 +9,7 @@ import pytest
 
 from service.client import AsyncClient, Client, ConnectionFailed, NotSent, TiedlmError
 from tests.service.client.conftest import MakeClient
-from tests.support.either_client import EitherClient, MockResponses
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient
 
 HALF = "a\ud800"
 SECRETS = "http://somebody:pass-word@127.0.0.1:1/below?token=hidden"
@@ -39,7 +39,10 @@ SECRETS = "http://somebody:pass-word@127.0.0.1:1/below?token=hidden"
     ],
 )
 def test_lone_surrogate_is_not_sent(
-    rejecting: tuple[EitherClient, MockResponses], method: str, fields: dict[str, Any], param: str
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: dict[str, Any],
+    param: str,
 ) -> None:
     client, handler = rejecting
     with pytest.raises(NotSent, match="surrogate") as caught:
@@ -61,7 +64,7 @@ def test_lone_surrogate_is_not_sent(
     ],
 )
 def test_nan_and_infinity_are_not_sent(
-    rejecting: tuple[EitherClient, MockResponses],
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
     method: str,
     fields: Any,
     param: str,
@@ -74,7 +77,9 @@ def test_nan_and_infinity_are_not_sent(
     assert handler.requests == []
 
 
-def test_unrepresentable_values_are_not_sent(rejecting: tuple[EitherClient, MockResponses]) -> None:
+def test_unrepresentable_values_are_not_sent(
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+) -> None:
     client, _ = rejecting
     deep: list[Any] = []
     for _ in range(100_000):
@@ -118,7 +123,7 @@ def test_invalid_key_is_not_quoted(kind: type[Client] | type[AsyncClient], key: 
 
 
 def test_connection_error_contains_no_secret(make_client: MakeClient) -> None:
-    handler = MockResponses(httpx.ConnectError("[Errno 111] Connection refused"))
+    handler = CannedResponses(httpx.ConnectError("[Errno 111] Connection refused"))
     client = make_client(handler, url=SECRETS, api_key="sk-hidden")
     with pytest.raises(ConnectionFailed) as caught:
         client("score", "a")

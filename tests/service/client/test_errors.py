@@ -16,7 +16,7 @@ from service.client import (
     Unauthorized,
 )
 from tests.service.client.conftest import MakeClient
-from tests.support.either_client import MockResponses, error_response
+from tests.support.sync_or_async_client import CannedResponses, error_response
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from tests.support.either_client import MockResponses, error_response
 def test_other_errors_are_not_retried(
     make_client: MakeClient, status: int, code: str, kind: type[TiedlmError]
 ) -> None:
-    responses = MockResponses(error_response(status, code, **{"X-Request-Id": "theirs"}))
+    responses = CannedResponses(error_response(status, code, **{"X-Request-Id": "theirs"}))
     with pytest.raises(kind) as caught:
         make_client(responses, retries=Retries())("score", "a")
     assert len(responses.requests) == 1

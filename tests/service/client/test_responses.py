@@ -9,8 +9,8 @@ import pytest
 
 from service.client import BadRequest, Retries, ServerError, TiedlmError, Unavailable
 from tests.service.client.conftest import URL, MakeClient
-from tests.support.either_client import EitherClient, MockResponses
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient
 
 DETOKENIZED = {"prompt": "the river"}
 
@@ -34,7 +34,7 @@ def test_unparsable_response_is_an_error(
     make_client: MakeClient, content: bytes, status: int
 ) -> None:
     kind = {404: BadRequest, 422: BadRequest, 503: Unavailable}.get(status, ServerError)
-    client = make_client(MockResponses(httpx.Response(status, content=content)))
+    client = make_client(CannedResponses(httpx.Response(status, content=content)))
     with pytest.raises(TiedlmError) as caught:
         client("detokenize", [2])
     assert type(caught.value) is kind
@@ -54,7 +54,7 @@ def test_unparsable_response_is_an_error(
 def test_malformed_error_has_no_code(make_client: MakeClient, envelope: dict[str, Any]) -> None:
     response = httpx.Response(422, content=json.dumps({"error": envelope}).encode())
     with pytest.raises(BadRequest) as caught:
-        make_client(MockResponses(response))("detokenize", [2])
+        make_client(CannedResponses(response))("detokenize", [2])
     error = caught.value
     assert (error.code, error.param) == (None, None)
     assert error.message == "http://tiedlm.test/detokenize returned HTTP 422 without a message"
@@ -66,14 +66,14 @@ def test_error_message_is_printable(make_client: MakeClient) -> None:
     content = json.dumps({"error": envelope}).encode()
     response = httpx.Response(422, content=content, headers=headers)
     with pytest.raises(BadRequest) as caught:
-        make_client(MockResponses(response))("detokenize", [2])
+        make_client(CannedResponses(response))("detokenize", [2])
     assert len(str(caught.value).encode()) < 10_000
     assert (caught.value.code, caught.value.message[:2]) == ("?", "?x")
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"{}", b'{"status": "live"}', b""])
 def test_another_page_is_not_ready(make_client: MakeClient, content: bytes) -> None:
-    client = make_client(MockResponses(httpx.Response(200, content=content)))
+    client = make_client(CannedResponses(httpx.Response(200, content=content)))
     if b"live" in content:
         assert client("ready") is False
     else:
@@ -88,7 +88,7 @@ def test_another_page_is_not_ready(make_client: MakeClient, content: bytes) -> N
 def test_response_of_another_server_is_an_error(
     make_client: MakeClient, status: int, content: bytes
 ) -> None:
-    client = make_client(MockResponses(httpx.Response(status, content=content)))
+    client = make_client(CannedResponses(httpx.Response(status, content=content)))
     for method, args in (("detokenize", ([2],)), ("score", ("a",))):
         with pytest.raises(TiedlmError) as caught:
             client(method, *args)
@@ -109,7 +109,7 @@ def test_fields_of_a_newer_service_are_ignored(make_client: MakeClient) -> None:
         "remaining_probability": 0.5,
         "new": [1],
     }
-    result = make_client(MockResponses(httpx.Response(200, json=response)))("next_token")
+    result = make_client(CannedResponses(httpx.Response(200, json=response)))("next_token")
     assert [(token.id, token.rank) for token in result.tokens] == [(7, 1)]
     assert (result.candidates, result.entropy, result.state) == ((), None, None)
 
@@ -134,37 +134,37 @@ def replace(response: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
-def real_responses(wire: Wire) -> dict[str, tuple[dict[str, Any], Any]]:
+def real_responses(api: ApiClient) -> dict[str, tuple[dict[str, Any], Any]]:
     """Return the arguments and a real response for each method."""
     texts = ["The old river", "ran"]
     return {
         "score": (
             {"texts": texts},
-            wire.score(texts=texts, details=True, top=2, top_g=3, return_state=True),
+            api.score(texts=texts, details=True, top=2, top_g=3, return_state=True),
         ),
         "next_token": (
             {"context": "The"},
-            wire.next_token(context="The", candidates=["river"], prefix="r", return_state=True),
+            api.next_token(context="The", candidates=["river"], prefix="r", return_state=True),
         ),
         "rescore": (
             {"hypotheses": texts},
-            wire.post("/rescore", hypotheses=[{"text": "a", "id": "b"}]).json(),
+            api.post("/rescore", hypotheses=[{"text": "a", "id": "b"}]).json(),
         ),
-        "tokenize": ({"prompt": "a"}, wire.post("/tokenize", prompt="a b").json()),
+        "tokenize": ({"prompt": "a"}, api.post("/tokenize", prompt="a b").json()),
         "detokenize": ({"tokens": [2]}, DETOKENIZED),
-        "info": ({}, wire.http.get("/info").json()),
+        "info": ({}, api.http.get("/info").json()),
     }
 
 
-def test_value_of_another_type_is_an_error(wire: Wire) -> None:
+def test_value_of_another_type_is_an_error(api: ApiClient) -> None:
     """Replace each value of real responses in turn by a value of a wrong type."""
 
-    def client_for(response: Any) -> EitherClient:
-        handler = MockResponses(httpx.Response(200, json=response))
-        return EitherClient(False, URL, handler, retries=Retries(count=0))
+    def client_for(response: Any) -> SyncOrAsyncClient:
+        handler = CannedResponses(httpx.Response(200, json=response))
+        return SyncOrAsyncClient(False, URL, handler, retries=Retries(count=0))
 
     tried = 0
-    for method, (fields, response) in real_responses(wire).items():
+    for method, (fields, response) in real_responses(api).items():
         client_for(response)(method, **fields)  # unchanged, it is decoded
         for path in value_paths(response):
             if path[:1] == ("training",) and len(path) > 1:
@@ -183,9 +183,9 @@ def test_value_of_another_type_is_an_error(wire: Wire) -> None:
 
 @pytest.mark.parametrize("number", ["1e+999", "1" + "0" * 400, "-1" + "0" * 400])
 def test_number_beyond_a_double_is_an_error(
-    make_client: MakeClient, wire: Wire, number: str
+    make_client: MakeClient, api: ApiClient, number: str
 ) -> None:
-    response = replace(wire.score(text="a"), ("results", 0, "perplexity"), 1e300)
+    response = replace(api.score(text="a"), ("results", 0, "perplexity"), 1e300)
     content = json.dumps(response).replace("1e+300", number).encode()
     with pytest.raises(ServerError, match="range of a double"):
-        make_client(MockResponses(httpx.Response(200, content=content)))("score", "a")
+        make_client(CannedResponses(httpx.Response(200, content=content)))("score", "a")

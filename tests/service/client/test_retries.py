@@ -13,19 +13,19 @@ from service.client import BadRequest, ConnectionFailed, Retries, Unavailable
 from service.client.requests import detokenize
 from service.client.retries import iterate_attempts
 from tests.service.client.conftest import URL, MakeClient
-from tests.support.either_client import EitherClient, MockResponses, error_response
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient, error_response
 
 GOOD = httpx.Response(200, json={"prompt": "the river"})
 NOON = "Mon, 02 Jun 2025 12:00:00 GMT"
 
-RetryingClient = Callable[..., EitherClient]
+RetryingClient = Callable[..., SyncOrAsyncClient]
 
 
 @pytest.fixture
 def retrying_client(make_client: MakeClient) -> RetryingClient:
     """A factory of clients with the default retries."""
 
-    def make(handler: MockResponses, **options: Any) -> EitherClient:
+    def make(handler: CannedResponses, **options: Any) -> SyncOrAsyncClient:
         return make_client(handler, f"{URL}/below", **{"retries": Retries(), **options})
 
     return make
@@ -47,7 +47,7 @@ def test_busy_service_is_retried_after_retry_after(
     retrying_client: RetryingClient, busy: httpx.Response
 ) -> None:
     busy.headers["Date"] = NOON
-    responses = MockResponses(busy, GOOD)
+    responses = CannedResponses(busy, GOOD)
     client = retrying_client(responses)
     assert client("detokenize", [2, 3]) == "the river"
     (slept,) = client.sleeps
@@ -66,7 +66,7 @@ def test_without_retry_after_the_wait_doubles(
 ) -> None:
     named = {"Retry-After": header, "Date": date}
     headers = {name: value for name, value in named.items() if value is not None}
-    client = retrying_client(MockResponses(error_response(503, "not_ready", **headers)))
+    client = retrying_client(CannedResponses(error_response(503, "not_ready", **headers)))
     with pytest.raises(Unavailable):
         client("info")
     for slept, longest in zip(client.sleeps, [0.25, 0.5, 1, 2], strict=True):
@@ -75,14 +75,14 @@ def test_without_retry_after_the_wait_doubles(
 
 def test_past_date_needs_no_wait(retrying_client: RetryingClient) -> None:
     past = error_response(503, "draining", **{"Date": NOON, "Retry-After": NOON})
-    client = retrying_client(MockResponses(past, GOOD))
+    client = retrying_client(CannedResponses(past, GOOD))
     assert client("detokenize", [2]) == "the river"
     assert client.sleeps == []
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_attempts_are_limited(retrying_client: RetryingClient, retries: int) -> None:
-    responses = MockResponses(overloaded(1))
+    responses = CannedResponses(overloaded(1))
     with pytest.raises(Unavailable) as caught:
         retrying_client(responses, retries=Retries(count=retries))("info")
     assert len(responses.requests) == retries + 1
@@ -91,11 +91,11 @@ def test_attempts_are_limited(retrying_client: RetryingClient, retries: int) -> 
 
 
 def test_wait_beyond_the_limit_raises_at_once(retrying_client: RetryingClient) -> None:
-    client = retrying_client(MockResponses(overloaded(20)), retries=Retries(max_wait_seconds=30))
+    client = retrying_client(CannedResponses(overloaded(20)), retries=Retries(max_wait_seconds=30))
     with pytest.raises(Unavailable):
         client("info")
     assert len(client.sleeps) == 1
-    client = retrying_client(MockResponses(overloaded(31)), retries=Retries(max_wait_seconds=30))
+    client = retrying_client(CannedResponses(overloaded(31)), retries=Retries(max_wait_seconds=30))
     with pytest.raises(Unavailable):
         client("info")
     assert client.sleeps == []
@@ -138,7 +138,7 @@ def test_waits_and_attempts_stay_within_limits(
     ],
 )
 def test_lost_connection_is_retried(retrying_client: RetryingClient, lost: Exception) -> None:
-    client = retrying_client(MockResponses(lost, lost, GOOD))
+    client = retrying_client(CannedResponses(lost, lost, GOOD))
     assert client("detokenize", [2]) == "the river"
     assert len(client.sleeps) == 2
 
@@ -147,7 +147,7 @@ def test_lost_connection_is_retried(retrying_client: RetryingClient, lost: Excep
     "failure", [httpx.ReadTimeout("late"), httpx.PoolTimeout("full"), httpx.DecodingError("gzip")]
 )
 def test_timeouts_are_not_retried(retrying_client: RetryingClient, failure: Exception) -> None:
-    responses = MockResponses(failure)
+    responses = CannedResponses(failure)
     with pytest.raises(ConnectionFailed) as caught:
         retrying_client(responses)("detokenize", [2])
     (request,) = responses.requests
@@ -168,13 +168,13 @@ def test_timeouts_are_not_retried(retrying_client: RetryingClient, failure: Exce
 def test_readiness_is_not_retried(
     retrying_client: RetryingClient, response: httpx.Response | Exception, ready: bool
 ) -> None:
-    responses = MockResponses(response)
+    responses = CannedResponses(response)
     assert retrying_client(responses)("ready") is ready
     assert len(responses.requests) == 1
 
 
 def test_key_is_sent(retrying_client: RetryingClient) -> None:
-    responses = MockResponses(GOOD)
+    responses = CannedResponses(GOOD)
     retrying_client(responses, api_key="sk-1")("detokenize", [2])
     retrying_client(responses)("detokenize", [2])
     with_key, without = responses.requests
@@ -183,7 +183,7 @@ def test_key_is_sent(retrying_client: RetryingClient) -> None:
 
 
 def test_none_is_not_sent(retrying_client: RetryingClient) -> None:
-    responses = MockResponses(error_response(422, "invalid_request"))
+    responses = CannedResponses(error_response(422, "invalid_request"))
     with pytest.raises(BadRequest):
         retrying_client(responses)("next_token", state="AAAA")
     body = json.loads(responses.requests[0].content)

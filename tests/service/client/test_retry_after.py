@@ -11,7 +11,7 @@ from service.client import Retries, Unavailable
 from service.client.requests import detokenize
 from service.client.retries import iterate_attempts
 from tests.service.client.conftest import MakeClient
-from tests.support.either_client import MockResponses, error_response
+from tests.support.sync_or_async_client import CannedResponses, error_response
 
 INVALID_VALUES = [
     *("-1", "nan", "inf", "1e400", "9" * 400, "9" * 5000, "99999999999999999999", "1.5", "+3"),
@@ -29,7 +29,7 @@ def test_invalid_retry_after_is_ignored(
     busy.headers["Retry-After"] = value
     if date is not None:
         busy.headers["Date"] = date
-    client = make_client(MockResponses(busy), retries=Retries(count=4, max_wait_seconds=30))
+    client = make_client(CannedResponses(busy), retries=Retries(count=4, max_wait_seconds=30))
     with pytest.raises(Unavailable) as caught:
         client("info")
     assert sum(client.sleeps) <= 30

@@ -1,4 +1,4 @@
-"""A call through `Client` or `AsyncClient`, so that one test covers both."""
+"""Calls through `Client` or `AsyncClient`, so that one test covers both."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from service.client import AsyncClient, Client
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-class EitherClient:
-    """Creates a client for each call, closes it, and records its sleeps instead of sleeping.
+class SyncOrAsyncClient:
+    """A client per call, closed after it, that records its sleeps instead of sleeping.
 
     Without a handler it uses the network and ignores the proxies of the environment.
     """
@@ -44,7 +44,7 @@ class EitherClient:
             return await getattr(client, method)(*args, **fields)
 
 
-class MockResponses:
+class CannedResponses:
     """A handler that returns its responses in turn, repeats the last, and keeps the requests."""
 
     def __init__(self, *responses: httpx.Response | Exception) -> None:
