@@ -2,11 +2,29 @@
 
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from service.errors import InputTooLong, InvalidRequest
 
 MAX_TOP_TOKENS = 1_000_000
 MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """The limits that the settings of a server choose; `/info` publishes them. Waits and timeouts
+    are in seconds.
+    """
+
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_bulk_wait: float
+    max_interactive_wait: float
+    max_body_bytes: int
+    max_texts: int
+    max_request_tokens: int
+    request_timeout: float
+    client_timeout: float
 
 
 def check_count(tokens: int, most: int) -> None:
