@@ -15,15 +15,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from service.arrays import PRIORITIES, Floats, Ids, Priority, SoftTarget
 from service.bundle import Bundle
 from service.errors import InputTooLong, InvalidRequest
 from service.inference.admission import Admission
 from service.inference.context_encoder import ContextEncoder, keys_of
-from service.inference.engine import Floats, SoftTarget
 from service.inference.engine_runner import EngineRunner
 from service.inference.prefix_tree import score_prefix_tree
 from service.inference.state_handle import StateCodec
-from service.lanes import PRIORITIES, Priority
 from service.limits import ServerLimits, check_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
 from service.results.distribution import DistributionOptions, next_token_distribution
@@ -44,7 +43,7 @@ from service.runtime.cpu_count import usable_cores
 from service.runtime.metrics import Metrics
 from service.settings import Settings
 from service.text.request_encoder import RequestEncoder, TokenizedText
-from service.text.tokenizer import Ids, Tokenizer
+from service.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
 

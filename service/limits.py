@@ -1,13 +1,26 @@
 """What a request may ask at most, where it is the same for every server."""
 
+import math
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from service.arrays import Priority
 from service.errors import InputTooLong, InvalidRequest
 
 MAX_TOP_TOKENS = 1_000_000
 MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
+
+
+@dataclass(frozen=True, slots=True)
+class WaitLimits:
+    """Seconds of expected waiting beyond which a request is refused, by priority."""
+
+    interactive: float = math.inf
+    bulk: float = math.inf
+
+    def of(self, priority: Priority) -> float:
+        return self.bulk if priority == "bulk" else self.interactive
 
 
 @dataclass(frozen=True, slots=True)

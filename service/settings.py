@@ -27,8 +27,7 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError
-from service.lanes import WaitLimits
-from service.limits import ServerLimits
+from service.limits import ServerLimits, WaitLimits
 
 KEY_BYTES = 32
 ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")

@@ -1,12 +1,10 @@
-"""How many tokens a request read, for the metrics and for its line in the log."""
+"""The tokens that a request used, for its line in the log."""
 
 from contextvars import ContextVar
-
-from service.runtime.metrics import Metrics
 
 read_tokens: ContextVar[list[int]] = ContextVar("read_tokens")
 
 
-def count_tokens(metrics: Metrics, route: str, tokens: int) -> None:
-    metrics.tokens.labels(route).inc(tokens)
+def record_tokens(tokens: int) -> None:
+    """Add `tokens` to the log line of the request that this task answers."""
     read_tokens.get([]).append(tokens)

@@ -25,8 +25,8 @@ from service.http.body.request_json import is_quick, parse
 from service.http.middleware import LANES
 from service.http.schemas.body import RequestBody
 from service.language_model import LanguageModel
+from service.limits import ServerLimits
 from service.runtime.background_thread import SECONDS_PER_JSON_BYTE
-from service.settings import Settings
 
 
 class FastJsonRoute(APIRoute):
@@ -45,13 +45,13 @@ class FastJsonRoute(APIRoute):
             content = await request.body()
 
             def parsed() -> RequestBody:
-                return _parse(content, body_type, model.settings)
+                return _parse(content, body_type, model.limits)
 
             if is_quick(content):
                 body = parsed()
             else:
                 seconds = len(content) * SECONDS_PER_JSON_BYTE
-                body = await model.background_thread.run(parsed, seconds, lane=LANES.get(self.path))
+                body = await model.run_in_background(parsed, seconds, LANES.get(self.path))
             answer: Response | BaseModel = await endpoint(body, model)
             if isinstance(answer, BaseModel):
                 return Response(answer.model_dump_json(), media_type="application/json")
@@ -69,14 +69,14 @@ def require_json(request: Request) -> None:
         )
 
 
-def _parse(content: bytes, body_type: type[RequestBody], settings: Settings) -> RequestBody:
+def _parse(content: bytes, body_type: type[RequestBody], limits: ServerLimits) -> RequestBody:
     """Raises RequestValidationError as FastAPI would, with the same locations; InputTooLong."""
     if not content:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "empty"}])
     body = None
     try:
-        body = parse(content, max_values(settings))
-        check_lists(body, body_type.lists, settings)
+        body = parse(content, max_values(limits))
+        check_lists(body, body_type.lists, limits)
         return body_type.model_validate(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.arrays import Priority
 from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
 from service.http.accounting import read_tokens
 from service.http.auth import Gate
@@ -24,7 +25,6 @@ from service.http.model_registry import ModelRegistry
 from service.http.plain_errors import in_the_envelope
 from service.http.request_context import RequestContext
 from service.http.root_path import below_root, from_root
-from service.lanes import Priority
 
 # Routes that need the model, and where their first work queues.
 LANES: dict[str, Priority] = {

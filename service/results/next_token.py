@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from service.inference.engine import Floats
+from service.arrays import Floats, Ids
 from service.results.distribution import NextTokens
 from service.results.surfaces import NextSurfaces
 from service.text.request_encoder import Candidate
-from service.text.tokenizer import Ids, Tokenizer
+from service.text.tokenizer import Tokenizer
 
 MAX_UTF8_BYTES = 4  # of a character
 

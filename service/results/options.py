@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.inference.neural_cache import CacheSettings as CacheSettings
+from service.arrays import CacheSettings
 from service.text.request_encoder import Candidate, Distributions
 
 

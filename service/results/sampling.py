@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.engine import Floats
+from service.arrays import Floats
 from service.results.distribution import most_probable
 from service.results.options import GenerationOptions
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.inference.engine import Floats, SoftTarget
-from service.inference.neural_cache import CacheSettings, NeuralCache
+from service.arrays import CacheSettings, Floats, Ids, SoftTarget
+from service.inference.neural_cache import NeuralCache
 from service.inference.task import UNSCORED, InferenceTask
 from service.results.options import ScoreOptions
 from service.text.request_encoder import TokenizedText
-from service.text.tokenizer import Ids
 
 
 def context_ids(prefix: Ids, contexts: Sequence[TokenizedText]) -> list[Ids]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.engine import Decoded, Floats
+from service.arrays import Floats, Ids
+from service.inference.engine import Decoded
 from service.scoring import Totals
 from service.text.request_encoder import TokenizedText
-from service.text.tokenizer import Ids
 
 
 @dataclass(frozen=True, slots=True)

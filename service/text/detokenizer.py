@@ -5,8 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+from service.arrays import Ids
 from service.text.request_encoder import TokenizedText
-from service.text.tokenizer import Ids, Tokenizer
+from service.text.tokenizer import Tokenizer
 
 # How many ids before a token decide how it is joined to them.
 JUNCTION = 32

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from service import errors
+from service.arrays import PRIORITIES
 from service.http.app import create_app
 from service.inference.engine_runner import STAGES
-from service.lanes import PRIORITIES
 from service.language_model import LanguageModel
 from service.runtime.metrics import Metrics
 from tests.support.docker_files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load

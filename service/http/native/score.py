@@ -4,12 +4,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from service.arrays import CacheSettings
 from service.http.body.list_limits import Lists
 from service.http.schemas.examples import example_of
 from service.http.schemas.request import HANDLE, LARGEST_INTEGER, MAX_TOP, Request, whole
 from service.http.schemas.several import Several
 from service.http.schemas.text import Text
-from service.inference.neural_cache import CacheSettings
 
 Unit = Literal["nats", "bits", "bans"]
 

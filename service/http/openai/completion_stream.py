@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator
 import orjson
 
 from service.errors import ServiceError
-from service.http.accounting import count_tokens
+from service.http.accounting import record_tokens
 from service.http.errors import error_content
 from service.http.openai.completions import Choice, complete_all
 from service.http.openai.prompts import Prompt
 from service.http.openai.schemas import CompletionRequest
 from service.http.openai.serialize import ChoiceSerializer, Echo, usage_of
 from service.language_model import LanguageModel
-
-ROUTE = "/v1/completions"
 
 
 async def events(
@@ -63,13 +61,13 @@ async def events(
         yield _event(b"[DONE]")
     except Exception as error:
         content = error_content(error)
-        model.metrics.rejected.labels(content["error"]["code"]).inc()
+        model.count_rejection(content["error"]["code"])
         yield _event(orjson.dumps(content))
         if not isinstance(error, ServiceError):
             raise
     finally:
         growing.cancel()
-        count_tokens(model.metrics, ROUTE, sum(drawn))
+        record_tokens(sum(drawn))
 
 
 def _event(data: bytes) -> bytes:

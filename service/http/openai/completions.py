@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from service.http.openai.generation import Sampler, Sampling, Step, generate
 from service.http.openai.prompts import Prompt
 from service.http.openai.schemas import CompletionRequest
 from service.language_model import LanguageModel
-from service.text.detokenizer import IncrementalDetokenizer, detokenizer_of
+from service.results.options import GenerationOptions
+from service.results.sampling import Step
+from service.text.detokenizer import IncrementalDetokenizer
 
 # Each queues for its next token by itself: all of a large request would keep others out.
 MOST_GROWING = 64
@@ -74,13 +75,13 @@ async def complete(
     It ends before `<eos>` and before a stop text. Only an echoed, scored request for one token gets
     just that token whatever it is, as tools expect that score prompts so.
     """
-    choice = Choice(detokenizer_of(model.tokenizer, prompt.passage.ids))
+    choice = Choice(model.rows.detokenizer(prompt.passage))
     stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    exact = request.echo and request.logprobs is not None and request.max_tokens == 1
+    exact = _is_scoring_probe(request)
     stops = [] if exact else [stop for stop in stops if stop]
     held = max((len(stop) for stop in stops), default=1) - 1
     async for step in _steps(request, model, prompt, index):
-        if step.id == model.tokenizer.end_id and not exact:
+        if step.id == model.info.end_id and not exact:
             choice.end, choice.finish_reason = step, "stop"
             break
         choice.continuation.add(step.id)
@@ -104,12 +105,18 @@ async def _steps(
     """The tokens drawn for choice `index` of a prompt; `<unk>` never comes of it."""
     if prompt.state is None:  # there is nothing to draw
         return
-    sampling = Sampling(
+    options = GenerationOptions(
+        max_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
-        excluded=model.tokenizer.unknown_id,
         top=request.logprobs or 0,
+        seed=None if request.seed is None else [abs(request.seed), index],
+        stop_at_end=not _is_scoring_probe(request),
     )
-    source = Sampler(sampling, None if request.seed is None else [abs(request.seed), index])
-    async for step in generate(model, prompt.state, source, request.max_tokens):
+    async for step in model.generate(prompt.state, options):
         yield step
+
+
+def _is_scoring_probe(request: CompletionRequest) -> bool:
+    """Return whether a tool scores the prompt and ignores the one token that it must generate."""
+    return request.echo and request.logprobs is not None and request.max_tokens == 1

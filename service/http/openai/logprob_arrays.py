@@ -10,10 +10,9 @@ import numpy as np
 import orjson
 
 from service.http.native.responses import BLOCK_TOKENS
+from service.results.result_rows import ResultRows
 from service.results.text_score import TextScore
-from service.text.detokenizer import starts_in
 from service.text.request_encoder import TokenizedText
-from service.text.tokenizer import Tokenizer
 
 ARRAYS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
 
@@ -38,10 +37,10 @@ def written(parts: list[Columns]) -> bytes:
 
 
 def echoed_rows(
-    tokenizer: Tokenizer, passage: TokenizedText, score: TextScore, count: int
+    rows: ResultRows, passage: TokenizedText, score: TextScore, count: int
 ) -> Iterator[Row]:
     """Of the tokens of an echoed prompt."""
-    names, offsets = tokenizer.vocabulary.names, _offsets(tokenizer, passage)
+    names, offsets = rows.names, rows.token_starts(passage)
     for at, (token, offset) in enumerate(zip(score.ids.tolist(), offsets, strict=True)):
         logprob, ids, values = _scored(score, at, count)
         top = None if logprob is None else named(names, token, logprob, ids, values)
@@ -89,16 +88,6 @@ def _scored(score: TextScore, at: int, count: int) -> tuple[float | None, list[i
         return logprob, [], []
     ids = score.decoded.top_ids[row][:count].tolist()
     return logprob, ids, score.decoded.top_logprobs[row][:count].astype(np.float64).tolist()
-
-
-def _offsets(tokenizer: Tokenizer, passage: TokenizedText) -> list[int]:
-    """Where each token of a prompt starts in its text."""
-    if passage.starts is not None:
-        return passage.starts
-    again = tokenizer.encode(passage.text)
-    if np.array_equal(again.ids, passage.ids):
-        return again.starts
-    return starts_in(passage.text, tokenizer, passage.ids)
 
 
 def _blocks(rows: Iterable[Any], count: int) -> Iterator[list[Any]]:

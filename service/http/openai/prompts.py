@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from service.arrays import Floats, Priority
 from service.errors import InputTooLong
 from service.http.openai.schemas import CompletionRequest
 from service.inference.admission import BYTES_PER_TOKEN
-from service.inference.engine import Floats
-from service.lanes import Priority
 from service.language_model import LanguageModel
 from service.limits import MAX_TOP_TOKENS
+from service.results.options import PrefillOptions
 from service.results.text_score import TextScore
 from service.text.request_encoder import TokenizedText
 
@@ -70,7 +70,7 @@ async def _read_prompts(
             if alone
             else await model.encoder.id_lists(lists, "prompt", lane)
         )
-    _check_copies(request, passages, model.settings.max_body_bytes)
+    _check_copies(request, passages, model.limits.max_body_bytes)
     return [Prompt(passage) for passage in passages]
 
 
@@ -79,22 +79,17 @@ async def _prefill(request: CompletionRequest, model: LanguageModel, prompts: li
     passages = [prompt.passage for prompt in prompts]
     prefixed = passages[0].starts is not None  # texts, never ids; all are of one kind
     draws = request.max_tokens > 0
-    if request.prompt_logprobs is not None or (request.echo and request.logprobs is not None):
-        scores = await model.score(
-            passages,
-            bos=prefixed,
-            eos=False,
-            details=request.prompt_logprobs is not None,
-            top=_top(request),
-            return_state=draws,
-            admitted=_only_scores(request),
-        )
-        for prompt, score in zip(prompts, scores, strict=True):
-            prompt.score, prompt.state = score, score.state
-    elif draws:
-        states = await model.states_after(passages, bos=prefixed)
-        for prompt, state in zip(prompts, states, strict=True):
-            prompt.state = state
+    options = PrefillOptions(
+        bos=prefixed,
+        score=request.prompt_logprobs is not None
+        or (request.echo and request.logprobs is not None),
+        details=request.prompt_logprobs is not None,
+        top=_top(request),
+        return_state=draws,
+        admitted=_only_scores(request),
+    )
+    for prompt, found in zip(prompts, await model.prefill(passages, options), strict=True):
+        prompt.score, prompt.state = found.score, found.state
 
 
 def _entries(request: CompletionRequest) -> tuple[list[str], list[list[int]]]:
@@ -114,7 +109,7 @@ def _top(request: CompletionRequest) -> int:
 
 
 def _check_choices(request: CompletionRequest, model: LanguageModel, prompts: int) -> None:
-    limit = model.settings.max_texts
+    limit = model.limits.max_texts
     if prompts > limit:
         raise InputTooLong(f"{prompts} prompts; at most {limit} are allowed", "prompt")
     choices = prompts * request.choices
@@ -123,7 +118,7 @@ def _check_choices(request: CompletionRequest, model: LanguageModel, prompts: in
             f"{choices} choices over all prompts; at most {limit} are allowed",
             "n" if request.best_of is None else "best_of",
         )
-    tokens, limit = choices * request.max_tokens, model.settings.max_request_tokens
+    tokens, limit = choices * request.max_tokens, model.limits.max_request_tokens
     if tokens > limit:
         raise InputTooLong(
             f"{tokens} tokens to generate over all choices; at most {limit} are allowed",
@@ -137,7 +132,7 @@ def _check_tokens(request: CompletionRequest, model: LanguageModel, lengths: lis
     """
     generated = len(lengths) * request.choices * request.max_tokens
     told = request.n if request.echo or request.prompt_logprobs is not None else 0
-    tokens, limit = max(1, told) * sum(lengths) + generated, model.settings.max_request_tokens
+    tokens, limit = max(1, told) * sum(lengths) + generated, model.limits.max_request_tokens
     if tokens > limit:
         raise InputTooLong(
             f"the request holds {tokens} tokens, those to generate too, and prompts as often as "

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from service.errors import InvalidRequest, ModelNotFound
-from service.http.accounting import count_tokens
+from service.http.accounting import record_tokens
 from service.http.current_model import Model
 from service.http.fast_route import FastJsonRoute
 from service.http.openai.completion_stream import events
@@ -54,14 +54,14 @@ async def completions(request: CompletionRequest, model: Model) -> Response:
     _check(request, model)
     prompts = await prefill_prompts(request, model)
     read = sum(len(prompt.passage.ids) for prompt in prompts)
-    count_tokens(model.metrics, "/v1/completions", read)
+    record_tokens(read)
     echoes = await echoes_of(request, model, prompts)
     head = orjson.dumps(
         {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
-            "model": model.bundle.manifest.name,
+            "model": model.info.name,
         }
     )
     if request.stream:
@@ -69,7 +69,7 @@ async def completions(request: CompletionRequest, model: Model) -> Response:
         return StreamingResponse(told, media_type="text/event-stream")
     choices = await complete_all(request, model, prompts)
     generated = sum(len(choice.steps) for choice in choices)
-    count_tokens(model.metrics, "/v1/completions", generated)
+    record_tokens(generated)
     usage = usage_of(read, generated)
     body = await answer_of(request, model, head, echoes, _best(request, choices), usage)
     return Response(body, media_type="application/json")
@@ -77,7 +77,7 @@ async def completions(request: CompletionRequest, model: Model) -> Response:
 
 @router.get("/v1/models", response_model=ModelList, summary="The one model served")
 async def models(model: Model) -> ModelList:
-    return ModelList(data=[_entry(model, model.bundle.manifest.name)])
+    return ModelList(data=[_entry(model, model.info.name)])
 
 
 @router.get(
@@ -96,9 +96,9 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
 )
 async def tokenize(request: TokenizeRequest, model: Model) -> TokenizeResponse:
     (passage,) = await model.encoder.texts([request.prompt], "prompt", "interactive")
-    prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
+    prefix = [model.info.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
-    limit = model.settings.max_request_tokens
+    limit = model.limits.max_request_tokens
     return TokenizeResponse(tokens=tokens, count=len(tokens), max_model_len=limit)
 
 
@@ -113,14 +113,13 @@ async def detokenize(request: DetokenizeRequest, model: Model) -> DetokenizeResp
 
 @router.get("/tokenizer_info", response_model=TokenizerInfo, summary="The special tokens")
 async def tokenizer_info(model: Model) -> TokenizerInfo:
-    tokenizer = model.tokenizer
-    end, unknown = tokenizer.entries[tokenizer.end_id], tokenizer.unknown_id
+    info = model.info
     return TokenizerInfo(
-        eos_token=end,
-        bos_token=end,
-        unk_token=None if unknown is None else tokenizer.entries[unknown],
+        eos_token=info.end_token,
+        bos_token=info.end_token,
+        unk_token=info.unknown_token,
         tokenizer_class="tiedlm",
-        vocabulary_size=tokenizer.vocabulary_size,
+        vocabulary_size=info.vocabulary_size,
     )
 
 
@@ -148,9 +147,9 @@ def _best(request: CompletionRequest, choices: list[Choice]) -> list[Choice]:
 
 
 def _check_name(name: str, model: LanguageModel) -> None:
-    if name not in (model.bundle.manifest.name, ALIAS):
-        raise ModelNotFound(f"the model served is {model.bundle.manifest.name}", "model")
+    if name not in (model.info.name, ALIAS):
+        raise ModelNotFound(f"the model served is {model.info.name}", "model")
 
 
 def _entry(model: LanguageModel, name: str) -> ModelEntry:
-    return ModelEntry(id=name, created=model.started)
+    return ModelEntry(id=name, created=model.info.started_at)

@@ -51,7 +51,7 @@ async def echoes_of(
     tokens = sum(len(prompt.passage.ids) for prompt in prompts if prompt.score is not None)
     alternatives = (request.logprobs or 0) + (request.prompt_logprobs or 0)
     long = characters > INLINE_CHARACTERS or tokens * (1 + alternatives) > BLOCK_TOKENS
-    return await model.background_thread.run(write) if long else write()
+    return await model.run_in_background(write) if long else write()
 
 
 async def answer_of(
@@ -78,7 +78,7 @@ async def answer_of(
     steps = sum(len(choice.steps) for choice in choices if request.logprobs is not None)
     long = steps * (1 + (request.logprobs or 0)) > BLOCK_TOKENS
     long |= each * sum(echo.bytes for echo in echoes) > INLINE_BYTES
-    return await model.background_thread.run(write) if long else write()
+    return await model.run_in_background(write) if long else write()
 
 
 def usage_of(read: int, generated: int) -> dict[str, int]:
@@ -97,7 +97,7 @@ class ChoiceSerializer:
         self, request: CompletionRequest, model: LanguageModel, echo: Echo, index: int
     ) -> None:
         self._request = request
-        self._names = model.tokenizer.vocabulary.names
+        self._names = model.rows.names
         self._echo: Echo | None = echo
         self._before = echo.characters
         self._index = index
@@ -136,12 +136,12 @@ class ChoiceSerializer:
 
 
 def _echo(request: CompletionRequest, model: LanguageModel, prompt: Prompt) -> Echo:
-    tokenizer, passage, score = model.tokenizer, prompt.passage, prompt.score
+    passage, score = prompt.passage, prompt.score
     rows, by_id = iter(list[Row]()), None
     if score is not None and request.echo and request.logprobs is not None:
-        rows = echoed_rows(tokenizer, passage, score, request.logprobs)
+        rows = echoed_rows(model.rows, passage, score, request.logprobs)
     if score is not None and request.prompt_logprobs is not None:
-        by_id = logprobs_by_id(tokenizer.vocabulary.names, score, request.prompt_logprobs)
+        by_id = logprobs_by_id(model.rows.names, score, request.prompt_logprobs)
     return Echo(
         text=orjson.dumps(passage.text)[1:-1] if request.echo else b"",
         characters=len(passage.text) if request.echo else 0,

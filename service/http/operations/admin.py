@@ -13,4 +13,4 @@ router = APIRouter(tags=["operations"], responses=RELOADING, prefix="/admin")
 async def reload(request: Request) -> Reloaded:
     serving: ModelRegistry = request.app.state.serving
     model = await serving.reload()
-    return Reloaded(model=model.bundle.manifest.name, bundle_hash=model.bundle.hash)
+    return Reloaded(model=model.info.name, bundle_hash=model.info.bundle_hash)

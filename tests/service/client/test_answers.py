@@ -14,20 +14,20 @@ from service.client import (
     TiedlmError,
     Unavailable,
 )
-from tests.support.either_client import Answers, EitherClient
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient
 
 URL = "http://tiedlm.test"
 ONCE = Retries(count=0)
 GOOD = {"prompt": "the river"}
 
-Asking = Callable[..., EitherClient]
+Asking = Callable[..., SyncOrAsyncClient]
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
 def asking(request: pytest.FixtureRequest) -> Asking:
-    def make(url: str = URL, handler: Any = None, **options: Any) -> EitherClient:
-        return EitherClient(request.param, url, handler, **{"retries": ONCE, **options})
+    def make(url: str = URL, handler: Any = None, **options: Any) -> SyncOrAsyncClient:
+        return SyncOrAsyncClient(request.param, url, handler, **{"retries": ONCE, **options})
 
     return make
 
@@ -52,7 +52,7 @@ def test_an_answer_that_no_parser_takes_is_an_error(
 ) -> None:
     kind = {404: BadRequest, 422: BadRequest, 503: Unavailable}.get(status, ServerError)
     with pytest.raises(TiedlmError) as caught:
-        asking(handler=Answers(httpx.Response(status, content=content)))("detokenize", [2])
+        asking(handler=CannedResponses(httpx.Response(status, content=content)))("detokenize", [2])
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.code) == (status, None)
     assert len(str(caught.value)) < 300
@@ -70,7 +70,7 @@ def test_an_answer_that_no_parser_takes_is_an_error(
 def test_an_error_of_another_shape_has_no_code(asking: Asking, said: dict[str, Any]) -> None:
     answer = httpx.Response(422, content=json.dumps({"error": said}).encode())
     with pytest.raises(BadRequest) as caught:
-        asking(handler=Answers(answer))("detokenize", [2])
+        asking(handler=CannedResponses(answer))("detokenize", [2])
     error = caught.value
     assert (error.code, error.param) == (None, None)
     assert error.message == "http://tiedlm.test/detokenize answered HTTP 422 without a message"
@@ -81,14 +81,14 @@ def test_what_an_error_says_can_be_printed(asking: Asking) -> None:
     headers = {"X-Request-Id": "i" * 10**6}
     answer = httpx.Response(422, content=json.dumps({"error": said}).encode(), headers=headers)
     with pytest.raises(BadRequest) as caught:
-        asking(handler=Answers(answer))("detokenize", [2])
+        asking(handler=CannedResponses(answer))("detokenize", [2])
     assert len(str(caught.value).encode()) < 10_000
     assert (caught.value.code, caught.value.message[:2]) == ("?", "?x")
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"{}", b'{"status": "live"}', b""])
 def test_a_page_is_no_service_that_is_ready(asking: Asking, content: bytes) -> None:
-    ask = asking(handler=Answers(httpx.Response(200, content=content)))
+    ask = asking(handler=CannedResponses(httpx.Response(200, content=content)))
     if b"live" in content:
         assert ask("ready") is False
     else:
@@ -116,29 +116,31 @@ def put(answer: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
-def test_a_value_of_another_type_is_an_error(wire: Wire) -> None:
+def test_a_value_of_another_type_is_an_error(api: ApiClient) -> None:
     """Each value of real answers in turn, replaced by one that it cannot be."""
     texts = ["The old river", "ran"]
     asked: dict[str, tuple[dict[str, Any], Any]] = {
         "score": (
             {"texts": texts},
-            wire.score(texts=texts, details=True, top=2, top_g=3, return_state=True),
+            api.score(texts=texts, details=True, top=2, top_g=3, return_state=True),
         ),
         "next_token": (
             {"context": "The"},
-            wire.next_token(context="The", candidates=["river"], prefix="r", return_state=True),
+            api.next_token(context="The", candidates=["river"], prefix="r", return_state=True),
         ),
         "rescore": (
             {"hypotheses": texts},
-            wire.post("/rescore", hypotheses=[{"text": "a", "id": "b"}]).json(),
+            api.post("/rescore", hypotheses=[{"text": "a", "id": "b"}]).json(),
         ),
-        "tokenize": ({"prompt": "a"}, wire.post("/tokenize", prompt="a b").json()),
+        "tokenize": ({"prompt": "a"}, api.post("/tokenize", prompt="a b").json()),
         "detokenize": ({"tokens": [2]}, GOOD),
-        "info": ({}, wire.http.get("/info").json()),
+        "info": ({}, api.http.get("/info").json()),
     }
     tried = 0
     for method, (fields, answer) in asked.items():
-        ask = EitherClient(False, URL, Answers(httpx.Response(200, json=answer)), retries=ONCE)
+        ask = SyncOrAsyncClient(
+            False, URL, CannedResponses(httpx.Response(200, json=answer)), retries=ONCE
+        )
         ask(method, **fields)  # as it is, it is read
         for path in paths(answer):
             if path[:1] == ("training",) and len(path) > 1:
@@ -149,16 +151,16 @@ def test_a_value_of_another_type_is_an_error(wire: Wire) -> None:
                 spoilt = put(answer, path, [5])
             if path in (("versions",), ("parity",)):
                 spoilt = put(answer, path, {"a": [5]})
-            handler = Answers(httpx.Response(200, json=spoilt))
+            handler = CannedResponses(httpx.Response(200, json=spoilt))
             with pytest.raises(ServerError, match="is not the service's"):
-                EitherClient(False, URL, handler, retries=ONCE)(method, **fields)
+                SyncOrAsyncClient(False, URL, handler, retries=ONCE)(method, **fields)
             tried += 1
     assert tried > 100
 
 
 @pytest.mark.parametrize("number", ["1e+999", "1" + "0" * 400, "-1" + "0" * 400])
-def test_a_number_beyond_a_double_is_an_error(asking: Asking, wire: Wire, number: str) -> None:
-    answer = json.dumps(put(wire.score(text="a"), ("results", 0, "perplexity"), 1e300))
+def test_a_number_beyond_a_double_is_an_error(asking: Asking, api: ApiClient, number: str) -> None:
+    answer = json.dumps(put(api.score(text="a"), ("results", 0, "perplexity"), 1e300))
     content = answer.replace("1e+300", number).encode()
     with pytest.raises(ServerError, match="range of a double"):
-        asking(handler=Answers(httpx.Response(200, content=content)))("score", "a")
+        asking(handler=CannedResponses(httpx.Response(200, content=content)))("score", "a")

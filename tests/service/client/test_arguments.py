@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 from service.client import Hypothesis, TiedlmError
-from tests.support.either_client import Answers, EitherClient, error_answer
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient, error_response
 
 URL = "http://tiedlm.test/below"
-REFUSED = error_answer(422, "invalid_request")
+REFUSED = error_response(422, "invalid_request")
 
 Sent = Callable[..., Any]
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
-def answers(request: pytest.FixtureRequest) -> tuple[EitherClient, Answers]:
-    handler = Answers(REFUSED)
-    return EitherClient(request.param, URL, handler), handler
+def answers(request: pytest.FixtureRequest) -> tuple[SyncOrAsyncClient, CannedResponses]:
+    handler = CannedResponses(REFUSED)
+    return SyncOrAsyncClient(request.param, URL, handler), handler
 
 
 @pytest.fixture
-def sent(answers: tuple[EitherClient, Answers]) -> Sent:
+def sent(answers: tuple[SyncOrAsyncClient, CannedResponses]) -> Sent:
     ask, handler = answers
 
     def body_of(method: str, *args: Any, **fields: Any) -> Any:
@@ -51,7 +51,7 @@ LISTS = [
 
 @pytest.mark.parametrize(("method", "name", "given"), LISTS)
 def test_what_is_no_list_is_a_type_error(
-    answers: tuple[EitherClient, Answers], method: str, name: str, given: object
+    answers: tuple[SyncOrAsyncClient, CannedResponses], method: str, name: str, given: object
 ) -> None:
     ask, handler = answers
     with pytest.raises(TypeError, match=rf"^{name}.* give ") as caught:
@@ -88,7 +88,10 @@ def test_what_is_no_list_is_a_type_error(
     ],
 )
 def test_an_argument_of_another_type_is_named(
-    answers: tuple[EitherClient, Answers], method: str, fields: dict[str, Any], message: str
+    answers: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: dict[str, Any],
+    message: str,
 ) -> None:
     ask, handler = answers
     with pytest.raises(TypeError, match=f"^{message}"):
@@ -111,12 +114,12 @@ def test_hypotheses_are_dictionaries_strings_and_objects(sent: Sent) -> None:
     ]
 
 
-def test_hypotheses_of_any_kind_are_ranked_alike(address: tuple[str, int], wire: Wire) -> None:
-    ask = EitherClient(False, f"http://{address[0]}:{address[1]}")
+def test_hypotheses_of_any_kind_are_ranked_alike(address: tuple[str, int], api: ApiClient) -> None:
+    ask = SyncOrAsyncClient(False, f"http://{address[0]}:{address[1]}")
     texts = ["the liver", "the river", "river the"]
     dictionaries = [{"text": text, "score": -len(text)} for text in texts]
     objects = [Hypothesis(text, -len(text)) for text in texts]
-    answer = wire.post("/rescore", hypotheses=dictionaries, context="We saw").json()["results"]
+    answer = api.post("/rescore", hypotheses=dictionaries, context="We saw").json()["results"]
     for given in (dictionaries, objects, iter(objects), [dictionaries[0], *objects[1:]]):
         results = ask("rescore", given, context="We saw").results
         assert [one.index for one in results] == [one["index"] for one in answer]

@@ -23,20 +23,20 @@ from service.client import (
     Unavailable,
 )
 from service.client.response_body import Receiving
-from tests.support.either_client import EitherClient
+from tests.support.sync_or_async_client import SyncOrAsyncClient
 
 URL = "http://tiedlm.test"
 MIB = 1 << 20
 ONCE = Retries(count=0)
 GOOD = {"prompt": "the river"}
 
-Asking = Callable[..., EitherClient]
+Asking = Callable[..., SyncOrAsyncClient]
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
 def asking(request: pytest.FixtureRequest) -> Asking:
-    def make(url: str = URL, handler: Any = None, **options: Any) -> EitherClient:
-        return EitherClient(request.param, url, handler, **{"retries": ONCE, **options})
+    def make(url: str = URL, handler: Any = None, **options: Any) -> SyncOrAsyncClient:
+        return SyncOrAsyncClient(request.param, url, handler, **{"retries": ONCE, **options})
 
     return make
 

@@ -24,15 +24,15 @@ from service.client import (
 from service.http.native import next_token, rescore, score
 from service.http.openai import schemas as openai
 from service.http.operations import schemas as operations
-from tests.support.either_client import EitherClient, what_is_there
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import SyncOrAsyncClient, what_is_there
 
 LINE = "The bridge crosses the river Zzyzx."
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
-def ask(request: pytest.FixtureRequest, address: tuple[str, int]) -> EitherClient:
-    return EitherClient(request.param, f"http://{address[0]}:{address[1]}")
+def ask(request: pytest.FixtureRequest, address: tuple[str, int]) -> SyncOrAsyncClient:
+    return SyncOrAsyncClient(request.param, f"http://{address[0]}:{address[1]}")
 
 
 SCORES: list[dict[str, Any]] = [
@@ -47,12 +47,12 @@ SCORES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("asked", SCORES, ids="+".join)
-def test_a_score_is_what_the_wire_says(ask: EitherClient, wire: Wire, asked: Any) -> None:
+def test_a_score_is_what_the_wire_says(ask: SyncOrAsyncClient, api: ApiClient, asked: Any) -> None:
     result = ask("score", **asked)
-    assert what_is_there(asdict(result)) == what_is_there(wire.score(**asked))
+    assert what_is_there(asdict(result)) == what_is_there(api.score(**asked))
 
 
-def test_the_text_may_be_given_by_position(ask: EitherClient) -> None:
+def test_the_text_may_be_given_by_position(ask: SyncOrAsyncClient) -> None:
     assert ask("score", LINE) == ask("score", text=LINE)
     assert ask("next_token", "The capital of") == ask("next_token", context="The capital of")
 
@@ -66,12 +66,14 @@ NEXT_TOKENS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("asked", NEXT_TOKENS, ids=lambda asked: "+".join(asked) or "nothing")
-def test_next_tokens_are_what_the_wire_says(ask: EitherClient, wire: Wire, asked: Any) -> None:
+def test_next_tokens_are_what_the_wire_says(
+    ask: SyncOrAsyncClient, api: ApiClient, asked: Any
+) -> None:
     result = ask("next_token", **asked)
-    assert what_is_there(asdict(result)) == what_is_there(wire.next_token(**asked))
+    assert what_is_there(asdict(result)) == what_is_there(api.next_token(**asked))
 
 
-def test_going_on_from_a_state_equals_the_whole_text(ask: EitherClient) -> None:
+def test_going_on_from_a_state_equals_the_whole_text(ask: SyncOrAsyncClient) -> None:
     whole = ask("score", "the river ran on", eos=False)
     (first,) = ask("score", "the river", eos=False, return_state=True).results
     (rest,) = ask("score", " ran on", eos=False, state=first.state).results
@@ -80,7 +82,7 @@ def test_going_on_from_a_state_equals_the_whole_text(ask: EitherClient) -> None:
     ]
 
 
-def test_hypotheses_come_back_by_their_total(ask: EitherClient) -> None:
+def test_hypotheses_come_back_by_their_total(ask: SyncOrAsyncClient) -> None:
     texts = ["the river", "the liver", "river the"]
     given = [texts[0], Hypothesis(texts[1], 2.5, "b"), Hypothesis(texts[2], score=-1.0)]
     scores = [0.0, 2.5, -1.0]
@@ -97,7 +99,7 @@ def test_hypotheses_come_back_by_their_total(ask: EitherClient) -> None:
     assert {one.index: one.id for one in results} == {0: None, 1: "b", 2: None}
 
 
-def test_ids_become_the_text_they_were_made_of(ask: EitherClient) -> None:
+def test_ids_become_the_text_they_were_made_of(ask: SyncOrAsyncClient) -> None:
     made = ask("tokenize", "the river ran on", add_special_tokens=False)
     assert made.count == len(made.tokens) > 0
     text = ask("detokenize", made.tokens)
@@ -105,15 +107,15 @@ def test_ids_become_the_text_they_were_made_of(ask: EitherClient) -> None:
     assert ask("tokenize", "the river ran on").tokens[1:] == made.tokens
 
 
-def test_info_is_what_the_wire_says(ask: EitherClient, wire: Wire) -> None:
-    assert what_is_there(asdict(ask("info"))) == what_is_there(wire.http.get("/info").json())
+def test_info_is_what_the_wire_says(ask: SyncOrAsyncClient, api: ApiClient) -> None:
+    assert what_is_there(asdict(ask("info"))) == what_is_there(api.http.get("/info").json())
 
 
-def test_a_warm_service_is_ready(ask: EitherClient) -> None:
+def test_a_warm_service_is_ready(ask: SyncOrAsyncClient) -> None:
     assert ask("ready") is True
 
 
-def test_an_error_says_what_and_where_and_which_request(ask: EitherClient) -> None:
+def test_an_error_says_what_and_where_and_which_request(ask: SyncOrAsyncClient) -> None:
     with pytest.raises(BadRequest) as caught:
         ask("score", token_ids=[[2], [10**9]])
     error = caught.value
@@ -125,18 +127,18 @@ def test_an_error_says_what_and_where_and_which_request(ask: EitherClient) -> No
         assert part in str(error)
 
 
-def test_a_changed_state_is_told_apart(ask: EitherClient) -> None:
+def test_a_changed_state_is_told_apart(ask: SyncOrAsyncClient) -> None:
     with pytest.raises(InvalidState):
         ask("next_token", "a", state="AAAA")
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
-def test_what_is_no_unicode_is_a_value_error(ask: EitherClient, text: str) -> None:
+def test_what_is_no_unicode_is_a_value_error(ask: SyncOrAsyncClient, text: str) -> None:
     with pytest.raises(ValueError, match="surrogate"):
         ask("score", text)
 
 
-def test_a_nan_is_a_value_error(ask: EitherClient) -> None:
+def test_a_nan_is_a_value_error(ask: SyncOrAsyncClient) -> None:
     with pytest.raises(ValueError, match="JSON"):
         ask("rescore", ["a"], lm_weight=math.nan)
 
@@ -145,7 +147,7 @@ def test_a_nan_is_a_value_error(ask: EitherClient) -> None:
 def test_where_nothing_listens_nothing_answers(asynchronous: bool) -> None:
     with socket.socket() as bound:  # never listens: the port is refused, and no other's
         bound.bind(("127.0.0.1", 0))
-        ask = EitherClient(asynchronous, f"http://127.0.0.1:{bound.getsockname()[1]}")
+        ask = SyncOrAsyncClient(asynchronous, f"http://127.0.0.1:{bound.getsockname()[1]}")
         assert ask("ready") is False
         assert ask.sleeps == []
         with pytest.raises(ConnectionFailed) as caught:
@@ -157,7 +159,7 @@ def test_where_nothing_listens_nothing_answers(asynchronous: bool) -> None:
 DETAILED = {"texts": ["A river", "Two\nlines"], "unit": "bits", "details": True, "top_g": 5}
 
 
-def test_a_dataframe_has_a_row_for_each_token(ask: EitherClient) -> None:
+def test_a_dataframe_has_a_row_for_each_token(ask: SyncOrAsyncClient) -> None:
     pytest.importorskip("pandas")
     result = ask("score", **DETAILED)
     frame = result.to_dataframe()
@@ -173,7 +175,7 @@ def test_a_dataframe_has_a_row_for_each_token(ask: EitherClient) -> None:
     assert frame.attrs == {"model": result.model, "unit": "bits"}
 
 
-def test_a_dataframe_marks_what_is_missing(ask: EitherClient) -> None:
+def test_a_dataframe_marks_what_is_missing(ask: SyncOrAsyncClient) -> None:
     pytest.importorskip("pandas")
     frame = ask("score", token_ids=[[2, 3]], bos=False, eos=False).to_dataframe()
     assert frame["logprob"].isna().tolist() == [True, False]
@@ -185,14 +187,14 @@ def test_a_dataframe_marks_what_is_missing(ask: EitherClient) -> None:
     assert list(nothing.dtypes) == list(frame.dtypes)
 
 
-def test_a_dataframe_needs_tokens(ask: EitherClient) -> None:
+def test_a_dataframe_needs_tokens(ask: SyncOrAsyncClient) -> None:
     pytest.importorskip("pandas")
     with pytest.raises(ValueError, match="tokens=True"):
         ask("score", "a", tokens=False).to_dataframe()
 
 
 def test_without_pandas_a_dataframe_says_what_to_install(
-    ask: EitherClient, monkeypatch: pytest.MonkeyPatch
+    ask: SyncOrAsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result: ScoreResult = ask("score", "a")
     monkeypatch.setitem(sys.modules, "pandas", None)

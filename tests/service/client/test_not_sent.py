@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from service.client import AsyncClient, Client, ConnectionFailed, NotSent, TiedlmError
-from tests.support.either_client import Answers, EitherClient, error_answer
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient, error_response
 
 URL = "http://tiedlm.test/below"
-REFUSED = error_answer(422, "invalid_request")
+REFUSED = error_response(422, "invalid_request")
 HALF = "a\ud800"
 SECRETS = "http://somebody:pass-word@127.0.0.1:1/below?token=hidden"
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
-def answers(request: pytest.FixtureRequest) -> tuple[EitherClient, Answers]:
-    handler = Answers(REFUSED)
-    return EitherClient(request.param, URL, handler), handler
+def answers(request: pytest.FixtureRequest) -> tuple[SyncOrAsyncClient, CannedResponses]:
+    handler = CannedResponses(REFUSED)
+    return SyncOrAsyncClient(request.param, URL, handler), handler
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,10 @@ def answers(request: pytest.FixtureRequest) -> tuple[EitherClient, Answers]:
     ],
 )
 def test_a_lone_surrogate_is_not_sent(
-    answers: tuple[EitherClient, Answers], method: str, fields: dict[str, Any], param: str
+    answers: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: dict[str, Any],
+    param: str,
 ) -> None:
     ask, handler = answers
     with pytest.raises(NotSent, match="surrogate") as caught:
@@ -68,7 +71,11 @@ def test_a_lone_surrogate_is_not_sent(
     ],
 )
 def test_what_json_has_no_number_for_is_not_sent(
-    answers: tuple[EitherClient, Answers], method: str, fields: Any, param: str, number: float
+    answers: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: Any,
+    param: str,
+    number: float,
 ) -> None:
     ask, handler = answers
     with pytest.raises(NotSent, match="JSON") as caught:
@@ -77,7 +84,9 @@ def test_what_json_has_no_number_for_is_not_sent(
     assert handler.requests == []
 
 
-def test_what_no_json_can_hold_is_not_sent(answers: tuple[EitherClient, Answers]) -> None:
+def test_what_no_json_can_hold_is_not_sent(
+    answers: tuple[SyncOrAsyncClient, CannedResponses],
+) -> None:
     ask, _ = answers
     deep: list[Any] = []
     for _ in range(100_000):
@@ -124,8 +133,8 @@ def test_a_key_that_no_header_holds_is_refused_unquoted(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_no_answer_names_the_address_without_secrets(asynchronous: bool) -> None:
-    answers = Answers(httpx.ConnectError("[Errno 111] Connection refused"))
-    ask = EitherClient(asynchronous, SECRETS, answers, api_key="sk-hidden")
+    answers = CannedResponses(httpx.ConnectError("[Errno 111] Connection refused"))
+    ask = SyncOrAsyncClient(asynchronous, SECRETS, answers, api_key="sk-hidden")
     with pytest.raises(ConnectionFailed) as caught:
         ask("score", "a")
     assert caught.value.message == (

@@ -25,40 +25,45 @@ from service.client import (
 )
 from service.client.requests import detokenize
 from service.client.retries import exchange
-from tests.support.either_client import Answers, EitherClient, Handler, error_answer
+from tests.support.sync_or_async_client import (
+    CannedResponses,
+    Handler,
+    SyncOrAsyncClient,
+    error_response,
+)
 
 URL = "http://tiedlm.test/below"
 GOOD = httpx.Response(200, json={"prompt": "the river"})
 NOON = "Mon, 02 Jun 2025 12:00:00 GMT"
 
-Asking = Callable[..., EitherClient]
+Asking = Callable[..., SyncOrAsyncClient]
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
 def asking(request: pytest.FixtureRequest) -> Asking:
-    def make(handler: Handler, **options: Any) -> EitherClient:
-        return EitherClient(request.param, URL, handler, **options)
+    def make(handler: Handler, **options: Any) -> SyncOrAsyncClient:
+        return SyncOrAsyncClient(request.param, URL, handler, **options)
 
     return make
 
 
 def overloaded(seconds: object) -> httpx.Response:
-    return error_answer(429, "overloaded", **{"Retry-After": str(seconds)})
+    return error_response(429, "overloaded", **{"Retry-After": str(seconds)})
 
 
 @pytest.mark.parametrize(
     "busy",
     [
         overloaded(3),
-        error_answer(503, "not_ready", **{"Retry-After": "3"}),
-        error_answer(503, "draining", **{"Retry-After": "Mon, 02 Jun 2025 12:00:03 GMT"}),
+        error_response(503, "not_ready", **{"Retry-After": "3"}),
+        error_response(503, "draining", **{"Retry-After": "Mon, 02 Jun 2025 12:00:03 GMT"}),
     ],
 )
 def test_a_busy_service_is_asked_again_no_sooner_than_it_says(
     asking: Asking, busy: httpx.Response
 ) -> None:
     busy.headers["Date"] = NOON
-    answers = Answers(busy, GOOD)
+    answers = CannedResponses(busy, GOOD)
     ask = asking(answers)
     assert ask("detokenize", [2, 3]) == "the river"
     (slept,) = ask.sleeps
@@ -77,7 +82,7 @@ def test_without_a_time_to_wait_the_wait_doubles(
 ) -> None:
     named = {"Retry-After": header, "Date": date}
     headers = {name: value for name, value in named.items() if value is not None}
-    ask = asking(Answers(error_answer(503, "not_ready", **headers)))
+    ask = asking(CannedResponses(error_response(503, "not_ready", **headers)))
     with pytest.raises(Unavailable):
         ask("info")
     for slept, most in zip(ask.sleeps, [0.25, 0.5, 1, 2], strict=True):
@@ -85,15 +90,15 @@ def test_without_a_time_to_wait_the_wait_doubles(
 
 
 def test_a_date_that_is_past_asks_for_no_wait(asking: Asking) -> None:
-    past = error_answer(503, "draining", **{"Date": NOON, "Retry-After": NOON})
-    ask = asking(Answers(past, GOOD))
+    past = error_response(503, "draining", **{"Date": NOON, "Retry-After": NOON})
+    ask = asking(CannedResponses(past, GOOD))
     assert ask("detokenize", [2]) == "the river"
     assert ask.sleeps == []
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_attempts_are_counted(asking: Asking, retries: int) -> None:
-    answers = Answers(overloaded(1))
+    answers = CannedResponses(overloaded(1))
     with pytest.raises(Unavailable) as caught:
         asking(answers, retries=Retries(count=retries))("info")
     assert len(answers.requests) == retries + 1
@@ -102,11 +107,11 @@ def test_attempts_are_counted(asking: Asking, retries: int) -> None:
 
 
 def test_a_wait_beyond_the_limit_is_not_begun(asking: Asking) -> None:
-    ask = asking(Answers(overloaded(20)), retries=Retries(max_wait_seconds=30))
+    ask = asking(CannedResponses(overloaded(20)), retries=Retries(max_wait_seconds=30))
     with pytest.raises(Unavailable):
         ask("info")
     assert len(ask.sleeps) == 1
-    ask = asking(Answers(overloaded(31)), retries=Retries(max_wait_seconds=30))
+    ask = asking(CannedResponses(overloaded(31)), retries=Retries(max_wait_seconds=30))
     with pytest.raises(Unavailable):
         ask("info")
     assert ask.sleeps == []
@@ -126,7 +131,7 @@ def test_no_call_waits_longer_or_asks_more_often_than_allowed(
     for seconds in asked:
         headers = {} if seconds is None else {"Retry-After": str(seconds)}
         try:
-            waits.append(steps.send(error_answer(429, "overloaded", **headers)).wait_seconds)
+            waits.append(steps.send(error_response(429, "overloaded", **headers)).wait_seconds)
         except Unavailable:
             raised = True
             break
@@ -149,7 +154,7 @@ def test_no_call_waits_longer_or_asks_more_often_than_allowed(
     ],
 )
 def test_a_lost_connection_is_made_again(asking: Asking, lost: Exception) -> None:
-    ask = asking(Answers(lost, lost, GOOD))
+    ask = asking(CannedResponses(lost, lost, GOOD))
     assert ask("detokenize", [2]) == "the river"
     assert len(ask.sleeps) == 2
 
@@ -160,7 +165,7 @@ def test_a_lost_connection_is_made_again(asking: Asking, lost: Exception) -> Non
 def test_what_a_second_attempt_makes_worse_is_not_tried_again(
     asking: Asking, failure: Exception
 ) -> None:
-    answers = Answers(failure)
+    answers = CannedResponses(failure)
     with pytest.raises(ConnectionFailed) as caught:
         asking(answers)("detokenize", [2])
     (request,) = answers.requests
@@ -185,7 +190,7 @@ def test_what_a_second_attempt_makes_worse_is_not_tried_again(
 def test_other_errors_are_raised_at_once(
     asking: Asking, status: int, code: str, kind: type[TiedlmError]
 ) -> None:
-    answers = Answers(error_answer(status, code, **{"X-Request-Id": "theirs"}))
+    answers = CannedResponses(error_response(status, code, **{"X-Request-Id": "theirs"}))
     with pytest.raises(kind) as caught:
         asking(answers)("score", "a")
     assert len(answers.requests) == 1
@@ -204,7 +209,7 @@ def test_other_errors_are_raised_at_once(
 def test_an_answer_of_someone_else_is_an_error_too(
     asking: Asking, status: int, content: bytes
 ) -> None:
-    ask = asking(Answers(httpx.Response(status, content=content)))
+    ask = asking(CannedResponses(httpx.Response(status, content=content)))
     for method, args in (("detokenize", ([2],)), ("score", ("a",))):
         with pytest.raises(TiedlmError) as caught:
             ask(method, *args)
@@ -225,7 +230,7 @@ def test_fields_of_a_newer_service_are_ignored(asking: Asking) -> None:
         "remaining_probability": 0.5,
         "new": [1],
     }
-    result = asking(Answers(httpx.Response(200, json=answer)))("next_token")
+    result = asking(CannedResponses(httpx.Response(200, json=answer)))("next_token")
     assert [(one.id, one.rank) for one in result.tokens] == [(7, 1)]
     assert (result.candidates, result.entropy, result.state) == ((), None, None)
 
@@ -234,7 +239,7 @@ def test_fields_of_a_newer_service_are_ignored(asking: Asking) -> None:
     ("answer", "ready"),
     [
         (httpx.Response(200, json={"status": "ready"}), True),
-        (error_answer(503, "draining", **{"Retry-After": "1"}), False),
+        (error_response(503, "draining", **{"Retry-After": "1"}), False),
         (httpx.ConnectError("refused"), False),
         (httpx.ReadTimeout("late"), False),
     ],
@@ -242,13 +247,13 @@ def test_fields_of_a_newer_service_are_ignored(asking: Asking) -> None:
 def test_readiness_is_asked_once(
     asking: Asking, answer: httpx.Response | Exception, ready: bool
 ) -> None:
-    answers = Answers(answer)
+    answers = CannedResponses(answer)
     assert asking(answers)("ready") is ready
     assert len(answers.requests) == 1
 
 
 def test_the_key_goes_along(asking: Asking) -> None:
-    answers = Answers(GOOD)
+    answers = CannedResponses(GOOD)
     asking(answers, api_key="sk-1")("detokenize", [2])
     asking(answers)("detokenize", [2])
     with_key, without = answers.requests
@@ -268,7 +273,7 @@ def test_a_key_that_no_header_can_hold_is_refused_unquoted(
 
 
 def test_what_is_none_is_not_sent(asking: Asking) -> None:
-    answers = Answers(error_answer(422, "invalid_request"))
+    answers = CannedResponses(error_response(422, "invalid_request"))
     with pytest.raises(BadRequest):
         asking(answers)("next_token", state="AAAA")
     body = json.loads(answers.requests[0].content)

@@ -15,18 +15,18 @@ from service.client import (
 )
 from service.client.requests import detokenize
 from service.client.retries import exchange
-from tests.support.either_client import Answers, EitherClient, error_answer
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient, error_response
 
 URL = "http://tiedlm.test"
 ONCE = Retries(count=0)
 
-Asking = Callable[..., EitherClient]
+Asking = Callable[..., SyncOrAsyncClient]
 
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
 def asking(request: pytest.FixtureRequest) -> Asking:
-    def make(url: str = URL, handler: Any = None, **options: Any) -> EitherClient:
-        return EitherClient(request.param, url, handler, **{"retries": ONCE, **options})
+    def make(url: str = URL, handler: Any = None, **options: Any) -> SyncOrAsyncClient:
+        return SyncOrAsyncClient(request.param, url, handler, **{"retries": ONCE, **options})
 
     return make
 
@@ -43,11 +43,11 @@ ODD_TIMES = [
 def test_a_time_that_nobody_waits_is_not_waited(
     asking: Asking, value: str, date: str | None
 ) -> None:
-    busy = error_answer(503, "not_ready")
+    busy = error_response(503, "not_ready")
     busy.headers["Retry-After"] = value
     if date is not None:
         busy.headers["Date"] = date
-    ask = asking(handler=Answers(busy), retries=Retries(count=4, max_wait_seconds=30))
+    ask = asking(handler=CannedResponses(busy), retries=Retries(count=4, max_wait_seconds=30))
     with pytest.raises(Unavailable) as caught:
         ask("info")
     assert sum(ask.sleeps) <= 30

@@ -25,7 +25,7 @@ from service.http.connection.timeouts import (
     _in_the_kernel,
 )
 from service.language_model import LanguageModel
-from tests.support.served import Address, served
+from tests.support.http_server import Address, serve_with
 
 SECONDS = 60.0
 TEXT = {"text": "the old river"}
@@ -36,7 +36,7 @@ FLOOD_BYTES = 200 * MB
 
 @pytest.fixture(scope="module")
 def address(model: LanguageModel) -> Iterator[Address]:
-    with served(model) as made:
+    with serve_with(model) as made:
         yield made
 
 

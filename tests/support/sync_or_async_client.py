@@ -1,4 +1,4 @@
-"""A call through `Client` or `AsyncClient`, so that a test says once what both must do."""
+"""Calls through `Client` or `AsyncClient`, so that one test covers both."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from service.client import AsyncClient, Client
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-class EitherClient:
-    """Makes a client for each call, closes it, and notes its sleeps instead of sleeping.
+class SyncOrAsyncClient:
+    """A client per call, closed after it, that records its sleeps instead of sleeping.
 
-    Without a handler it asks over the network, past any proxy of the environment.
+    Without a handler it uses the network and ignores the proxies of the environment.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class EitherClient:
             return await getattr(client, method)(*args, **fields)
 
 
-class Answers:
-    """A handler that gives its answers in turn, the last one for ever, and keeps the requests."""
+class CannedResponses:
+    """A handler that returns its responses in order, repeats the last one, and keeps the requests."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.requests: list[httpx.Request] = []
@@ -60,7 +60,7 @@ class Answers:
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-def error_answer(status: int, code: str, **headers: str) -> httpx.Response:
+def error_response(status: int, code: str, **headers: str) -> httpx.Response:
     envelope = {"message": "not so", "type": "some_error", "param": "texts.3", "code": code}
     return httpx.Response(status, json={"error": envelope}, headers=headers)
 
