@@ -115,8 +115,6 @@ class LanguageModel:
         """
         return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
 
-    successor = reload_from
-
     def close(self) -> None:
         """Finish the requests that are running and end the workers."""
         self._runner.close()

@@ -3,14 +3,13 @@
 from fastapi import APIRouter, Response
 
 from service.errors import InvalidRequest
-from service.http.accounting import record_tokens
-from service.http.current_model import Model
 from service.http.fast_route import FastJsonRoute
 from service.http.native.next_token import NextTokenRequest, NextTokenResponse
 from service.http.native.rescore import RescoreRequest, RescoreResponse
 from service.http.native.responses import render_next_tokens, render_rescored, render_scores
 from service.http.native.score import ScoreRequest, ScoreResponse
-from service.http.openapi import INFERENCE
+from service.http.openapi import INFERENCE_ERRORS
+from service.http.request_context import Context
 from service.language_model import LanguageModel
 from service.limits import blamed
 from service.results.calibration import Calibration
@@ -20,11 +19,12 @@ from service.text.request_encoder import TokenizedText
 
 JSON = "application/json"
 
-router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=FastJsonRoute)
+router = APIRouter(tags=["language model"], responses=INFERENCE_ERRORS, route_class=FastJsonRoute)
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
-async def score(request: ScoreRequest, model: Model) -> Response:
+async def score(request: ScoreRequest, request_context: Context) -> Response:
+    model = request_context.model
     calibration = _calibration(request, model)
     passages, contexts = await _passages(request, model), await _contexts(request, model)
     with blamed(_longest(request, passages, contexts)):
@@ -34,14 +34,15 @@ async def score(request: ScoreRequest, model: Model) -> Response:
             contexts=contexts,
             state=None if request.state is None else model.open_state(request.state),
         )
-    record_tokens(sum(score.totals.tokens for score in scores))
+    request_context.record_tokens(sum(score.totals.tokens for score in scores))
     options = RowOptions(request.tokens, request.unit, request.details, request.top_g)
     body = await render_scores(model, scores, options, calibration)
     return Response(body, media_type=JSON)
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
-async def next_token(request: NextTokenRequest, model: Model) -> Response:
+async def next_token(request: NextTokenRequest, request_context: Context) -> Response:
+    model = request_context.model
     options = NextTokenOptions(
         top_k=request.top_k,
         bos=request.bos,
@@ -59,13 +60,14 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     state = None if request.state is None else model.open_state(request.state)
     with blamed(source):
         result = await model.next_token(context, options, state)
-    record_tokens(len(context.ids))
+    request_context.record_tokens(len(context.ids))
     body = await render_next_tokens(model, result, return_state=request.return_state)
     return Response(body, media_type=JSON)
 
 
 @router.post("/rescore", response_model=RescoreResponse, summary="Order an n-best list")
-async def rescore(request: RescoreRequest, model: Model) -> Response:
+async def rescore(request: RescoreRequest, request_context: Context) -> Response:
+    model = request_context.model
     texts = [hypothesis.text for hypothesis in request.hypotheses]
     passages = await model.encoder.texts(texts, "hypotheses")
     context = None
@@ -75,7 +77,7 @@ async def rescore(request: RescoreRequest, model: Model) -> Response:
     after = sum(len(passage.ids) for passage in passages)
     with blamed("context" if before > after else "hypotheses"):
         scores = await model.rescore(passages, context)
-    record_tokens(sum(score.token_count for score in scores))
+    request_context.record_tokens(sum(score.token_count for score in scores))
     return Response(render_rescored(request, scores), media_type=JSON)
 
 

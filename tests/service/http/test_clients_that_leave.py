@@ -82,7 +82,7 @@ class Left(logging.Handler):
         self.changed = threading.Condition()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "the client left" in record.getMessage():
+        if "the client disconnected" in record.getMessage():
             with self.changed:
                 self.ids.add(str(vars(record).get("request_id")))
                 self.changed.notify_all()

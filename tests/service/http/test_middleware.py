@@ -141,7 +141,7 @@ class Noticed(logging.Handler):
         self.client_left = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        left = "the client left" in record.getMessage()
+        left = "the client disconnected" in record.getMessage()
         if left and getattr(record, "request_id", None) == "leaver":
             self.client_left.set()
 

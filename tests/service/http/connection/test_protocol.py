@@ -17,13 +17,12 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.connection.closing_protocol import ClosingProtocol
-from service.http.connection.framed_protocol import FramedProtocol
-from service.http.connection.timeouts import (
+from service.http.connection.framed_protocol import (
     MAX_HEAD_BYTES,
     MAX_PIPELINED,
-    TimeoutProtocol,
-    _in_the_kernel,
+    FramedProtocol,
 )
+from service.http.connection.timeouts import TimeoutProtocol, _in_the_kernel
 from service.language_model import LanguageModel
 from tests.support.http_server import Address, serve_with
 
