@@ -139,14 +139,29 @@ class CompletionRequest(Request):
     )
 
     @property
-    def tells_usage(self) -> bool:
-        """Whether the events of a stream carry a usage."""
+    def includes_usage(self) -> bool:
+        """True if the events of a stream carry a usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
-    def choices(self) -> int:
-        """Generated for each prompt."""
+    def choices_per_prompt(self) -> int:
+        """The number of choices to generate for each prompt."""
         return self.best_of or self.n
+
+    @property
+    def scores_prompts(self) -> bool:
+        """True if the response shows log-probabilities of the prompts."""
+        return self.prompt_logprobs is not None or (self.echo and self.logprobs is not None)
+
+    @property
+    def only_scores(self) -> bool:
+        """True if the request scores prompts and generates at most one token, as evaluation tools do."""
+        return self.scores_prompts and self.max_tokens <= 1
+
+    @property
+    def max_alternatives(self) -> int:
+        """The number of alternatives at any token of the response."""
+        return max(self.logprobs or 0, self.prompt_logprobs or 0)
 
 
 class CompletionLogprobs(BaseModel):

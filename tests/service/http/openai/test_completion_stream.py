@@ -27,7 +27,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
         yield Step(12, -1.0, [], [])
         raise failure
 
-    monkeypatch.setattr("service.http.openai.completions.generate", scripted)
+    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
 
 
 def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], bool]:
