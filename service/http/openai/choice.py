@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from service.http.openai.prompt import Prompt
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.language_model import LanguageModel
 from service.results.options import GenerationOptions
 from service.results.sampling import Step
