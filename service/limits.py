@@ -74,3 +74,15 @@ def check_targets(targets: Sequence[Sized], texts: Sequence[Sized], begun: Seque
             raise InvalidRequest(
                 f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
             )
+
+
+# Limits of single fields.
+MAX_CACHE_WINDOW = 10_000  # positions
+MAX_CACHE_THETA = 100
+MAX_CANDIDATES = 1000  # of a request to /next-token
+MAX_CANDIDATE_LENGTH = 1000  # characters
+MAX_CHOICES = 128  # for each prompt
+MAX_PROMPT_LOGPROBS = 20
+MAX_STOPS = 16
+MAX_TEMPERATURE = 100
+MAX_WEIGHT = 1e9  # larger than any recogniser's, and no sum of products is infinite

@@ -7,7 +7,8 @@ from service.http.fast_route import FastJsonRoute
 from service.http.native.next_token import NextTokenRequest, NextTokenResponse
 from service.http.native.rescore import RescoreRequest, RescoreResponse
 from service.http.native.responses import render_next_tokens, render_rescored, render_scores
-from service.http.native.score import ScoreRequest, ScoreResponse
+from service.http.native.score_request import ScoreRequest
+from service.http.native.score_response import ScoreResponse
 from service.http.openapi import INFERENCE_ERRORS
 from service.http.request_context import Context
 from service.language_model import LanguageModel

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from service.http.openai.generation import Sampler, Sampling, Step, generate
 from service.http.openai.prompt import Prompt
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.language_model import LanguageModel
 from service.text.detokenizer import IncrementalDetokenizer, detokenizer_of
 

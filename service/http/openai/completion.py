@@ -15,8 +15,8 @@ from service.http.errors import error_content
 from service.http.openai.choice import Choice, ChoiceGenerator, best_choices
 from service.http.openai.completion_limits import CompletionLimits
 from service.http.openai.prompt import Prompt, split_prompts
-from service.http.openai.response import CompletionResponse, Usage, server_sent_event
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
+from service.http.openai.response_serializer import ResponseSerializer, Usage, server_sent_event
 from service.http.request_context import RequestContext
 from service.inference.admission import BYTES_PER_TOKEN
 
@@ -34,7 +34,7 @@ class Completion:
         self._model = model
         self._limits = CompletionLimits(request, model.settings)
         self._generator = ChoiceGenerator(request, model)
-        self._response = CompletionResponse(request, model)
+        self._response = ResponseSerializer(request, model)
         self._prompts: list[Prompt] = []
 
     async def prepare(self) -> None:

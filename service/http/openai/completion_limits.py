@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from service.errors import InputTooLong, InvalidRequest
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.limits import MAX_TOP_TOKENS
 from service.settings import Settings
 

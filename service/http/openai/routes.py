@@ -8,14 +8,16 @@ from fastapi.responses import StreamingResponse
 from service.errors import ModelNotFound
 from service.http.fast_route import FastJsonRoute
 from service.http.openai.completion import Completion
-from service.http.openai.schemas import (
+from service.http.openai.request_schemas import (
     CompletionRequest,
-    CompletionResponse,
     DetokenizeRequest,
+    TokenizeRequest,
+)
+from service.http.openai.response_schemas import (
+    CompletionResponse,
     DetokenizeResponse,
     ModelEntry,
     ModelList,
-    TokenizeRequest,
     TokenizeResponse,
     TokenizerInfo,
 )

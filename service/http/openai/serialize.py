@@ -17,7 +17,7 @@ from service.http.openai.logprobs import (
     top_with_actual,
 )
 from service.http.openai.prompt import Prompt
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.text.tokenizer import Tokenizer
 
 BYTES_PER_LOGPROB = 50  # of a token with its names and offset, roughly

@@ -9,7 +9,7 @@ import orjson
 from service.http.json_blocks import BLOCK_TOKENS
 from service.http.openai.choice import Choice
 from service.http.openai.prompt import Prompt
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.http.openai.serialize import ChoiceSerializer, Echo, serialize_echo
 from service.language_model import LanguageModel
 from service.text.request_encoder import INLINE_CHARACTERS
@@ -21,7 +21,7 @@ INLINE_BYTES = 1_000_000
 Usage = dict[str, int]
 
 
-class CompletionResponse:
+class ResponseSerializer:
     """The serialised parts of one response: its header, the echoes of its prompts, its choices."""
 
     def __init__(self, request: CompletionRequest, model: LanguageModel) -> None:
