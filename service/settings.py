@@ -27,9 +27,10 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError
-from service.lanes import WaitLimits
+from service.limits import ServerLimits, WaitLimits
 
 KEY_BYTES = 32
+NO_LIMIT = 1 << 60
 ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 
@@ -136,6 +137,20 @@ class Settings(BaseSettings):
     def wait_limits(self) -> WaitLimits:
         return WaitLimits(interactive=self.max_interactive_wait, bulk=self.max_bulk_wait)
 
+    @property
+    def limits(self) -> ServerLimits:
+        return ServerLimits(
+            max_batch_tokens=self.max_batch_tokens,
+            max_queue_tokens=self.max_queue_tokens,
+            max_bulk_wait=self.max_bulk_wait,
+            max_interactive_wait=self.max_interactive_wait,
+            max_body_bytes=self.max_body_bytes,
+            max_texts=self.max_texts,
+            max_request_tokens=self.max_request_tokens,
+            request_timeout=self.request_timeout,
+            client_timeout=self.client_timeout,
+        )
+
     @field_validator("root_path")
     @classmethod
     def _prefix(cls, given: str) -> str:
@@ -147,6 +162,24 @@ class Settings(BaseSettings):
                 "between slashes"
             )
         return f"/{path}" if path else ""
+
+    @staticmethod
+    def unlimited(bundle: Path | None = None, threads: int | None = None) -> "Settings":
+        """Return settings for a job: without limits on requests, prefix cache and calibrations.
+
+        If an argument is None, the environment or the default decides. Raises StartError.
+        """
+        given = {"bundle": bundle, "threads": threads}
+        return _validated(
+            max_queue_tokens=NO_LIMIT,
+            max_bulk_wait=NO_LIMIT,
+            max_interactive_wait=NO_LIMIT,
+            max_request_tokens=NO_LIMIT,
+            request_timeout=NO_LIMIT,
+            prefix_cache_bytes=0,
+            calibration=(),
+            **{name: value for name, value in given.items() if value is not None},
+        )
 
     def state_key(self) -> bytes:
         """Of the key file, or random. Raises StartError for a file unreadable or too short."""
@@ -164,8 +197,12 @@ class Settings(BaseSettings):
 
 def read_settings(arguments: list[str]) -> Settings:
     """Flags, then the environment, then the defaults. Raises StartError naming the setting."""
+    return _validated(_cli_parse_args=arguments)
+
+
+def _validated(**given: Any) -> Settings:
     try:
-        return Settings(_cli_parse_args=arguments)
+        return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -59,7 +59,7 @@ class Job:
         self._output = make_output(self._model, options, self._files)
         for path in self._files.outputs:
             compression.require_package(path)
-        job = job_identity(options, self._model.bundle.hash)
+        job = job_identity(options, self._model.info.bundle_hash)
         self.state = begin_or_resume(options, self._files, job)
 
     def run(self) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class ScoresOutput:
             self._folder.cleanup()
 
     def _open_output(self, state: JobState) -> Writer:
-        return formats.open_output(self._options, self._model.tokenizer.subword, state.output)
+        return formats.open_output(self._options, self._model.info.subword, state.output)
 
 
 class CalibrationOutput:
@@ -127,4 +127,4 @@ def make_output(model: LanguageModel, options: JobOptions, files: JobFiles) -> J
 
 def make_calibration(model: LanguageModel, statistics: Statistics) -> Calibration:
     """Return the percentiles of all documents. Raises StartError if none was scored."""
-    return statistics.histogram.calibration(model.bundle.manifest.name, model.bundle.hash)
+    return statistics.histogram.calibration(model.info.name, model.info.bundle_hash)

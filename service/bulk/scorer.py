@@ -81,7 +81,7 @@ async def _score(
         scored = [(d, next(remaining) if d.problem is None else None) for d in block.documents]
         return ScoredBlock(block, render(scored), statistics)
 
-    return await model.background_thread.run(finish)
+    return await model.run_in_background(finish)
 
 
 async def _score_texts(model: LanguageModel, texts: list[str]) -> list[TextScore]:

@@ -68,7 +68,7 @@ def read_split(options: ScoringOptions, split: Split) -> Iterator[Document]:
 
 def _open(path: Path, model: LanguageModel, options: ScoringOptions) -> Writer:
     if options.format == "parquet":
-        return ParquetFile.open(path, options.columns, model.tokenizer.subword)
+        return ParquetFile.open(path, options.columns, model.info.subword)
     return formats.encoding_writer(FileWriter.open(path, 0, path), options, is_new=True)
 
 

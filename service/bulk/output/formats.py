@@ -50,8 +50,8 @@ def _make_renderer(model: LanguageModel, options: ScoringOptions) -> Renderer:
         return partial(tsv.surprisals, model, columns.unit)
     if options.calibration is None:
         return partial(rows.make_rows, model, columns, None)
-    name, file = model.bundle.manifest.name, options.calibration
-    table = Calibration.load(file, name, model.bundle.hash)
+    info, file = model.info, options.calibration
+    table = Calibration.load(file, info.name, info.bundle_hash)
     if options.buckets is None:
         return partial(rows.make_rows, model, columns, table)
     buckets = Buckets(table, options.buckets, columns.unit)

@@ -23,7 +23,7 @@ def query_lines(model: LanguageModel, scored: ScoredDocuments) -> bytes:
 
 
 def _line(model: LanguageModel, score: TextScore) -> str:
-    shift = 0 if model.tokenizer.unknown_id == 0 else 1
+    shift = 0 if model.info.unknown_id == 0 else 1
     parts = [
         f"{word}={0 if oov else token + shift} {length} {logprob * NATS_IN['bans']:.7g}\t"
         for length, (word, token, logprob, oov) in enumerate(_words(model, score), 2)
@@ -34,10 +34,10 @@ def _line(model: LanguageModel, score: TextScore) -> str:
 
 def _words(model: LanguageModel, score: TextScore) -> list[tuple[str, int, float, bool]]:
     """Return the word, the id of its first token, its log probability, and whether it is OOV."""
-    end_id, ids = model.tokenizer.end_id, score.ids.tolist()
+    end_id, ids = model.info.end_id, score.ids.tolist()
     assert score.starts is not None
     assert score.ends is not None
-    if not model.tokenizer.subword:
+    if not model.info.subword:
         return [
             ("</s>" if token == end_id else score.text[start:end], token, logprob, oov)
             for token, start, end, logprob, oov in zip(

@@ -14,7 +14,7 @@ from service.bulk.input.json_line import dumps
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration
 from service.results.text_score import TextScore
-from service.results.token_rows import ScoreOptions, token_rows, word_rows
+from service.results.token_rows import RowOptions
 from service.scoring import Totals
 
 Row = dict[str, Any]
@@ -70,7 +70,7 @@ def _start(columns: Columns, document: Document) -> Row:
 def _null_row(model: LanguageModel, columns: Columns, document: Document) -> Row:
     row = _start(columns, document)
     names = [*columns.names, *(["tokens"] if columns.tokens else [])]
-    names += ["words"] if columns.tokens and model.tokenizer.subword else []
+    names += ["words"] if columns.tokens and model.info.subword else []
     return row | dict.fromkeys(name for name in names if name not in row)
 
 
@@ -88,11 +88,11 @@ def _row(
     if columns.percentile and calibration is not None:
         row["percentile"] = calibration.percentile(score.totals.mean_nats)
     if columns.tokens:
-        options = ScoreOptions(tokens=True, unit=columns.unit)
-        chunks = token_rows(model.tokenizer, score, options, NO_LIMIT)
+        options = RowOptions(tokens=True, unit=columns.unit)
+        chunks = model.rows.tokens(score, options, NO_LIMIT)
         row["tokens"] = [token for chunk in chunks for token in chunk]
-        if model.tokenizer.subword:
-            chunks = word_rows(score, model.tokenizer.end_id, columns.unit, NO_LIMIT)
+        if model.info.subword:
+            chunks = model.rows.words(score, columns.unit, NO_LIMIT)
             row["words"] = [word for chunk in chunks for word in chunk]
     return row
 

@@ -67,7 +67,7 @@ def surprisals(model: LanguageModel, unit: str, scored: ScoredDocuments) -> byte
     Documents are counted from 1 over all inputs, tokens from 1 in each document. The token is
     written as it is in the text. A document that is not scored has one line, with its number only.
     """
-    factor, end_id, entries = NATS_IN[unit], model.tokenizer.end_id, model.tokenizer.entries
+    factor, end_id, end_token = NATS_IN[unit], model.info.end_id, model.info.end_token
     lines = []
     for document, score in scored:
         if score is None:
@@ -83,6 +83,6 @@ def surprisals(model: LanguageModel, unit: str, scored: ScoredDocuments) -> byte
             strict=True,
         )
         for position, (token, start, end, surprisal) in enumerate(columns, 1):
-            word = entries[token] if token == end_id else escape(score.text[start:end])
+            word = end_token if token == end_id else escape(score.text[start:end])
             lines.append(f"{document.number}\t{position}\t{word}\t{surprisal!r}\n")
     return "".join(lines).encode()
