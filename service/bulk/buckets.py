@@ -24,8 +24,7 @@ class Buckets:
     unit: str
 
     def add_to(self, row: Row) -> Row:
-        """Return the row with its `bucket`: head is the least surprising; a row of nulls has null.
-        """
+        """Return the row with its `bucket`, null for a row of nulls. Head is least surprising."""
         low, high = self.percentiles
         if row["mean_cross_entropy"] is None:
             row["bucket"] = None

@@ -1,4 +1,4 @@
-"""The output of a job of the local engine: scores, with a second pass for buckets, or a calibration.
+"""The output of a job of the local engine: scores, with a second pass for buckets, or percentiles.
 
 Both have the same methods. A job renders and writes blocks, writes the last payload, and, if the
 next stage is `bucket`, writes the rows again with their buckets.
@@ -27,8 +27,8 @@ from service.results.calibration import Calibration
 class ScoresOutput:
     """Scores in one of the formats.
 
-    With buckets by percentiles of the input, the first pass keeps rows in a file next to the output,
-    or in a temporary folder if the output is a stream.
+    With buckets by percentiles of the input, the first pass keeps rows in a file next to the
+    output, or in a temporary folder if the output is a stream.
     """
 
     def __init__(self, model: LanguageModel, options: ScoringOptions, files: JobFiles) -> None:
@@ -59,7 +59,9 @@ class ScoresOutput:
     def write_buckets(self, state: JobState, save: Callable[[], None]) -> None:
         """Write the rows of the first pass with their buckets; `save` is called at each commit."""
         assert self._options.buckets is not None
-        table = make_calibration(self._model, state.statistics) if state.statistics.documents else None
+        table = (
+            make_calibration(self._model, state.statistics) if state.statistics.documents else None
+        )
         buckets = Buckets(table, self._options.buckets, self.unit)
         with closing(self._open_output(state)) as writer:
             path = with_suffix(self._scored, PARTIAL)

@@ -18,8 +18,8 @@ GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 # The largest window that libzstd decodes: that of `zstd --long=31`.
 ZSTD_WINDOW = 1 << 31
-# A zstd block decompresses to at most 128 KiB and can be as short as four bytes, so that the content
-# of this many compressed bytes is never more than 8 MiB.
+# A zstd block decompresses to at most 128 KiB and can be as short as four bytes, so that the
+# content of this many compressed bytes is never more than 8 MiB.
 ZSTD_READ_BYTES = 256
 
 

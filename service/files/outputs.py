@@ -64,9 +64,7 @@ def refuse_inputs(outputs: Iterable[Output], inputs: Iterable[Path]) -> None:
     for path in inputs:
         for key in _keys(path):
             if key in output_of:
-                raise OutputError(
-                    f"{output_of[key].name} is the input {path}; give another output"
-                )
+                raise OutputError(f"{output_of[key].name} is the input {path}; give another output")
         for folder in _parents(path):
             if folder not in folders:
                 found = (output_of[key] for key in _keys(folder) if key in output_of)

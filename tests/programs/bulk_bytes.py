@@ -111,7 +111,9 @@ def write_inputs(folder: Path) -> None:
     (folder / "corpus/empty.txt").write_bytes(b"")
 
 
-def run_cases(tree: Path, folder: Path, names: list[str], outputs: str) -> dict[str, dict[str, bytes]]:
+def run_cases(
+    tree: Path, folder: Path, names: list[str], outputs: str
+) -> dict[str, dict[str, bytes]]:
     """Run the cases with the code of `tree`; return the files of each case."""
     out = folder / outputs
     cases = [(f"out/{number}", CASES[name]) for number, name in enumerate(names)]
@@ -136,7 +138,9 @@ def run_cases(tree: Path, folder: Path, names: list[str], outputs: str) -> dict[
 
 def main() -> int:
     print_any_text()
-    parser = argparse.ArgumentParser(prog="python -m tests.programs.bulk_bytes", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.programs.bulk_bytes", description=__doc__
+    )
     parser.add_argument("old_tree", type=Path, metavar="OLD_TREE")
     parser.add_argument("--case", choices=CASES, action="append", help="default: all of them")
     options = parser.parse_args()

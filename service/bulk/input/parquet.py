@@ -46,7 +46,9 @@ def rows(
                     continue
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=names):
                     texts = as_bytes(pa, _first(batch, column)).to_pylist()
-                    row_ids = ids(pa, _first(batch, id_column)) if id_column else [None] * len(texts)
+                    row_ids = (
+                        ids(pa, _first(batch, id_column)) if id_column else [None] * len(texts)
+                    )
                     for value, row_id in zip(texts, row_ids, strict=True):
                         if end is not None and row >= end:
                             return

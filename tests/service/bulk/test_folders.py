@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.input.files import files
+from service.bulk.input.files import list_files
 from service.errors import JobError
 from tests.support.bulk_job import Jobs, rows
 
@@ -22,12 +22,14 @@ def make(folder: Path, *names: str) -> Path:
 
 def found(folder: Path) -> list[str]:
     """The files of a folder, by their names in it."""
-    return [str(path.relative_to(folder)) for path in files([folder])[0]]
+    return [str(path.relative_to(folder)) for path in list_files([folder])[0]]
 
 
 def notes(folder: Path) -> list[str]:
     """What is left out, without the path of the folder."""
-    return [note.replace(f"{folder}/", "").replace(str(folder), ".") for note in files([folder])[1]]
+    return [
+        note.replace(f"{folder}/", "").replace(str(folder), ".") for note in list_files([folder])[1]
+    ]
 
 
 def test_a_linked_sub_folder_is_read(jobs: Jobs, tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
 def test_a_hidden_input_is_read_when_named(tmp_path: Path) -> None:
     make(tmp_path, ".corpus/a.txt", "_part.txt")
     assert found(tmp_path / ".corpus") == ["a.txt"]
-    assert files([tmp_path / "_part.txt"]) == ([tmp_path / "_part.txt"], [])
+    assert list_files([tmp_path / "_part.txt"]) == ([tmp_path / "_part.txt"], [])
 
 
 def test_a_folder_called_like_a_file_is_one(jobs: Jobs, tmp_path: Path) -> None:
@@ -183,11 +185,11 @@ def test_inputs_that_are_not_there_are_named(tmp_path: Path) -> None:
     make(tmp_path, "hidden/.a.txt")
     for name in ("empty", "hidden"):
         with pytest.raises(JobError, match="this folder has no files"):
-            files([tmp_path / name])
+            list_files([tmp_path / name])
     with pytest.raises(JobError, match=r"missing: no such file"):
-        files([tmp_path / "missing"])
+        list_files([tmp_path / "missing"])
     with pytest.raises(JobError, match="File name too long"):
-        files([tmp_path / ("x" * 300)])
+        list_files([tmp_path / ("x" * 300)])
 
 
 def test_deeply_nested_folders_are_read(tmp_path: Path) -> None:
@@ -195,4 +197,4 @@ def test_deeply_nested_folders_are_read(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * depth)
     deep.mkdir(parents=True)
     (deep / "a.txt").write_text("a\n")
-    assert files([tmp_path]) == ([deep / "a.txt"], [])
+    assert list_files([tmp_path]) == ([deep / "a.txt"], [])

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from service.bulk.document import Document, Position
-from service.bulk.output.formats import kenlm_query, kenlm_summary
+from service.bulk.output.kenlm import query_lines, summary_lines
 from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.text_score import text_score
@@ -180,7 +180,7 @@ def test_kenlm_query_of_pieces_is_by_word(
     monkeypatch.setattr(model, "info", info)
     record = Document("", 1, 1, text, None, None, 1, Position())
     ((cells, total, oov),), _ = parse_query(
-        kenlm_query(model, [(record, score)]).decode() + "a:\t1\n" * 4
+        query_lines(model, [(record, score)]).decode() + "a:\t1\n" * 4
     )
     assert [cell[0] for cell in cells] == ["the", "cat", "</s>", "caca", "</s>"]
     assert all(cell[1] > 0 for cell in cells)
@@ -242,7 +242,7 @@ def test_rows_of_tokens_have_the_pieces_of_the_text(jobs: Jobs, source: Path) ->
 
 
 def test_totals_of_scores_add_up_to_the_summary_of_kenlm(jobs: Jobs) -> None:
-    assert kenlm_summary(Totals()).decode() == (
+    assert summary_lines(Totals()).decode() == (
         "Perplexity including OOVs:\tnan\nPerplexity excluding OOVs:\tnan\nOOVs:\t0\nTokens:\t0\n"
     )
-    assert b"OOVs:\tinf\n" in kenlm_summary(Totals(nats=1e6, tokens=1))
+    assert b"OOVs:\tinf\n" in summary_lines(Totals(nats=1e6, tokens=1))

@@ -10,11 +10,11 @@ import pyarrow.parquet
 import pytest
 
 from service import limits
+from service.bulk.command_line import parse
 from service.bulk.job import Job
-from service.bulk.job_state import locked
-from service.bulk.model import load
-from service.bulk.options import parse
 from service.bulk.progress import Progress
+from service.bulk.resume.lock import lock_file
+from service.bulk.scorer import load_model
 from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
 
@@ -101,11 +101,13 @@ def test_a_jobs_model_has_none_of_the_limits_on_requests(
 ) -> None:
     monkeypatch.setattr(limits, "MAX_TOP_TOKENS", 2)
     monkeypatch.setenv("TIEDLM_MAX_BULK_WAIT", "0.5")  # a server's
-    model = load(bundle_path, 1)
+    model = load_model(bundle_path, 1)
     for limit in ("max_queue_tokens", "max_bulk_wait", "max_request_tokens", "request_timeout"):
         assert getattr(model.settings, limit) >= 1 << 60
     options = parse([str(lines), "--out", str(lines.parent / "out.jsonl")])
-    assert Job(model, options).run()["documents"] == 3
+    job = Job(model, options)
+    job.prepare()
+    assert job.run()["documents"] == 3
     model.close()
 
 
@@ -154,7 +156,7 @@ def test_inputs_that_changed_are_refused(
 
 def test_two_jobs_do_not_write_one_output(jobs: Jobs, lines: Path) -> None:
     out = lines.parent / "out.jsonl"
-    with locked(lines.parent / "out.jsonl.lock"):
+    with lock_file(lines.parent / "out.jsonl.lock"):
         assert jobs(lines, "--out", out) == 1
     assert "another job writes there" in jobs.errors
 
@@ -255,7 +257,7 @@ def test_the_bar_counts_bytes_and_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "stderr", terminal)
     progress = Progress(1000)
     progress.advance(70, 400)
-    progress.say("warning: a line")
+    progress.print_line("warning: a line")
     progress.advance(30, 1000)
     progress.close()
     assert progress.tokens == 100

@@ -103,7 +103,7 @@ def test_kept_rows_are_in_no_bucket(jobs: Jobs, source: Path, calibrated: bool) 
 def test_another_choice_of_rows_is_another_job(
     jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.bulk.document.BLOCK_RECORDS", 1)
+    monkeypatch.setattr("service.bulk.document.BLOCK_DOCUMENTS", 1)
     out = source.parent / "out.jsonl"
     assert jobs(source, "--out", out, "--strict") == 1
     assert jobs(source, "--out", out, "--keep-rows") == 1
@@ -161,7 +161,7 @@ def test_a_job_with_all_documents_refused_fails(
 def test_kept_rows_resume_to_the_same_bytes(
     jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.bulk.document.BLOCK_RECORDS", 2)
+    monkeypatch.setattr("service.bulk.document.BLOCK_DOCUMENTS", 2)
     source.write_bytes((b"\n".join(LINES) + b"\n") * 4)
     whole, out = source.parent / "whole.jsonl", source.parent / "out.jsonl"
     jobs.summary(source, "--out", whole, "--keep-rows")

@@ -10,8 +10,9 @@ import pyarrow.parquet
 import pytest
 
 from service.bulk.document import Position
-from service.bulk.input.readers import Reader, Source
-from service.bulk.input.splits import splits
+from service.bulk.input.readers import Reader
+from service.bulk.input.splits import split_inputs
+from service.bulk.input.text_parser import Source
 from service.errors import JobError
 from tests.support.bulk_job import Jobs, rows
 
@@ -48,7 +49,7 @@ def write(path: Path, table: "pyarrow.Table", **how: object) -> Path:
 
 
 def texts(path: Path) -> list[str]:
-    return [record.text for record in Reader([path], Source()).records(Position())]
+    return [record.text for record in Reader([path], Source()).documents(Position())]
 
 
 def test_odd_members_do_not_refuse_a_text(jobs: Jobs, tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_huge_limit_is_no_limit(jobs: Jobs, tmp_path: Path, name: str, documen
 def test_a_large_limit_sets_no_memory_aside(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"a\nb\n")
     source = Source(kind="file", max_bytes=1 << 45)
-    (record,) = Reader([tmp_path / "in.txt"], source).records(Position())
+    (record,) = Reader([tmp_path / "in.txt"], source).documents(Position())
     assert record.text == "a\nb"
     assert record.place == str(tmp_path / "in.txt")
 
@@ -171,7 +172,7 @@ def test_files_that_are_no_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: 
     assert jobs.errors.startswith(f"error: {path}: not Parquet: ")
     assert jobs.errors.count("\n") == 1
     with pytest.raises(JobError, match="not Parquet"):
-        splits([path], Source())
+        split_inputs([path], Source())
 
 
 def test_ids_need_not_be_utf8(jobs: Jobs, tmp_path: Path) -> None:

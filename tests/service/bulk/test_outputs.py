@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.job_files import JobFiles
-from service.bulk.job_state import locked
+from service.bulk.resume.files import JobFiles
+from service.bulk.resume.lock import lock_file
 from service.errors import OutputError
 from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
@@ -220,15 +220,17 @@ def test_an_empty_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path)
     lock.touch()
     assert jobs(source, "--out", source.parent / "out.jsonl") == 0
     assert lock.read_bytes() == b""
-    with locked(lock):
+    with lock_file(lock):
         assert jobs(source, "--out", source.parent / "out.jsonl", "--overwrite") == 1
     assert "another job writes there" in jobs.errors
 
 
 def test_a_lock_that_a_killed_job_left_is_taken(jobs: Jobs, source: Path) -> None:
     lock = source.parent / "out.jsonl.lock"
-    code = "import os, sys\nfrom pathlib import Path\nfrom service.bulk.job_state import locked\n"
-    code += "with locked(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom service.bulk.resume.lock import lock_file\n"
+    )
+    code += "with lock_file(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code, lock], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert lock.exists()
@@ -334,10 +336,10 @@ def test_an_output_without_a_name_is_one_line(
 def test_files_of_a_job_are_known_by_state(tmp_path: Path) -> None:
     files = JobFiles(tmp_path / "o.jsonl", None)
     (tmp_path / "o.jsonl.partial").touch()
-    with pytest.raises(OutputError, match=r"no .*o\.jsonl\.state says"):
-        files.begin_again()
+    with pytest.raises(OutputError, match=r"exists without .*o\.jsonl\.state"):
+        files.remove_outputs()
     (tmp_path / "o.jsonl.state").write_text(json.dumps({"version": 1, "job": {}}))
-    files.begin_again()
+    files.remove_outputs()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -31,14 +31,14 @@ def packed(content: bytes, suffix: str) -> bytes:
 def unpacked(content: bytes, suffix: str) -> bytes:
     """As it is read; raises what `damage` names."""
     path = Path("a.txt" + suffix)
-    with compression.reader(io.BytesIO(content), path) as file:
+    with compression.decompressed(io.BytesIO(content), path) as file:
         return b"".join(file)
 
 
 def is_damaged(content: bytes, suffix: str) -> bool:
     try:
         unpacked(content, suffix)
-    except compression.damage(Path("a.txt" + suffix)):
+    except compression.corruption_errors(Path("a.txt" + suffix)):
         return True
     return False
 
@@ -100,7 +100,7 @@ def test_a_window_beyond_memory_says_how_to_unpack(monkeypatch: pytest.MonkeyPat
 def test_a_frame_of_much_is_unpacked_bit_by_bit() -> None:
     content = zstandard.ZstdCompressor().compress(bytes(1 << 28))
     raw = io.BytesIO(content)
-    with compression.reader(raw, Path("a.zst")) as file:
+    with compression.decompressed(raw, Path("a.zst")) as file:
         assert file.read(1 << 20) == bytes(1 << 20)
         assert raw.tell() < len(content) / 4
 
@@ -108,8 +108,10 @@ def test_a_frame_of_much_is_unpacked_bit_by_bit() -> None:
 def test_own_frames_are_read_back() -> None:
     for suffix in (".gz", ".zst"):
         path = Path("a" + suffix)
-        content = compression.frame(b"one\n", path) + compression.frame(b"", path)
-        assert unpacked(content + compression.frame(b"two\n", path), suffix) == b"one\ntwo\n"
+        content = compression.compress_frame(b"one\n", path) + compression.compress_frame(b"", path)
+        assert (
+            unpacked(content + compression.compress_frame(b"two\n", path), suffix) == b"one\ntwo\n"
+        )
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
