@@ -50,7 +50,7 @@ def test_no_bundle_replaces_a_folder_of_its_inputs(
     assert contents(tmp_path) == before
 
 
-def test_a_table_of_benchmarks_replaces_only_such_a_table(tmp_path: Path) -> None:
+def test_benchmarks_replace_only_their_own_page(tmp_path: Path) -> None:
     page, data = tmp_path / "page.md", tmp_path / "data"
     data.mkdir()
     (data / "train.txt").write_text("# Benchmarks of rivers\n")

@@ -86,7 +86,7 @@ def kill_one_on_the_way(folder: Path, killed: list[int]) -> None:
         time.sleep(0.002)
 
 
-def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
+def test_a_killed_worker_leaves_the_output_equal(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     local, out = tmp_path / "local.parquet", tmp_path / "ray.parquet"
@@ -118,7 +118,7 @@ def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
     assert {path.suffix for path in out.iterdir()} == {".parquet"}
 
 
-def test_parts_that_are_there_are_not_scored_again(
+def test_finished_parts_are_not_scored_again(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "ray.parquet"

@@ -27,9 +27,7 @@ def model() -> Iterator[LanguageModel]:
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet", "out.tsv.gz"])
-def test_both_write_the_same_and_neither_harms_the_other(
-    tmp_path: Path, model: LanguageModel, name: str
-) -> None:
+def test_two_attempts_write_the_same_part(tmp_path: Path, model: LanguageModel, name: str) -> None:
     source = tmp_path / "in.txt"
     source.write_text("The city was old.\n\nA river of ice.\n" * 20)
     contents = []
@@ -57,9 +55,7 @@ async def attempt(model: LanguageModel, options: ScoringOptions, times: int) -> 
     await asyncio.gather(*[score_split(model, options, split) for _ in range(times)])
 
 
-def test_lists_and_empty_parts_are_whole_compressed_files(
-    tmp_path: Path, model: LanguageModel
-) -> None:
+def test_empty_parts_are_complete_compressed_files(tmp_path: Path, model: LanguageModel) -> None:
     source, errors = tmp_path / "in.txt", tmp_path / "errors.jsonl.gz"
     source.write_bytes(b"\n\xff\n")
     out = tmp_path / "out.jsonl.gz"
@@ -78,7 +74,7 @@ def test_lists_and_empty_parts_are_whole_compressed_files(
     assert not out.exists()
 
 
-def test_a_split_keeps_rows_of_what_is_not_scored(tmp_path: Path, model: LanguageModel) -> None:
+def test_a_split_keeps_rows_of_problems(tmp_path: Path, model: LanguageModel) -> None:
     source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_bytes(b"The river\n\n\xff\nThe city\n")
     options = parse_scoring([str(source), "--out", str(out), "--engine", "ray", "--keep-rows"])
@@ -89,7 +85,7 @@ def test_a_split_keeps_rows_of_what_is_not_scored(tmp_path: Path, model: Languag
     assert found == [3, None, None, 3]
 
 
-def test_a_folder_of_others_files_is_never_removed(tmp_path: Path) -> None:
+def test_a_folder_of_foreign_files_is_not_removed(tmp_path: Path) -> None:
     source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("The river\n")
     out.mkdir()

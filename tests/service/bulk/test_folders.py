@@ -109,7 +109,7 @@ def test_a_hidden_input_is_read_when_named(tmp_path: Path) -> None:
     assert list_files([tmp_path / "_part.txt"]) == ([tmp_path / "_part.txt"], [])
 
 
-def test_a_folder_called_like_a_file_is_one(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_folder_with_a_files_suffix_is_read(jobs: Jobs, tmp_path: Path) -> None:
     make(tmp_path, "in/book.txt/1.txt", "in/b.jsonl.gz/x", "in/book.parquet/y.txt")
     summary = jobs.summary(tmp_path / "in", "--out", tmp_path / "out.jsonl")
     assert summary["documents"] == 3
@@ -122,7 +122,7 @@ def test_files_are_in_the_order_of_names(tmp_path: Path) -> None:
     assert found(tmp_path) == order
 
 
-def test_what_is_no_file_is_told(jobs: Jobs, tmp_path: Path) -> None:
+def test_entries_that_are_not_files_are_warned_about(jobs: Jobs, tmp_path: Path) -> None:
     corpus = make(tmp_path / "corpus", "a.txt")
     os.mkfifo(corpus / "pipe")
     (corpus / "dangling").symlink_to("nothing")
@@ -150,7 +150,7 @@ def test_warnings_of_a_folder_are_few(jobs: Jobs, tmp_path: Path) -> None:
     assert lines[-1] == "warning: 20 more like these"
 
 
-def test_a_folder_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vanished_folder_is_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "a.txt", "gone/b.txt", "later/c.txt")
     iterdir = Path.iterdir
 
@@ -180,7 +180,7 @@ def test_an_unreadable_folder_is_one_line(
     assert jobs.errors == f"error: {tmp_path}/locked: Permission denied\n"
 
 
-def test_inputs_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_inputs_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     make(tmp_path, "hidden/.a.txt")
     for name in ("empty", "hidden"):

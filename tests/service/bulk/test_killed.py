@@ -70,7 +70,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_killed_again_and_again_the_output_is_the_same_to_the_byte(
+def test_killed_jobs_write_the_same_bytes(
     tmp_path: Path, name: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, size, value in SIZES:

@@ -119,7 +119,7 @@ def test_the_id_may_be_the_text(jobs: Jobs, tmp_path: Path) -> None:
     ],
     ids=["no rows", "no rows and another column", "no columns"],
 )
-def test_a_table_of_nothing_has_no_documents(
+def test_an_empty_table_has_no_documents(
     jobs: Jobs, tmp_path: Path, table: "pyarrow.Table"
 ) -> None:
     corpus = tmp_path / "corpus"
@@ -133,7 +133,9 @@ def test_a_table_of_nothing_has_no_documents(
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
-def test_a_damaged_page_is_told_with_its_row(jobs: Jobs, tmp_path: Path, compression: str) -> None:
+def test_a_corrupt_page_is_reported_with_its_row(
+    jobs: Jobs, tmp_path: Path, compression: str
+) -> None:
     many = [f"The river {number} " + "x" * 50 for number in range(1000)]
     path = write(
         tmp_path / "in.parquet",
@@ -164,7 +166,7 @@ def test_a_damaged_page_is_told_with_its_row(jobs: Jobs, tmp_path: Path, compres
         lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1",
     ],
 )
-def test_files_that_are_no_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: object) -> None:
+def test_files_that_are_not_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: object) -> None:
     path = write(tmp_path / "in.parquet", pyarrow.table({"text": ["The river"] * 100}))
     assert callable(spoil)
     path.write_bytes(spoil(path.read_bytes()))
@@ -182,7 +184,7 @@ def test_ids_need_not_be_utf8(jobs: Jobs, tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "out.jsonl")] == ["\\xff", "ok"]
 
 
-def test_a_column_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_column_without_text_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", pyarrow.table({"text": [[1]], "other": ["a"]}))
     with pytest.raises(JobError, match=r"the column text is list<.*>, not text"):
         texts(path)
@@ -201,7 +203,7 @@ def test_a_file_that_is_gone_is_one_line(tmp_path: Path, name: str) -> None:
         texts(tmp_path / name)
 
 
-def test_an_error_without_a_file_is_told(
+def test_an_error_without_a_file_is_one_line(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:

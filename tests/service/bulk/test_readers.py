@@ -107,7 +107,7 @@ def test_parquet(tmp_path: Path, kind: str) -> None:
     assert [record.line for record in records] == list(range(1, 704))
 
 
-def test_bytes_in_parquet_that_are_no_text(tmp_path: Path) -> None:
+def test_invalid_utf8_in_parquet_is_a_problem(tmp_path: Path) -> None:
     path = table(tmp_path / "a.parquet", pyarrow.array([b"a", b"\xff"], pyarrow.binary()))
     assert said(read(path)) == ["a", "[invalid_utf8]"]
 
@@ -131,7 +131,7 @@ def test_a_document_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_damage_is_named_with_its_place(tmp_path: Path, suffix: str) -> None:
+def test_corruption_is_reported_with_its_line(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a.txt{suffix}", b"one line\nthen another\n" * 900)
     path.write_bytes(path.read_bytes()[:-9] if suffix == ".gz" else path.read_bytes() + b"x" * 40)
     with pytest.raises(JobError, match=r"after line \d+: the file is damaged"):
@@ -143,7 +143,7 @@ def test_damage_is_named_with_its_place(tmp_path: Path, suffix: str) -> None:
     form=st.sampled_from([".txt", ".txt.gz", ".jsonl.zst", ".parquet"]),
     data=st.data(),
 )
-def test_reading_goes_on_from_any_record(
+def test_reading_continues_after_any_document(
     tmp_path_factory: pytest.TempPathFactory,
     several: list[list[str]],
     form: str,
@@ -173,7 +173,7 @@ def test_reading_goes_on_from_any_record(
         assert list(Reader(paths, source).documents(whole[at].end)) == whole[at + 1 :]
 
 
-def test_how_far_reading_is_counts_bytes_on_the_disk(tmp_path: Path) -> None:
+def test_bytes_read_are_bytes_on_the_disk(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{n}.txt.gz", b"some line\n" * 500) for n in range(2)]
     reader = Reader(paths, Source())
     first, second = (path.stat().st_size for path in paths)
@@ -198,7 +198,7 @@ def test_blocks_from_a_blocks_end_are_the_same(sizes: list[int]) -> None:
         assert size - block.documents[-1].size < BLOCK_BYTES
 
 
-def test_a_block_is_never_more_than_so_many_records() -> None:
+def test_a_block_has_a_maximum_of_documents() -> None:
     records = [
         Document("", n, n, "", None, None, 1, Position()) for n in range(BLOCK_DOCUMENTS + 1)
     ]

@@ -27,7 +27,7 @@ def corpus(path: Path, second: str) -> Path:
     return path
 
 
-def test_a_small_change_of_what_was_read_is_noticed(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_small_change_of_inputs_is_noticed(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     corpus(source, "The river of ice")
     before = fingerprint(source)
@@ -82,7 +82,7 @@ def test_a_finished_split_of_other_documents_is_refused(tmp_path: Path) -> None:
         RayJob(options).prepare()
 
 
-def test_an_output_that_came_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> None:
+def test_an_output_created_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> None:
     source, out = corpus(tmp_path / "in.jsonl", "The river"), tmp_path / "out.jsonl"
     assert jobs(source, "--out", out, "--strict") == 1
     out.write_text("mine")
@@ -93,7 +93,7 @@ def test_an_output_that_came_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> No
     assert jobs(source, "--out", out) == 0
 
 
-def test_a_part_that_is_gone_is_missed(
+def test_a_missing_part_is_named(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.bulk.output.parquet_writer.BLOCKS_PER_PART", 1)
@@ -104,7 +104,7 @@ def test_a_part_that_is_gone_is_missed(
     assert "part-00000.parquet is missing; --overwrite" in jobs.errors
 
 
-def test_options_can_change_before_anything_is_done(jobs: Jobs, tmp_path: Path) -> None:
+def test_options_can_change_before_the_first_commit(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(b'{"body": "The river"}\n')
     assert jobs(source, "--out", out, "--strict") == 1

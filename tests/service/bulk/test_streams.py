@@ -140,7 +140,7 @@ def test_a_stream_has_the_buckets_of_a_file(jobs: Jobs, tmp_path: Path) -> None:
     assert tables[0].replace("in.txt", "pipe") == tables[1]
 
 
-def test_parquet_is_no_stream(jobs: Jobs, tmp_path: Path) -> None:
+def test_parquet_as_a_stream_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.parquet")
     assert jobs(tmp_path / "a.parquet", "--out", tmp_path / "out.jsonl") == 1
     assert jobs.errors.splitlines()[-1] == (
@@ -212,7 +212,7 @@ def test_parquet_in_a_folder_of_an_odd_name(jobs: Jobs, tmp_path: Path) -> None:
     )
 
 
-def test_a_job_of_an_odd_name_goes_on(
+def test_a_job_with_an_odd_name_resumes(
     jobs: Jobs, model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ODD).write_bytes(b"The river\n" * 3000)
@@ -290,7 +290,7 @@ def test_suffixes_of_outputs_in_capitals(jobs: Jobs, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "then"), [("pipe", "begins again"), ("in.txt", "goes on from here")]
 )
-def test_stopping_says_what_the_same_command_does(
+def test_an_interrupt_prints_whether_the_job_resumes(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str
 ) -> None:
     (tmp_path / "in.txt").write_bytes(TEXT)

@@ -48,7 +48,7 @@ PLACED: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", PLACED)
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_no_file_is_refused_at_once(copy: Path, name: str, kind: str) -> None:
+def test_other_file_types_are_refused_at_once(copy: Path, name: str, kind: str) -> None:
     (copy / name).unlink()
     PLACED[kind](copy / name)
     assert name in refusal(copy)

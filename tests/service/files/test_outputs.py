@@ -34,7 +34,7 @@ def test_bytes_then_the_name_reach_the_disk(
     assert list(tmp_path.iterdir()) == [page]
 
 
-def test_a_left_partial_file_is_overwritten(tmp_path: Path) -> None:
+def test_an_old_partial_file_is_overwritten(tmp_path: Path) -> None:
     page = tmp_path / "page"
     (tmp_path / "page.new").write_bytes(b"longer than what follows")
     write_atomically(page, b"new", tmp_path / "page.new")
@@ -51,7 +51,9 @@ def test_a_link_as_partial_file_stays(tmp_path: Path) -> None:
     assert (tmp_path / "mine").read_bytes() == b"years of work"
 
 
-def test_a_state_that_fails_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_state_leaves_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
