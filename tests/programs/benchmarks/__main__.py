@@ -31,7 +31,7 @@ from tests.programs.benchmarks.table import TITLE, Http, Results, markdown
 Body = dict[str, Any]
 Payloads = list[tuple[int, Body]]
 
-SATURATED = "/next-token, 20 words, 1 client, beside 8 clients with 100,000-token documents"
+SATURATED = "/next-token, 20 words, 1 client, next to 8 clients with 100,000-token documents"
 
 
 def main() -> int:

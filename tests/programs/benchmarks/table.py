@@ -104,8 +104,8 @@ def _http(results: Results) -> str:
     rows = [
         "## Over HTTP, int8",
         "",
-        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. These clients ignore",
-        "`Retry-After` and retry at once.",
+        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. These clients",
+        "ignore `Retry-After` and retry at once.",
         "",
         "| | requests/s | tokens/s | p50 ms | p95 ms | p99 ms | cores | generator | MB | errors |",
         "|---|---|---|---|---|---|---|---|---|---|",
