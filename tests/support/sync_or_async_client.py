@@ -28,13 +28,13 @@ class SyncOrAsyncClient:
 
     def __call__(self, method: str, *args: Any, **fields: Any) -> Any:
         if self._asynchronous:
-            return asyncio.run(self._awaited(method, *args, **fields))
+            return asyncio.run(self._call_async(method, *args, **fields))
         transport = self._mock or httpx.HTTPTransport()
         options = {**self._options, "transport": transport, "sleep": self.sleeps.append}
         with Client(self._base_url, **options) as client:
             return getattr(client, method)(*args, **fields)
 
-    async def _awaited(self, method: str, *args: Any, **fields: Any) -> Any:
+    async def _call_async(self, method: str, *args: Any, **fields: Any) -> Any:
         async def sleep(seconds: float) -> None:
             self.sleeps.append(seconds)
 
@@ -45,19 +45,21 @@ class SyncOrAsyncClient:
 
 
 class CannedResponses:
-    """A handler that returns its responses in order, repeats the last one, and keeps the requests."""
+    """A handler that returns its responses in turn, repeats the last, and keeps the requests."""
 
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
+    def __init__(self, *responses: httpx.Response | Exception) -> None:
         self.requests: list[httpx.Request] = []
-        self._answers = answers
+        self._responses = responses
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        index = min(len(self.requests), len(self._answers) - 1)
+        index = min(len(self.requests), len(self._responses) - 1)
         self.requests.append(request)
-        answer = self._answers[index]
-        if isinstance(answer, Exception):
-            raise answer
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        response = self._responses[index]
+        if isinstance(response, Exception):
+            raise response
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=response.content
+        )
 
 
 def error_response(status: int, code: str, **headers: str) -> httpx.Response:
@@ -65,11 +67,11 @@ def error_response(status: int, code: str, **headers: str) -> httpx.Response:
     return httpx.Response(status, json={"error": envelope}, headers=headers)
 
 
-def what_is_there(value: Any) -> Any:
-    """JSON-like data with None and empty lists left out of objects, and tuples as lists."""
+def drop_missing(value: Any) -> Any:
+    """Return JSON-like data without None and empty lists in objects, and with tuples as lists."""
     if isinstance(value, dict):
-        kept = {name: what_is_there(item) for name, item in value.items()}
+        kept = {name: drop_missing(item) for name, item in value.items()}
         return {name: item for name, item in kept.items() if item is not None and item != []}
     if isinstance(value, list | tuple):
-        return [what_is_there(item) for item in value]
+        return [drop_missing(item) for item in value]
     return value

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.http.openai import completions, serialize
+from service.http.openai import completion, response_serializer
+from service.http.openai.choice import Choice, ChoiceGenerator
+from service.http.openai.serialize import ChoiceSerializer
 from service.language_model import LanguageModel
 from tests.service.http.openai.test_completion_prompts import threads_of
 from tests.service.http.openai.test_completions import complete
@@ -16,8 +18,8 @@ from tests.support.http_server import http_client_for
 CHANCE = random.Random(5)
 ECHO: Json = {"echo": True, "max_tokens": 0}
 Written = tuple[object, str]
-ECHOED: Written = (serialize, "_echo")
-CHOICE: Written = (serialize.ChoiceSerializer, "rest")
+ECHOED: Written = (response_serializer, "serialize_echo")
+CHOICE: Written = (ChoiceSerializer, "delta")
 
 
 @pytest.mark.parametrize(
@@ -112,20 +114,20 @@ def test_of_many_choices_some_grow_at_a_time(
     """What queues for its next token goes before what others ask."""
     growing = most = 0
 
-    complete_one = completions.complete
+    generate = ChoiceGenerator.generate
 
-    async def counted(*given: Any) -> AsyncIterator[completions.Choice]:
+    async def counted(*given: Any) -> AsyncIterator[Choice]:
         nonlocal growing, most
         growing += 1
         most = max(most, growing)
-        async for choice in complete_one(*given):
+        async for choice in generate(*given):
             yield choice
         growing -= 1
 
-    monkeypatch.setattr(completions, "complete", counted)
+    monkeypatch.setattr(ChoiceGenerator, "generate", counted)
     body: Json = {"prompt": ["He", "She"], "n": 128, "max_tokens": 2, "seed": 1, "stream": stream}
     assert api.post("/v1/completions", model="tiedlm", **body).status_code == 200
-    assert 1 < most <= completions.MOST_GROWING
+    assert 1 < most <= completion.MAX_CONCURRENT_CHOICES
 
 
 @pytest.mark.parametrize(
