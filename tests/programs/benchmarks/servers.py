@@ -1,4 +1,4 @@
-"""The servers that are compared, each a process: ours, bare FastAPI, FastAPI + torch eager."""
+"""The compared servers, each a process: the service, bare FastAPI, FastAPI + torch eager."""
 
 import os
 import re
@@ -23,7 +23,7 @@ class Server:
 
     @property
     def memory_bytes(self) -> dict[str, int]:
-        """Resident now and at its peak."""
+        """Return resident bytes, current and peak."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         sizes = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+)", status))
         return {"now": int(sizes["VmRSS"]) * 1024, "peak": int(sizes["VmHWM"]) * 1024}
@@ -31,7 +31,7 @@ class Server:
 
 @contextmanager
 def serving(*arguments: str) -> Iterator[Server]:
-    """`python -m ARGUMENTS`, which prints its address when it listens; stopped at the end."""
+    """Run `python -m ARGUMENTS` for the block and yield the address that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         stdout=subprocess.PIPE,
