@@ -25,10 +25,10 @@ ServiceError                  a message for people: what was wrong, where, what 
 ├── JobError                  a bulk job stops: one line, exit code 1
 └── OutputError               an output is an input, or already exists: one line, exit code 1
 
-`code` is the machine's name of each in the error envelope. Which HTTP status answers it is the
-business of `service.http.errors` alone. No message holds a stack trace or the text that was sent;
-only a StartError, a JobError or an OutputError may name a path, and `service.http.model_registry` takes it
-out of the one that `/admin/reload` answers.
+`code` is the machine-readable name of each error in the error envelope. `service.http.errors` alone
+maps errors to HTTP statuses. No message holds a stack trace or the text that was sent. Only a
+StartError, a JobError or an OutputError may name a path, and `service.http.model_registry` removes
+the path from the response of `/admin/reload`.
 """
 
 import math

@@ -1,12 +1,46 @@
 """What a request may ask at most, where it is the same for every server."""
 
+import math
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from service.arrays import Priority
 from service.errors import InputTooLong, InvalidRequest
 
+MAX_FIELDS = 100  # of a request body; no route has half as many
+MAX_INTEGER = 2**31 - 1  # beyond every vocabulary, text and result
+MAX_TOP = 100  # alternatives of a scored token
 MAX_TOP_TOKENS = 1_000_000
 MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
+
+
+@dataclass(frozen=True, slots=True)
+class WaitLimits:
+    """Seconds of expected waiting beyond which a request is refused, by priority."""
+
+    interactive: float = math.inf
+    bulk: float = math.inf
+
+    def of(self, priority: Priority) -> float:
+        return self.bulk if priority == "bulk" else self.interactive
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """The limits that the settings of a server choose; `/info` publishes them. Waits and timeouts
+    are in seconds.
+    """
+
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_bulk_wait: float
+    max_interactive_wait: float
+    max_body_bytes: int
+    max_texts: int
+    max_request_tokens: int
+    request_timeout: float
+    client_timeout: float
 
 
 def check_count(tokens: int, most: int) -> None:
@@ -57,3 +91,15 @@ def check_targets(targets: Sequence[Sized], texts: Sequence[Sized], begun: Seque
             raise InvalidRequest(
                 f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
             )
+
+
+# Limits of single fields.
+MAX_CACHE_WINDOW = 10_000  # positions
+MAX_CACHE_THETA = 100
+MAX_CANDIDATES = 1000  # of a request to /next-token
+MAX_CANDIDATE_LENGTH = 1000  # characters
+MAX_CHOICES = 128  # for each prompt
+MAX_PROMPT_LOGPROBS = 20
+MAX_STOPS = 16
+MAX_TEMPERATURE = 100
+MAX_WEIGHT = 1e9  # larger than any recogniser's, and no sum of products is infinite

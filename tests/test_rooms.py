@@ -110,18 +110,27 @@ def test_onnxruntime_is_known_to_the_engine_alone() -> None:
 
 
 def test_inference_knows_nothing_above_it() -> None:
-    above = (
-        "service.http",
-        "service.language_model",
-        "service.text.request_encoder",
-        "service.results.text_score",
-    )
+    below = [f"service.{name}" for name in ("arrays", "bundle", "errors", "limits", "runtime")]
     assert (
         violations(
             "service",
             lambda who, what: (
                 inside(who, "service.inference")
-                and inside(what, *above, "service.settings", "service.text.tokenizer", *FRONT)
+                and inside(what, "service")
+                and not inside(what, "service.inference", *below)
+            ),
+        )
+        == []
+    )
+
+
+def test_text_and_inference_never_import_each_other() -> None:
+    rooms = ("service.text", "service.inference")
+    assert (
+        violations(
+            "service",
+            lambda who, what: any(
+                inside(who, one) and inside(what, *rooms) and not inside(what, one) for one in rooms
             ),
         )
         == []
@@ -146,6 +155,7 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
             lambda who, what: (
                 who in ("service.scoring", "service.results.distribution", "service.errors")
                 and inside(what, *ROOMS)
+                and not inside(what, "service.arrays")
             ),
         )
         == []
@@ -153,14 +163,16 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
 
 
 def test_the_batcher_and_its_queue_know_no_model() -> None:
-    own = tuple(f"service.inference.{name}" for name in ("batcher", "schedule", "queue", "pace"))
+    own = tuple(
+        f"service.inference.{name}" for name in ("batcher", "scheduler", "queue", "wait_estimator")
+    )
     assert (
         violations(
             "service",
             lambda who, what: (
                 who in own
                 and inside(what, *ROOMS, "numpy", "asyncio")
-                and not inside(what, "service.errors", "service.lanes", *own)
+                and not inside(what, "service.arrays", "service.errors", "service.limits", *own)
             ),
         )
         == []

@@ -1,4 +1,4 @@
-"""`python -m service.http.trial_load BUNDLE BYTES`: load a bundle as the service does, in another process.
+"""`python -m service.http.trial_load BUNDLE BYTES`: a trial load of a bundle in another process.
 
 What a bundle holds can take for ever, take all memory, or end the process that reads it. On a
 reload that process must not be the one that serves. This one has limits, which follow from the

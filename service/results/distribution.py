@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.arrays import Floats, Ids
+
 # Below it all of a distribution is on its largest word, and dividing by less would overflow.
 SMALLEST_TEMPERATURE = 1e-300
 
-Ids = NDArray[np.int64]
 Row = NDArray[np.float64]
 
 
@@ -41,9 +42,7 @@ class NextTokens:
     allowed_probability: float | None
 
 
-def next_token_distribution(
-    log_probabilities: NDArray[np.float32], shape: DistributionOptions
-) -> NextTokens:
+def next_token_distribution(log_probabilities: Floats, shape: DistributionOptions) -> NextTokens:
     """Log-probabilities (V,) → the listed words, by falling probability, ties by id."""
     row = log_probabilities.astype(np.float64)
     if shape.temperature != 1.0:

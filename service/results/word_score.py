@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.arrays import Ids
 from service.results.text_score import TextScore
 
 WORD = re.compile(r"\S+")  # what str.split finds, as in a text's word_count
@@ -19,7 +20,7 @@ class WordScores:
 
     spans: list[tuple[int, int]]
     logprobs: NDArray[np.float64]  # (W,)
-    token_counts: NDArray[np.int64]  # (W,)
+    token_counts: Ids  # (W,)
 
 
 def word_scores(score: TextScore, end_id: int) -> WordScores:

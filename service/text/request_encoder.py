@@ -7,9 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from service.arrays import Ids, Priority, SoftTarget
 from service.errors import InvalidRequest, UnknownToken
-from service.inference.engine import SoftTarget
-from service.lanes import Priority
 from service.limits import blamed, check_count
 from service.runtime.background_thread import (
     SECONDS_PER_CHARACTER,
@@ -17,7 +16,7 @@ from service.runtime.background_thread import (
     BackgroundThread,
 )
 from service.runtime.metrics import Metrics, timed
-from service.text.tokenizer import Ids, Tokenizer
+from service.text.tokenizer import Tokenizer
 
 # Shorter texts are tokenized where they are; longer ones would hold up the event loop.
 INLINE_CHARACTERS = 4096

@@ -20,15 +20,13 @@ from typing import Any, Literal
 
 import numpy as np
 import tokenizers
-from numpy.typing import NDArray
 
+from service.arrays import Ids
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
 from service.limits import check_count
 from service.text.tokenizer_check import check_growth, check_reading
 from service.text.vocabulary import Vocabulary, over_bytes
-
-Ids = NDArray[np.int64]
 
 # A text is encoded in pieces of this many characters, which take about 2 ms each.
 PIECE_CHARACTERS = 4096

@@ -15,8 +15,8 @@ from bisect import bisect_left, bisect_right
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.arrays import Ids
 from service.errors import BundleError
 
 
@@ -48,7 +48,7 @@ class Vocabulary:
         found = self._by_spelling.get(word.encode())
         return self._ids.get(word) if found is None and len(word) > 1 else found
 
-    def with_prefix(self, prefix: str) -> NDArray[np.int64]:
+    def with_prefix(self, prefix: str) -> Ids:
         """Ids of all entries that spell something that starts with `prefix`. A space before it
         need not be typed: `th` finds ` the` too, and ` th` finds nothing else.
         """
@@ -62,7 +62,7 @@ class _Sorted:
         self._spellings = [spellings[index] for index in order]
         self._ids = np.array(order, np.int64)
 
-    def starting_with(self, prefix: bytes) -> NDArray[np.int64]:
+    def starting_with(self, prefix: bytes) -> Ids:
         low = bisect_left(self._spellings, prefix)
         # No byte of UTF-8 is ff; alone it is an entry, and the last one.
         high = bisect_right(self._spellings, prefix + b"\xff")

@@ -1,4 +1,7 @@
-"""Speed without HTTP: `python -m tests.programs.benchmarks.in_process BUNDLE SENTENCES` → one JSON line."""
+"""Speed without HTTP, printed as one JSON line.
+
+python -m tests.programs.benchmarks.in_process BUNDLE SENTENCES
+"""
 
 import json
 import sys

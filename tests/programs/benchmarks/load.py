@@ -1,9 +1,10 @@
-"""The load generator, a process of its own: `python -m tests.programs.benchmarks.load ...` prints a JSON
-line.
+"""The closed-loop load generator, a process of its own, which prints one JSON line.
 
-It speaks plain HTTP/1.1 over kept-open connections, each sending its next request when the last
-was answered, and does as little as it can: bodies are bytes from the start and answers are only
-counted. `generator_cpu` near 1 says that the generator was the limit and not the server.
+    python -m tests.programs.benchmarks.load ...
+
+It sends plain HTTP/1.1 over persistent connections. Each connection sends its next request when the
+last response is complete. The generator does as little as possible: bodies are bytes from the start
+and responses are only counted. If `generator_cpu` is near 1, the generator was the limit.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""`python -m tests.programs.benchmarks.ngram BUNDLE --data DIR [--order 5]`: an n-gram on a bundle's tokens.
+"""An n-gram model on the tokens of a bundle.
+
+    python -m tests.programs.benchmarks.ngram BUNDLE --data DIR [--order 5]
 
 Interpolated modified Kneser-Ney (Chen and Goodman 1999) as KenLM's `lmplz` estimates it (Heafield
 et al. 2013), unpruned, from DIR's train split, over the same ids and with the same `<eos>` after

@@ -1,10 +1,10 @@
-"""The open-loop generator, a process of its own: `python -m tests.programs.benchmarks.open_loop ...` -> one
-JSON line.
+"""The open-loop load generator, a process of its own, which prints one JSON line.
 
-Requests come as a Poisson process, whatever the server does: nobody waits for an answer before the
-next one asks. Latencies count from the moment a request was *due*, so that a server that makes the
-generator wait does not look faster for it. `generator_cpu` near 1 says that the generator was the
-limit and not the server.
+    python -m tests.programs.benchmarks.open_loop ...
+
+Requests arrive as a Poisson process that does not depend on the responses. A latency counts from
+the moment at which the request was *due*, so that a server that delays the generator does not look
+faster. If `generator_cpu` is near 1, the generator was the limit and not the server.
 """
 
 import asyncio

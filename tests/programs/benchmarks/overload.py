@@ -1,6 +1,7 @@
 """`make overload`: many clients, and twice the load that the service can take, for minutes.
 
-    python -m tests.programs.benchmarks.overload [--minutes 10] [--bundle BUNDLE] [--flags="--threads 1"]
+    python -m tests.programs.benchmarks.overload [--minutes 10] [--bundle BUNDLE]
+        [--flags="--threads 1"]
 
 First 8, 64 and 256 clients that each wait for an answer before the next request, on a free machine
 and next to a busy neighbour (a loop that takes one core). Wanted: no refusal, and with 256 clients

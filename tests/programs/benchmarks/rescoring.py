@@ -1,4 +1,6 @@
-"""Rescoring a list against scoring its texts: `python -m tests.programs.benchmarks.rescoring [BUNDLE]`.
+"""Speed of rescoring a list against scoring each of its texts.
+
+    python -m tests.programs.benchmarks.rescoring [BUNDLE]
 
 In process, without HTTP. A 100-best list of 25 tokens each, the first 80 % of them in beginnings
 that several share, as a recogniser gives them: each half shares the first 10, each fifth of it the

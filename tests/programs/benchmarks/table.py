@@ -61,8 +61,8 @@ def _head(results: Results) -> str:
 
 `make bench`, {time.strftime("%Y-%m-%d", time.gmtime())}: {_processor()}, {results.cores} cores,
 Python {platform.python_version()}. The model is {size} and random weights;
-sentences: {results.source}. All of it was measured in one run; take the ratios, the
-rest is this machine's.
+sentences: {results.source}. All figures are from one run. The ratios
+carry over to other machines, the absolute figures do not.
 """
 
 
@@ -94,9 +94,9 @@ def _in_process(results: Results) -> str:
         speed = {p: f[f"tokens_per_second_{threads}"] for p, f in figures.items()}
         row(f"scoring sentences, ids ready, {threads} workers, tokens/s", speed, ",.0f")
     limit = {p: x / (encoder + decoder) for p, x in results.peak.items()}
-    row("what the GEMM peak would allow, tokens/s", limit, ",.0f")
+    row("limit by the GEMM peak, tokens/s", limit, ",.0f")
     share = {p: figures[p][f"tokens_per_second_{cores}"] / limit[p] for p in figures}
-    row("scoring ÷ what the peak would allow", share, ".2f")
+    row("scoring ÷ limit by the GEMM peak", share, ".2f")
     return "\n".join([*rows, ""])
 
 
@@ -104,8 +104,8 @@ def _http(results: Results) -> str:
     rows = [
         "## Over HTTP, int8",
         "",
-        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. A client that is",
-        "refused asks again at once and does not wait for `Retry-After`.",
+        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. These clients ignore",
+        "`Retry-After` and retry at once.",
         "",
         "| | requests/s | tokens/s | p50 ms | p95 ms | p99 ms | cores | generator | MB | errors |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ def _http(stack: ExitStack, tree: Path, folder: Path, seconds: float) -> dict[st
     words = sorted({word for line in lines for word in line.split()})
     stateful = [(1, {"context": word, "state": state}) for word in words]
 
-    def measure(path: str, payloads: list[tuple[int, dict[str, object]]], clients: int) -> Measure:
+    def measure(path: str, payloads: Sequence[object], clients: int) -> Measure:
         file = folder / f"{server.port}-{path.strip('/')}.jsonl"
         file.write_text("\n".join(map(json.dumps, payloads)))
         return lambda: _load(server, path, file, clients, seconds)

@@ -1,4 +1,6 @@
-"""Speed of training by how OpenMP's threads wait: `python -m tests.programs.benchmarks.waiting [--busy N]`.
+"""Speed of training for each way in which OpenMP's threads can wait.
+
+    python -m tests.programs.benchmarks.waiting [--busy N]
 
 Each way of waiting has a process of its own, because libgomp reads the environment once. The
 processes take turns of some seconds, so that each round compares them under the same conditions;

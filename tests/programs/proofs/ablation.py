@@ -1,6 +1,7 @@
 """`make ablation DATA=...`: what each regulariser gives at equal time, on a short text.
 
-    python -m tests.programs.proofs.ablation --data DIR [--config TOML] [--tokens 100000] [--set KEY=VALUE]
+    python -m tests.programs.proofs.ablation --data DIR [--config TOML] [--tokens 100000]
+        [--set KEY=VALUE]
 
 Trains the preset on the first words of the training split, then once more for every regulariser:
 without one that it has, or with one that it has not; what would change nothing is left out. A

@@ -1,6 +1,7 @@
 """`make scale`: a text larger than memory should hold is tokenized and trained on.
 
-    python -m tests.programs.scale [--megabytes 1000] [--small 10] [--config train/configs/starter.toml]
+    python -m tests.programs.scale [--megabytes 1000] [--small 10]
+        [--config train/configs/starter.toml]
 
 Tokenizes a small and a large text, trains on both side by side for some steps, with the same model
 and as large a vocabulary, and prints what each took. Exit code 1 where the large text took more

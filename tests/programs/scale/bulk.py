@@ -1,6 +1,7 @@
 """`make scale-bulk`: scoring a large input takes no more memory than a small one.
 
-    python -m tests.programs.scale.bulk [--megabytes 2000] [--small 20] [--bundle BUNDLE] [--out NAME]
+    python -m tests.programs.scale.bulk [--megabytes 2000] [--small 20] [--bundle BUNDLE]
+        [--out NAME]
 
 Writes both texts, scores one after the other, and prints what each took at its peak. Exit code 1
 where the large one took more than 20 MB beyond the small one. Unless a bundle is given the model is

@@ -1,4 +1,4 @@
-"""Both implementations, torch's in `train.model.loss` and numpy's in `service.scoring`, in one place."""
+"""Tests of both cross-entropies: torch's in `train.model.loss`, numpy's in `service.scoring`."""
 
 import math
 from collections.abc import Callable

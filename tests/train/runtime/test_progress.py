@@ -95,7 +95,10 @@ def test_a_short_run_in_a_log_has_one_line(train: Train, capsys: Capture) -> Non
 
 
 def test_a_terminal_has_a_bar() -> None:
-    program = "from train.runtime.progress import Progress\nwith Progress('reading', 3, 'B') as p: p.update(3)"
+    program = (
+        "from train.runtime.progress import Progress\n"
+        "with Progress('reading', 3, 'B') as p: p.update(3)"
+    )
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=child, check=True, timeout=60)
