@@ -30,10 +30,16 @@ class Server:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Server]:
-    """Run `python -m ARGUMENTS` for the block and yield the address that it prints."""
+def serving(*arguments: str, tree: Path | None = None) -> Iterator[Server]:
+    """Run `python -m ARGUMENTS`, which prints its address when it listens; stop it at the end.
+
+    `tree` is the checkout whose code runs; without it that of this process.
+    """
+    environment = os.environ if tree is None else {**os.environ, "PYTHONPATH": str(tree)}
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
+        cwd=tree,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
