@@ -10,8 +10,7 @@ from service.errors import StartError
 from service.files import compression
 from service.files.outputs import STANDARD_INPUT
 from service.language_model import LanguageModel
-from service.results.oov_warning import oov_warning
-from service.scoring import NATS_IN
+from service.scoring import NATS_IN, oov_warning
 from service.settings import Settings
 
 BOM = b"\xef\xbb\xbf"
@@ -99,7 +98,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Scored:
-    (score,) = await model.score(await model.encoder.texts([text]))
+    (score,) = await model.score(await model.encoder.encode_texts([text]))
     assert score.starts is not None
     assert score.ends is not None
     rows = zip(

@@ -29,7 +29,7 @@ def bits() -> list[float]:
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
 
     async def score() -> list[float]:
-        (found,) = await model.score(await model.encoder.texts([TEXT]))
+        (found,) = await model.score(await model.encoder.encode_texts([TEXT]))
         return [float(value) for value in found.logprobs / -0.6931471805599453]
 
     surprisals = asyncio.run(score())
@@ -142,7 +142,7 @@ def test_a_long_text_is_drawn_with_its_mean(tmp_path: Path) -> None:
 
 
 FOREIGN = "Zxqvyk brmlt the river\nqqrrst\n"
-NOTE = "3 of 5 tokens (60%) are unknown words: the perplexity flatters"
+NOTE = "3 of 5 tokens (60%) are unknown words: the perplexity is too low"
 
 
 @pytest.mark.parametrize("kind", ["html", "svg"])
