@@ -14,6 +14,7 @@ import time
 
 from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.arrays import Priority
@@ -40,6 +41,7 @@ PRIORITY_BY_PATH: dict[str, Priority] = {
     "/next-token": "interactive",
     "/v1/completions": "interactive",
 }
+METHODS = "GET, HEAD, OPTIONS, POST"
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +97,9 @@ class RequestMiddleware:
     async def _check_and_run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that a check refuses; run the application for any other."""
         context = request_context(scope)
+        if context.path == "*":  # `OPTIONS *` (RFC 9110, 9.3.7)
+            await Response(headers={"Allow": METHODS})(scope, receive, send)
+            return
         try:
             self._check(context)
             body = await self._read_body(context, receive)
