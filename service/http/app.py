@@ -1,6 +1,5 @@
 """create_app: routes, middleware and error handlers around one language model."""
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -12,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import ServiceError
+from service.errors import ServiceError, first_problem
 from service.http import docs_page
 from service.http.auth import Authenticator
 from service.http.errors import HTTP_CODES, envelope, service_error
@@ -82,7 +81,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
         position = first["loc"][-1]
         return envelope(400, "invalid_json", f"the body is not JSON, from character {position} on")
     path = _field_path(first, error.body)
-    message = re.sub("^Value error, ", "", first["msg"])
+    message = first_problem(error.errors()).message
     if first["type"] == "extra_forbidden":
         message = "unknown field; /docs lists all fields"
     elif first["type"] == "missing" and not path:
