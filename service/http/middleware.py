@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.arrays import Priority
 from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
-from service.http.auth import Gate
+from service.http.auth import Authenticator
 from service.http.body.content_encoding import check_encoding, unpack
 from service.http.body.request_body import (
     ClientDisconnected,
@@ -47,10 +47,10 @@ log = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, models: ModelRegistry, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, models: ModelRegistry, authenticator: Authenticator) -> None:
         self._app = restore_root(app)
         self._models = models
-        self._gate = gate
+        self._authenticator = authenticator
         self._settings = models.model.settings
         self._metrics = models.model.metrics
         self._route_metrics: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
@@ -114,7 +114,7 @@ class RequestMiddleware:
 
     def _check(self, context: RequestContext) -> None:
         """Raise Unauthorized, Forbidden, or Overloaded, before the body is read."""
-        self._gate.check(context.path, context.headers)
+        self._authenticator.check(context.path, context.headers)
         priority = PRIORITY_BY_PATH.get(context.path)
         if priority is not None:
             size = announced_bytes(context.headers)

@@ -11,8 +11,7 @@ from service.files import compression
 from service.files.outputs import STANDARD_INPUT
 from service.language_model import LanguageModel
 from service.plot.display_text import LINE_ENDS
-from service.results.oov_warning import oov_warning
-from service.scoring import NATS_IN
+from service.scoring import NATS_IN, oov_warning
 from service.settings import Settings
 
 BOM = b"\xef\xbb\xbf"
@@ -108,7 +107,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 async def _score_text(model: LanguageModel, name: str, text: str, unit: str) -> ScoredText:
-    (score,) = await model.score(await model.encoder.texts([text]))
+    (score,) = await model.score(await model.encoder.encode_texts([text]))
     assert score.starts is not None
     assert score.ends is not None
     rows = zip(

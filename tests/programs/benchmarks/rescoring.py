@@ -20,7 +20,7 @@ from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.runtime.console import print_any_text
 from service.settings import STARTER_BUNDLE, Settings
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 REPEATS = 15
 HYPOTHESES, TOKENS, SHARED = 100, 25, 20

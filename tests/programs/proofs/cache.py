@@ -36,7 +36,7 @@ LEAST_GAIN = 0.03
 
 def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> float:
     async def score() -> float:
-        texts = await model.encoder.texts([text])
+        texts = await model.encoder.encode_texts([text])
         (score,) = await model.score(texts, ScoreOptions(cache=cache, eos=False))
         found = score.totals.figures("nats")["perplexity"]
         assert found is not None
