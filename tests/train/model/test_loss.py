@@ -1,4 +1,4 @@
-"""Both implementations, torch's in `train.model.loss` and numpy's in `service.scoring`, in one place."""
+"""Tests of the cross-entropies of `train.model.loss` (torch) and `service.scoring` (numpy)."""
 
 import math
 from collections.abc import Callable
