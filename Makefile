@@ -4,7 +4,7 @@
 # of paths is read as the shell reads one: FILES="'my text.txt' other.txt".
 PYTHON ?= python3
 CONFIG ?= train/configs/starter.toml
-PATHS = DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES
+PATHS = VERSION DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES OLD
 $(foreach name,$(PATHS),$(eval override export $(name) := $$(value $(name))))
 SERVICE = .venv
 TEST = .venv-test
@@ -14,8 +14,8 @@ RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help venv serve test check format bench portability soak overload faults scale scale-bulk \
-  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock clean
+.PHONY: help venv serve test check format bench compare portability soak overload faults scale scale-bulk \
+  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock version clean
 
 help:
 	@echo "make venv                      set up .venv, the Python of the README's commands"
@@ -27,6 +27,7 @@ help:
 	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
 	@echo "make container                 build the image, run it as production would, remove it"
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
+	@echo "make compare OLD=…             speed of this checkout against another one, in pairs"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make cache-gain CHECKPOINT=… DATA=…   what /score's continuous cache gives on a text"
@@ -45,6 +46,7 @@ help:
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
+	@echo "make version VERSION=…         write a new version into every file that states it"
 	@echo "make clean                     remove the virtual environments"
 
 # $(call need,NAME,what): stop with a line where the variable is empty.
@@ -57,14 +59,9 @@ venv: $(SERVICE)/ready
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
 
+# GROUPS="http train" runs some of the groups, JOBS=1 one at a time; tests/programs/run_tests.py.
 test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
-	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
-	$(TEST)/bin/python -m pytest -rs tests/playground
-	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients \
-	  --ignore tests/playground --ignore tests/ray
-	$(CLIENTS)/bin/python -m pytest tests/clients
-	@if test -e $(RAY)/ready; then $(RAY)/bin/python -m pytest tests/ray; \
-	  else echo "SKIPPED: tests/ray. make ray-test sets Ray up and runs them"; fi
+	$(TEST)/bin/python -m tests.programs.run_tests $(GROUPS) --jobs $(or $(JOBS),2)
 
 ray-test: $(RAY)/ready
 	$(RAY)/bin/python -m pytest tests/ray $(ARGS)
@@ -73,9 +70,14 @@ check: $(DEV)/ready
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy
+	$(DEV)/bin/vulture
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python -m tests.programs.benchmarks $(if $(DATA),--data "$$DATA") --out docs/benchmarks.md $(ARGS)
+
+compare: $(DEV)/ready
+	@$(call need,OLD,<another checkout>)
+	$(DEV)/bin/python -m tests.programs.benchmarks.two_trees "$$OLD" $(ARGS)
 
 portability: $(DEV)/ready
 	$(DEV)/bin/python -m tests.programs.portability
@@ -129,6 +131,10 @@ fuzz: $(CLIENTS)/ready
 lm-eval: $(CLIENTS)/ready
 	@$(call need,DATA,<folder with a test.txt>)
 	$(CLIENTS)/bin/python -m tests.clients.lm_eval_compare "$$DATA" $(ARGS)
+
+version: $(DEV)/ready
+	@$(call need,VERSION,0.2.0)
+	$(DEV)/bin/python -m tests.programs.set_version "$$VERSION"
 
 format: $(DEV)/ready
 	$(DEV)/bin/ruff format .

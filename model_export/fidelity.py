@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model_export.errors import FidelityError
-from service.inference.engine import Floats, OnnxEngine
+from service.arrays import Floats
+from service.inference.engine import OnnxEngine
 
 STREAMS = 16
 STEPS = 16

@@ -7,12 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "train", "model_export")
-FRONT = (
-    "service.__main__",
-    "service.http.server",
-    "service.http.connection.timeouts",
-    "service.ray_app",
-)
+ENTRY_POINTS = ("service.__main__", "service.ray_app")
 Rule = Callable[[str, str], bool]
 
 
@@ -72,28 +67,28 @@ def test_training_knows_no_other_room_and_no_service() -> None:
 
 
 def test_the_export_knows_no_http() -> None:
-    http = ("service.http", *FRONT, "fastapi", "starlette", "uvicorn", "httpx")
+    http = ("service.http", *ENTRY_POINTS, "fastapi", "starlette", "uvicorn", "httpx")
     assert violations("model_export", lambda _, what: inside(what, *http)) == []
 
 
-def test_http_is_known_to_entry_points_the_server_and_itself_alone() -> None:
+def test_only_entry_points_import_http() -> None:
     assert (
         violations(
             "service",
             lambda who, what: (
-                inside(what, "service.http") and not inside(who, "service.http", *FRONT)
+                inside(what, "service.http") and not inside(who, "service.http", *ENTRY_POINTS)
             ),
         )
         == []
     )
 
 
-def test_frameworks_of_the_web_stay_in_http() -> None:
+def test_only_http_imports_web_frameworks() -> None:
     web = ("fastapi", "starlette", "uvicorn", "fastapi_offline")
     assert (
         violations(
             "service",
-            lambda who, what: inside(what, *web) and not inside(who, "service.http", *FRONT),
+            lambda who, what: inside(what, *web) and not inside(who, "service.http"),
         )
         == []
     )
@@ -110,18 +105,27 @@ def test_onnxruntime_is_known_to_the_engine_alone() -> None:
 
 
 def test_inference_knows_nothing_above_it() -> None:
-    above = (
-        "service.http",
-        "service.language_model",
-        "service.text.request_encoder",
-        "service.results.text_score",
-    )
+    below = [f"service.{name}" for name in ("arrays", "bundle", "errors", "limits", "runtime")]
     assert (
         violations(
             "service",
             lambda who, what: (
                 inside(who, "service.inference")
-                and inside(what, *above, "service.settings", "service.text.tokenizer", *FRONT)
+                and inside(what, "service")
+                and not inside(what, "service.inference", *below)
+            ),
+        )
+        == []
+    )
+
+
+def test_text_and_inference_never_import_each_other() -> None:
+    rooms = ("service.text", "service.inference")
+    assert (
+        violations(
+            "service",
+            lambda who, what: any(
+                inside(who, one) and inside(what, *rooms) and not inside(what, one) for one in rooms
             ),
         )
         == []
@@ -133,7 +137,7 @@ def test_leaves_know_no_layer_above_them() -> None:
     leaves += [f"service.{name}" for name in ("vocabulary", "errors", "settings", "metrics")]
     leaves += [f"service.{name}" for name in ("outputs", "compression", "console")]
     leaves += ["service.client"]
-    above = ("service.http", "service.language_model", "service.inference", *FRONT)
+    above = ("service.http", "service.language_model", "service.inference", *ENTRY_POINTS)
     assert (
         violations("service", lambda who, what: inside(who, *leaves) and inside(what, *above)) == []
     )
@@ -146,6 +150,7 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
             lambda who, what: (
                 who in ("service.scoring", "service.results.distribution", "service.errors")
                 and inside(what, *ROOMS)
+                and not inside(what, "service.arrays")
             ),
         )
         == []
@@ -153,14 +158,16 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
 
 
 def test_the_batcher_and_its_queue_know_no_model() -> None:
-    own = tuple(f"service.inference.{name}" for name in ("batcher", "schedule", "queue", "pace"))
+    own = tuple(
+        f"service.inference.{name}" for name in ("batcher", "scheduler", "queue", "wait_estimator")
+    )
     assert (
         violations(
             "service",
             lambda who, what: (
                 who in own
                 and inside(what, *ROOMS, "numpy", "asyncio")
-                and not inside(what, "service.errors", "service.lanes", *own)
+                and not inside(what, "service.arrays", "service.errors", "service.limits", *own)
             ),
         )
         == []

@@ -68,14 +68,14 @@ async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], 
         pairs = [(r, next(left) if r.problem is None else None) for r in block.records]
         return Done(block, render(pairs), tally)
 
-    return await model.background_thread.run(finish)
+    return await model.run_in_background(finish)
 
 
 async def _score_texts(model: LanguageModel, texts: list[str]) -> list[TextScore]:
     slices: list[asyncio.Task[list[TextScore]]] = []
     try:
         for start in range(0, len(texts), SLICE_RECORDS):
-            passages = await model.encoder.texts(texts[start : start + SLICE_RECORDS])
+            passages = await model.encoder.encode_texts(texts[start : start + SLICE_RECORDS])
             slices.append(asyncio.create_task(model.score(passages)))
         return [score for scores in await asyncio.gather(*slices) for score in scores]
     finally:

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from prometheus_client import Histogram
 
+from service.arrays import Priority
 from service.errors import Overloaded
 from service.inference.wait_line import WaitLine
-from service.lanes import Priority
 
 # A word of English text takes 5 to 6 bytes of JSON, a sub-word token 3 to 4.
 BYTES_PER_TOKEN = 4

@@ -19,11 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from service.arrays import Priority
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.inference.queue import Entry, PendingRequest, Queue, W
 from service.inference.scheduler import ScheduledBatch, Scheduler
 from service.inference.wait_estimator import WaitEstimator
-from service.lanes import Priority, WaitLimits
+from service.limits import WaitLimits
 
 log = logging.getLogger(__name__)
 

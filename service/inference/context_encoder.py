@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from service.inference.engine import Floats, Ids
+from service.arrays import Floats, Ids, Priority
 from service.inference.engine_runner import EngineRunner
 from service.inference.prefix_cache import PrefixCache
 from service.inference.task import UNSCORED, InferenceTask
-from service.lanes import Priority
 from service.runtime.metrics import Metrics
 
 Question = Callable[[Floats], Any]

@@ -14,12 +14,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from service.arrays import Floats, Ids, SoftTarget
 from service.bundle import Bundle
 from service.errors import BundleError
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
-SoftTarget = tuple[Ids, NDArray[np.float64]]  # ids (k,) and their probabilities (k,)
 
 # A block of logits should stay in the second-level cache while it is normalised.
 BLOCK_BYTES = 2 << 20

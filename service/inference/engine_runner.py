@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from service.arrays import PRIORITIES, Priority
 from service.bundle import Bundle
 from service.errors import BundleError
 from service.inference.batcher import Batcher, RunReport
 from service.inference.engine import OnnxEngine, first_line
 from service.inference.load_check import check_figures
 from service.inference.task import InferenceTask, run_batch
-from service.lanes import PRIORITIES, Priority, WaitLimits
+from service.limits import WaitLimits
 from service.runtime.huge_pages import use_huge_pages
 from service.runtime.metrics import Metrics
 

@@ -6,8 +6,8 @@ served.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.arrays import Floats, Ids
 from service.errors import BundleError
 from service.inference.engine import Decoded, OnnxEngine
 
@@ -50,9 +50,7 @@ def check_figures(engine: OnnxEngine) -> None:
     _compare(engine.decode(hidden, targets, details=False, top=0), rows, targets, 0)
 
 
-def _compare(
-    found: Decoded, rows: NDArray[np.float32], targets: NDArray[np.int64], top: int
-) -> None:
+def _compare(found: Decoded, rows: Floats, targets: Ids, top: int) -> None:
     """What the decoder says of targets (N,) against its distributions (N, V)."""
     count, size = rows.shape
     every = np.arange(count)
@@ -75,13 +73,13 @@ def _compare(
     _close("most probable tokens", found.top_logprobs[:, 0], rows.max(axis=1))
 
 
-def _check(what: str, figures: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+def _check(what: str, figures: Floats, shape: tuple[int, ...]) -> None:
     if figures.shape != shape:
         raise BundleError(f"{what} are {figures.shape} figures; the manifest says {shape}")
     if not np.isfinite(figures).all():
         raise BundleError(f"{what} are not finite; the weights are damaged")
 
 
-def _close(what: str, found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+def _close(what: str, found: Floats, expected: Floats) -> None:
     if (np.abs(found - expected) > NATS).any():
         raise BundleError(f"the decoder's {what} contradict its distributions")

@@ -9,30 +9,15 @@ sum runs over a row of the same length: a score is the same bit for bit in whate
 read, as without a cache. What is kept is what was read, in a byte each: D bytes a position.
 """
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.engine import Floats, Ids
+from service.arrays import CacheSettings, Floats, Ids
 
 LEVELS = 127
 EXACT_WIDTH = 1040  # D · 127² < 2²⁴: float32 holds the products whole; beyond it doubles do
 ROWS_AT_A_TIME = 256
 PAIRS_A_RUN = 1 << 18  # of positions and those before them: about 20 ms
-
-
-@dataclass(frozen=True, slots=True)
-class CacheSettings:
-    """`window` positions back, flatness `theta` ≥ 0, and the share `interpolation` of the cache."""
-
-    window: int
-    theta: float
-    interpolation: float
-
-    def within(self, positions: int) -> "CacheSettings":
-        """For a text of so many positions: no window is wider than it."""
-        return replace(self, window=max(1, min(self.window, positions)))
 
 
 class NeuralCache:

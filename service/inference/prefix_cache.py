@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from service.inference.engine import Floats, Ids
+from service.arrays import Floats, Ids
 
 Key = tuple[int, int]  # number of ids, and their hash
 

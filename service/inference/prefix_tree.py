@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.inference.engine import Floats
+from service.arrays import Floats, Ids
 from service.inference.engine_runner import EngineRunner
 from service.inference.task import UNSCORED, InferenceTask
-from service.text.tokenizer import Ids
 
 
 @dataclass(slots=True)
@@ -70,9 +68,10 @@ def _common(left: Ids, right: Ids) -> int:
 
 async def score_prefix_tree(
     hypotheses: Sequence[Ids], start: Floats, runner: EngineRunner
-) -> list[NDArray[np.float32]]:
-    """Log-probabilities of each hypothesis' ids after the state `start`. Raises as `EngineRunner.run`,
-    but for Overloaded.
+) -> list[Floats]:
+    """Return the log-probabilities of each hypothesis' ids after the state `start`.
+
+    Raises what `EngineRunner.run` raises, except Overloaded.
     """
     roots = prefix_tree(hypotheses)
     level = [(edge, start) for edge in roots]
@@ -87,9 +86,9 @@ async def score_prefix_tree(
     return collect(roots, len(hypotheses))
 
 
-def collect(roots: list[Edge], count: int) -> list[NDArray[np.float32]]:
+def collect(roots: list[Edge], count: int) -> list[Floats]:
     """Log-probabilities of each hypothesis' ids, in order, from edges that were read."""
-    parts: list[list[NDArray[np.float32]]] = [[] for _ in range(count)]
+    parts: list[list[Floats]] = [[] for _ in range(count)]
     level = roots
     while level:
         for edge in level:

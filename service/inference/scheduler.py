@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Generic
 
+from service.arrays import PRIORITIES, Priority
 from service.inference.queue import Entry, PendingRequest, Queue, W
-from service.lanes import PRIORITIES, Priority
 
 RUN_SECONDS = 0.020
 SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twice that

@@ -15,8 +15,8 @@ import hmac
 
 import numpy as np
 
+from service.arrays import Floats
 from service.errors import InvalidState
-from service.inference.engine import Floats
 
 VERSION = b"\x01"
 MAC_BYTES = hashlib.sha256().digest_size

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from service.inference.engine import Decoded, Floats, Ids, OnnxEngine, SoftTarget
+from service.arrays import Floats, Ids, SoftTarget
+from service.inference.engine import Decoded, OnnxEngine
 from service.inference.neural_cache import NeuralCache
 
 UNSCORED = -1

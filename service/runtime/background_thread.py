@@ -13,8 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from service.arrays import Priority
 from service.errors import DeadlineExceeded, Overloaded
-from service.lanes import Priority, WaitLimits
+from service.limits import WaitLimits
 
 T = TypeVar("T")
 

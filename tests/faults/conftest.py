@@ -1,7 +1,7 @@
-"""Faults that are made on purpose, against real processes. `make faults` runs the long forms.
+"""Faults that tests cause in real processes; `make faults` runs the long forms.
 
-In every one of them a crowd of other clients goes on asking what is known: what they get must be
-right, and the service must be as before when the fault is over, by itself.
+During each fault other clients send requests with known responses. Every response must be correct,
+and the service must recover by itself after the fault.
 """
 
 import os
@@ -16,12 +16,12 @@ from subprocess import Popen
 import pytest
 
 from service.settings import STARTER_BUNDLE
+from tests.support.api_client import Json
 from tests.support.concurrent_clients import Answers, reference
-from tests.support.server_process import SECONDS, asking, running, score, stop
-from tests.support.wire import Json
+from tests.support.server_process import SECONDS, http_client, running, score, stop
 
 LONG = os.environ.get("FAULTS") == "long"
-# What clients may wait is no fault here: only what is tried on purpose may be refused.
+# No request may be rejected for its wait, so that every rejection comes from the fault.
 PATIENT = ("--max-queue-seconds", "60")
 
 
@@ -41,14 +41,15 @@ class Service:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def metric(self, name: str) -> float:
-        with asking(self.port) as http:
+        with http_client(self.port) as http:
             page = http.get("/metrics").text
         found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def is_as_before(self) -> bool:
-        """Return whether it is ready, nothing waits any more and its answer is the same. What it
-        was given before may take a while yet.
+        """Return whether the service is ready with an empty queue and the same responses.
+
+        Earlier requests may still take a while.
         """
         end = time.monotonic() + SECONDS
         while not self._is_idle():
@@ -58,7 +59,7 @@ class Service:
         return score(self.port) == self.scored
 
     def _is_idle(self) -> bool:
-        with asking(self.port) as http:
+        with http_client(self.port) as http:
             ready = http.get("/health/ready").status_code == 200
         lanes = ("interactive", "bulk")
         return ready and not any(
@@ -68,7 +69,7 @@ class Service:
 
 @pytest.fixture
 def fault_seconds() -> float:
-    """How long a fault lasts."""
+    """Return the duration of a fault."""
     return 60.0 if LONG else 3.0
 
 
@@ -80,7 +81,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """One process for all the faults of a module, which it must survive one after another."""
+    """Yield one process for all faults of a module; it must survive each of them."""
     flags = (*PATIENT, "--client-timeout", "4", "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags) as (process, port):
         yield Service(process, port)

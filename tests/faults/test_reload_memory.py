@@ -1,4 +1,4 @@
-"""Reloads keep no memory: neither the bundles that were replaced, nor those that were refused."""
+"""Tests that reloads release memory: that of replaced and of rejected bundles."""
 
 import shutil
 import time
@@ -11,9 +11,9 @@ import pytest
 from service.bundle import FILES
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, PATIENT
+from tests.support.api_client import error_json, ok_json
 from tests.support.bundles import edit_manifest, replace
-from tests.support.server_process import asking, running
-from tests.support.wire import answer, error
+from tests.support.server_process import http_client, running
 
 ADMIN = "key-of-the-admin-00"
 RELOADS = 100 if LONG else 6
@@ -22,7 +22,7 @@ TEXT = "The old river runs through the city. " * 30
 
 
 def anonymous_bytes(pid: int) -> int:
-    """The process's own memory; pages of shared libraries come and go with other programs."""
+    """Return the memory of the process without the pages of shared libraries."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "Anonymous":
@@ -39,9 +39,9 @@ class Reloaded:
         self._most = 1.1 * self._first + sum((bundle / name).stat().st_size for name in FILES)
 
     def ask(self) -> None:
-        """What fills caches and arenas: long texts, contexts, a completion."""
-        answer(self.http.post("/score", json={"text": TEXT, "top": 5, "details": True}))
-        answer(self.http.post("/next-token", json={"context": TEXT, "top_k": 1000}))
+        """Send requests that fill caches and arenas: long texts, contexts, a completion."""
+        ok_json(self.http.post("/score", json={"text": TEXT, "top": 5, "details": True}))
+        ok_json(self.http.post("/next-token", json={"context": TEXT, "top_k": 1000}))
         body = {
             "model": "tiedlm",
             "prompt": "The old",
@@ -49,10 +49,10 @@ class Reloaded:
             "echo": True,
             "logprobs": 2,
         }
-        answer(self.http.post("/v1/completions", json=body))
+        ok_json(self.http.post("/v1/completions", json=body))
 
     def is_as_small_as_at_first(self) -> None:
-        """A replaced model goes soon after its last request; on a busy machine later."""
+        """Wait for the memory of the start; a replaced model is freed after its last request."""
         end = time.monotonic() + SECONDS
         while (now := anonymous_bytes(self._pid)) > self._most:
             assert time.monotonic() < end, f"{now} bytes, {self._first} at first"
@@ -66,7 +66,7 @@ def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
     keys.write_text(ADMIN)
     with (
         running(bundle, *PATIENT, "--admin-keys-file", str(keys)) as (process, port),
-        asking(port, ADMIN) as http,
+        http_client(port, ADMIN) as http,
     ):
         yield Reloaded(http, process.pid, bundle)
 
@@ -74,13 +74,13 @@ def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
 def test_reloads_leave_memory_as_it_was(reloaded: Reloaded) -> None:
     for number in range(RELOADS):
         numbered(reloaded.bundle, number)
-        answer(reloaded.http.post("/admin/reload"))
+        ok_json(reloaded.http.post("/admin/reload"))
         reloaded.ask()
     reloaded.is_as_small_as_at_first()
 
 
 def numbered(bundle: Path, number: int) -> None:
-    """The same model in a bundle of another hash."""
+    """Write the same model as a bundle with another hash."""
     edit_manifest(bundle, lambda manifest: manifest["training"].update(number=number))
 
 
@@ -93,11 +93,11 @@ def another_width(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [no_graph, another_width])
-def test_refused_reloads_leave_memory_as_it_was(
+def test_rejected_reloads_leave_memory_as_it_was(
     reloaded: Reloaded, spoil: Callable[[Path], None]
 ) -> None:
     spoil(reloaded.bundle)
     for _ in range(RELOADS):
-        error(reloaded.http.post("/admin/reload"), 409, "reload_failed")
+        error_json(reloaded.http.post("/admin/reload"), 409, "reload_failed")
         reloaded.ask()
     reloaded.is_as_small_as_at_first()

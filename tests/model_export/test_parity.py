@@ -6,7 +6,8 @@ import torch
 
 from model_export.errors import ExportError
 from model_export.parity import check_parity
-from service.inference.engine import Decoded, Floats, Ids, OnnxEngine
+from service.arrays import Floats, Ids
+from service.inference.engine import Decoded, OnnxEngine
 from tests.support.numpy_lstm import Exported
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import StartError
-from service.lanes import WaitLimits
+from service.limits import WaitLimits
 from service.settings import STARTER_BUNDLE, Settings, read_settings
 
 DEFAULTS = {

@@ -1,7 +1,7 @@
-"""Every test runs in CI: a skip that is not listed here is a failure where `CI` is set.
+"""A plugin that fails skipped tests in CI, except those listed here.
 
-A test that is skipped everywhere protects nothing. `.ci/run` installs what tests need; what a
-machine itself cannot give is listed with its reason.
+A test that is skipped everywhere protects nothing. `.ci/run` installs what tests need; this list
+has what a machine may lack, with the reason.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Allowed:
-    """A skip whose test and message match from their beginning, and why no machine must run it."""
+    """An allowed skip: patterns for the start of its test and message, and the reason."""
 
     test: str
     message: str
@@ -23,7 +23,7 @@ class Allowed:
 
 ALLOWED = (
     Allowed(
-        r"tests/service/test_huge_pages\.py::",
+        r"tests/service/runtime/test_huge_pages\.py::",
         "this machine's kernel had no huge pages",
         "other processes can hold all of the kernel's free huge pages",
     ),
@@ -33,12 +33,12 @@ ALLOWED = (
         "the hard limit of open files is the machine's, and root of a container cannot raise it",
     ),
     Allowed(
-        r"tests/service/test_address\.py::",
+        r"tests/service/runtime/test_address\.py::",
         "this machine has no IPv6",
         "the network of a container may have IPv4 alone",
     ),
     Allowed(
-        r"tests/service/test_bulk_tsv\.py::",
+        r"tests/service/bulk/test_tsv\.py::",
         "needs R",
         "R is large; a model of its reader checks the same rows everywhere",
     ),
@@ -58,7 +58,8 @@ def _fail_if_unexpected(report: pytest.TestReport | pytest.CollectReport) -> Non
         report.outcome = "failed"
         report.longrepr = (
             f"{report.nodeid} was skipped in CI: {message}\n"
-            "Install what it needs in .ci/run, or list it with its reason in tests/support/skips.py."
+            "Install what it needs in .ci/run, or list it with its reason in "
+            "tests/support/skips.py."
         )
 
 

@@ -1,6 +1,8 @@
-"""`python -m tests.support.tokenize_slowly TEXT CACHE`: a tokenisation that takes long to be killed.
+"""A slow tokenization, which a test can kill at any time.
 
-Its tokenizer says a line of text after each block.
+    python -m tests.support.tokenize_slowly TEXT CACHE
+
+Its tokenizer prints a line after each block.
 """
 
 import sys

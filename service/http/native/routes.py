@@ -3,85 +3,97 @@
 from fastapi import APIRouter, Response
 
 from service.errors import InvalidRequest
-from service.http.accounting import count_tokens
-from service.http.current_model import Model
 from service.http.fast_route import FastJsonRoute
 from service.http.native.next_token import NextTokenRequest, NextTokenResponse
 from service.http.native.rescore import RescoreRequest, RescoreResponse
 from service.http.native.responses import render_next_tokens, render_rescored, render_scores
-from service.http.native.score import ScoreRequest, ScoreResponse
-from service.http.openapi import INFERENCE
+from service.http.native.score_request import ScoreRequest
+from service.http.native.score_response import ScoreResponse
+from service.http.openapi import INFERENCE_ERRORS
+from service.http.request_context import Context
 from service.language_model import LanguageModel
-from service.limits import blamed
+from service.limits import name_field
 from service.results.calibration import Calibration
-from service.results.distribution import DistributionOptions
-from service.results.token_rows import ScoreOptions
-from service.text.request_encoder import Candidate, TokenizedText
-from service.text.tokenizer import Tokenizer
+from service.results.options import NextTokenOptions, ScoreOptions
+from service.results.token_rows import RowOptions
+from service.text.tokenized_text import TokenizedText
 
 JSON = "application/json"
 
-router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=FastJsonRoute)
+router = APIRouter(tags=["language model"], responses=INFERENCE_ERRORS, route_class=FastJsonRoute)
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
-async def score(request: ScoreRequest, model: Model) -> Response:
+async def score(request: ScoreRequest, request_context: Context) -> Response:
+    model = request_context.model
     calibration = _calibration(request, model)
     passages, contexts = await _passages(request, model), await _contexts(request, model)
-    with blamed(_longest(request, passages, contexts)):
+    with name_field(_longest(request, passages, contexts)):
         scores = await model.score(
             passages,
-            contexts,
-            model.states.open(request.state) if request.state is not None else None,
-            bos=request.bos,
-            eos=request.eos,
-            details=request.details or request.top_g is not None,
-            top=request.top,
-            targets=request.targets,
-            cache=None if request.cache is None else request.cache.settings(),
-            return_state=request.return_state,
+            _score_options(request),
+            contexts=contexts,
+            state=None if request.state is None else model.open_state(request.state),
         )
-    count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))
-    model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
-    detail = ScoreOptions(request.tokens, request.unit, request.details, request.top_g)
-    body = await render_scores(model, scores, detail, calibration)
+    request_context.record_tokens(sum(score.totals.tokens for score in scores))
+    options = RowOptions(request.tokens, request.unit, request.details, request.top_g)
+    body = await render_scores(model, scores, options, calibration)
     return Response(body, media_type=JSON)
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
-async def next_token(request: NextTokenRequest, model: Model) -> Response:
-    candidates = await model.encoder.candidates(request.candidates)
-    shape = _shape(request, candidates, model.tokenizer)
+async def next_token(request: NextTokenRequest, request_context: Context) -> Response:
+    model = request_context.model
+    options = NextTokenOptions(
+        top_k=request.top_k,
+        bos=request.bos,
+        temperature=request.temperature,
+        exclude_special=request.exclude_special,
+        prefix=request.prefix,
+        candidates=await model.encoder.find_candidates(request.candidates),
+    )
     if request.token_ids is not None:
         source = "token_ids"
-        context = await model.encoder.ids(request.token_ids, source, "interactive")
+        context = await model.encoder.decode_ids(request.token_ids, source, "interactive")
     else:
         source = "context"
-        (context,) = await model.encoder.texts([request.context or ""], source, "interactive")
-    state = model.states.open(request.state) if request.state is not None else None
-    with blamed(source):
-        result, after = await model.next_token(context, shape, state, bos=request.bos)
-    count_tokens(model.metrics, "/next-token", len(context.ids))
-    after_or_none = after if request.return_state else None
-    body = await render_next_tokens(model, context, result, candidates, after_or_none)
+        (context,) = await model.encoder.encode_texts(
+            [request.context or ""], source, "interactive"
+        )
+    state = None if request.state is None else model.open_state(request.state)
+    with name_field(source):
+        result = await model.next_token(context, options, state)
+    request_context.record_tokens(len(context.ids))
+    body = await render_next_tokens(model, result, return_state=request.return_state)
     return Response(body, media_type=JSON)
 
 
 @router.post("/rescore", response_model=RescoreResponse, summary="Order an n-best list")
-async def rescore(request: RescoreRequest, model: Model) -> Response:
+async def rescore(request: RescoreRequest, request_context: Context) -> Response:
+    model = request_context.model
     texts = [hypothesis.text for hypothesis in request.hypotheses]
-    passages = await model.encoder.texts(texts, "hypotheses")
+    passages = await model.encoder.encode_texts(texts, "hypotheses")
     context = None
     if request.context is not None:
-        (context,) = await model.encoder.texts([request.context], "context")
+        (context,) = await model.encoder.encode_texts([request.context], "context")
     before = 0 if context is None else len(context.ids)
     after = sum(len(passage.ids) for passage in passages)
-    with blamed("context" if before > after else "hypotheses"):
-        logprobs = await model.rescore(passages, context)
-    count_tokens(model.metrics, "/rescore", sum(map(len, logprobs)))
-    unknown = model.tokenizer.unknown_id
-    model.metrics.oov_tokens.inc(sum(int((p.ids == unknown).sum()) for p in passages))
-    return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
+    with name_field("context" if before > after else "hypotheses"):
+        scores = await model.rescore(passages, context)
+    request_context.record_tokens(sum(score.token_count for score in scores))
+    return Response(render_rescored(request, scores), media_type=JSON)
+
+
+def _score_options(request: ScoreRequest) -> ScoreOptions:
+    return ScoreOptions(
+        bos=request.bos,
+        eos=request.eos,
+        details=request.details or request.top_g is not None,
+        top=request.top,
+        targets=request.targets,
+        cache=None if request.cache is None else request.cache.settings(),
+        return_state=request.return_state,
+    )
 
 
 def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | None:
@@ -104,17 +116,17 @@ def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | N
 
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText]:
     if request.token_ids is not None:
-        return await model.encoder.id_lists(request.token_ids, "token_ids")
-    return await model.encoder.texts(request.texts or [request.text or ""], _source(request))
+        return await model.encoder.decode_id_lists(request.token_ids, "token_ids")
+    return await model.encoder.encode_texts(request.texts or [request.text or ""], _source(request))
 
 
 async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText] | None:
     if request.context is not None:
-        return await model.encoder.texts([request.context], "context") * request.count
+        return await model.encoder.encode_texts([request.context], "context") * request.count
     if request.contexts is None:
         return None
     distinct = list(dict.fromkeys(request.contexts))
-    read = dict(zip(distinct, await model.encoder.texts(distinct, "contexts"), strict=True))
+    read = dict(zip(distinct, await model.encoder.encode_texts(distinct, "contexts"), strict=True))
     return [read[context] for context in request.contexts]
 
 
@@ -134,19 +146,3 @@ def _longest(
     if sum(distinct.values()) <= scored:
         return _source(request)
     return "contexts" if request.context is None else "context"
-
-
-def _shape(
-    request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer
-) -> DistributionOptions:
-    if request.top_k > tokenizer.vocabulary_size:
-        raise InvalidRequest(f"top_k is at most {tokenizer.vocabulary_size}", "top_k")
-    return DistributionOptions(
-        top_k=request.top_k,
-        temperature=request.temperature,
-        excluded=tokenizer.special_ids if request.exclude_special else None,
-        allowed=None
-        if request.prefix is None
-        else tokenizer.vocabulary.with_prefix(request.prefix),
-        candidates=[candidate.id for candidate in candidates],
-    )

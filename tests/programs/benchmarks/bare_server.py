@@ -1,6 +1,8 @@
-"""Bare FastAPI with the same payloads: reads the same fields, answers what was recorded.
+"""Bare FastAPI with the same payloads: reads the same fields and returns recorded responses.
 
-`python -m tests.programs.benchmarks.bare_server ANSWERS`, where ANSWERS is a JSON file {path: answer}.
+    python -m tests.programs.benchmarks.bare_server ANSWERS
+
+ANSWERS is a JSON file of the form {path: response}.
 """
 
 import json
@@ -13,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.http.native.next_token import NextTokenRequest
-from service.http.native.score import ScoreRequest
+from service.http.native.score_request import ScoreRequest
 
 
 def create_app(answers: dict[str, Any]) -> FastAPI:

@@ -1,9 +1,10 @@
-"""`python -m tests.programs.benchmarks.bulk FILE... [--bundle BUNDLE]`: a corpus through `service.bulk`,
-against the same sentences with their ids ready and nothing written; one table.
+"""Speed of `service.bulk` against the same sentences as token ids, with no output written.
 
-Each is run in turn, in a process of its own, and ratios are medians over pairs, so that what else
-the machine does meanwhile leaves them alone. Reading, tokenizing, writing and committing share the
-cores with the workers; loading the bundle is left out of both.
+    python -m tests.programs.benchmarks.bulk FILE... [--bundle BUNDLE]
+
+Prints one table. The two ways run in turn, each in its own process, and the ratios are medians over
+pairs, so that other load on the machine affects both alike. Reading, tokenizing and writing share
+the cores with the workers. Neither time includes the loading of the bundle.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Pair:
-    """Tokens a second with ids ready and in bulk, and tokens a CPU second."""
+    """Tokens per second with ready ids and in bulk, and tokens per CPU second."""
 
     ready: float
     bulk: float

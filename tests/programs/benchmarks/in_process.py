@@ -1,4 +1,7 @@
-"""Speed without HTTP: `python -m tests.programs.benchmarks.in_process BUNDLE SENTENCES` → one JSON line."""
+"""Speed without HTTP, printed as one JSON line.
+
+python -m tests.programs.benchmarks.in_process BUNDLE SENTENCES
+"""
 
 import json
 import sys
@@ -49,7 +52,7 @@ def measure(bundle: Bundle, texts: list[str]) -> dict[str, float]:
 
 
 def _engine(engine: OnnxEngine) -> dict[str, float]:
-    """Seconds of thread time, medians: a batch in the encoder and decoder, and a single step."""
+    """Return median thread seconds of a batch in the encoder and decoder, and of a step."""
     random = np.random.default_rng(0)
     ids = random.integers(0, engine.vocabulary_size, (BATCH, STEPS))
     lengths = np.full(BATCH, STEPS, np.int32)
@@ -67,7 +70,7 @@ def _engine(engine: OnnxEngine) -> dict[str, float]:
 
 
 def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[float, float]:
-    """Wall and CPU seconds to score all sentences once, ids ready, queue always full."""
+    """Return wall and CPU seconds to score all sentences once, from ids, with a full queue."""
     batcher: Batcher[InferenceTask] = Batcher(
         lambda sequences, limit: (run_batch(engine, sequences, limit), None)[1],
         threads,

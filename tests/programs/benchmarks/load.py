@@ -1,9 +1,10 @@
-"""The load generator, a process of its own: `python -m tests.programs.benchmarks.load ...` prints a JSON
-line.
+"""The closed-loop load generator, a process of its own, which prints one JSON line.
 
-It speaks plain HTTP/1.1 over kept-open connections, each sending its next request when the last
-was answered, and does as little as it can: bodies are bytes from the start and answers are only
-counted. `generator_cpu` near 1 says that the generator was the limit and not the server.
+    python -m tests.programs.benchmarks.load ...
+
+It sends plain HTTP/1.1 over persistent connections. Each connection sends its next request when the
+last response is complete. The generator does as little as possible: bodies are bytes from the start
+and responses are only counted. If `generator_cpu` is near 1, the generator was the limit.
 """
 
 import argparse
@@ -36,11 +37,11 @@ class Connection(asyncio.Protocol):
         self.requests, self.next, self.end, self.tally = requests, first, end, tally
         self.done = asyncio.get_running_loop().create_future()
         self.buffer = b""
-        self.missing = -1  # bytes of the answer that have not come; −1 before its head is whole
+        self.missing = -1  # missing bytes of the response; −1 until its headers are complete
         self.waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self.send()
 
     def send(self) -> None:
@@ -78,7 +79,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self.tally.errors += self.waiting  # its answer will never come
+        self.tally.errors += self.waiting  # its response will not arrive
         if not self.done.done():
             self.done.set_result(None)
 
@@ -126,13 +127,13 @@ def request_bytes(path: str, body: dict[str, object]) -> bytes:
 
 
 def cpu_seconds() -> float:
-    """Of this process."""
+    """Return the CPU seconds of this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def generator_parser(description: str | None) -> argparse.ArgumentParser:
-    """What every generator has to be told."""
+    """Return a parser of the arguments that both generators share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", required=True)
@@ -142,7 +143,7 @@ def generator_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def read_requests(options: argparse.Namespace) -> list[tuple[int, bytes]]:
-    """Tokens and the bytes to send."""
+    """Return the number of tokens and the bytes of each request."""
     lines = [json.loads(line) for line in options.payloads.read_text().splitlines()]
     return [(tokens, request_bytes(options.path, body)) for tokens, body in lines]
 

@@ -1,4 +1,7 @@
-"""`python -m tests.programs.portability.scores BUNDLE COUNT`: log-probabilities of fixed sentences."""
+"""Log-probabilities of fixed sentences, as JSON.
+
+python -m tests.programs.portability.scores BUNDLE COUNT
+"""
 
 import json
 import sys

@@ -6,6 +6,7 @@ import math
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
+from service.arrays import Priority
 from service.errors import Overloaded
 from service.inference.admission import (
     ALWAYS_ADMITTED,
@@ -16,7 +17,7 @@ from service.inference.admission import (
     REQUESTS_PER_THREAD,
     Admission,
 )
-from service.lanes import Priority, WaitLimits
+from service.limits import WaitLimits
 
 LIMITS = WaitLimits(interactive=1, bulk=10)
 MAX_BODY_BYTES = 1 << 20

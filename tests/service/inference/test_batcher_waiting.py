@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.arrays import PRIORITIES
 from service.errors import Overloaded
 from service.inference.batcher import Batcher
 from service.inference.queue import MOST_AHEAD, PendingRequest
 from service.inference.scheduler import LATE_SECONDS
-from service.lanes import PRIORITIES, WaitLimits
-from tests.support.gate import SECONDS, Job
+from service.limits import WaitLimits
+from tests.support.fake_runner import SECONDS, Job
 
 MAX_BULK_WAIT = 0.25
 LIMITS = WaitLimits(interactive=0.2, bulk=MAX_BULK_WAIT)

@@ -10,7 +10,7 @@ import pytest
 from service.bundle import Bundle
 from service.inference.engine_runner import EngineRunner
 from service.inference.task import InferenceTask
-from service.lanes import WaitLimits
+from service.limits import WaitLimits
 from service.runtime.metrics import Metrics
 
 

@@ -13,7 +13,7 @@ from service.bundle import Bundle
 from service.inference.context_encoder import select_checkpoints
 from service.inference.prefix_cache import PrefixCache
 from service.language_model import LanguageModel
-from service.results.distribution import DistributionOptions
+from service.results.options import NextTokenOptions, ScoreOptions
 from service.settings import Settings
 
 small_ids = st.lists(st.integers(0, 3), min_size=1, max_size=8)
@@ -101,9 +101,10 @@ def test_the_cache_never_changes_a_score(
     pair: tuple[LanguageModel, LanguageModel], context: str, text: str, bos: bool
 ) -> None:
     async def figures(model: LanguageModel) -> tuple[bytes, bytes]:
-        before, after = await model.encoder.texts([context, text])
-        (score,) = await model.score([after], [before], bos=bos)
-        whole, _ = await model.next_token(before, DistributionOptions(top_k=20), bos=bos)
+        before, after = await model.encoder.encode_texts([context, text])
+        (score,) = await model.score([after], ScoreOptions(bos=bos), contexts=[before])
+        result = await model.next_token(before, NextTokenOptions(top_k=20, bos=bos))
+        whole = result.distribution
         return score.logprobs.tobytes(), whole.logprobs.tobytes()
 
     cached, plain = pair
@@ -119,8 +120,8 @@ def test_contexts_that_begin_alike_hit_the_cache(
         return float(model.metrics.registry.get_sample_value("tiedlm_prefix_cache_hits_total") or 0)
 
     async def ask(context: str) -> None:
-        (passage,) = await model.encoder.texts([context])
-        await model.next_token(passage, DistributionOptions(top_k=1))
+        (passage,) = await model.encoder.encode_texts([context])
+        await model.next_token(passage, NextTokenOptions(top_k=1))
 
     asyncio.run(ask("born born born"))
     before = hits()
@@ -134,7 +135,7 @@ def test_texts_that_are_scored_never_enter_the_cache(
     model, _ = pair
 
     async def score() -> None:
-        await model.score(await model.encoder.texts(["was was was was was"]))
+        await model.score(await model.encoder.encode_texts(["was was was was was"]))
 
     before = model.contexts.cache.bytes
     asyncio.run(score())

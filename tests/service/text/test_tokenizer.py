@@ -9,7 +9,7 @@ from tokenizers import models, pre_tokenizers
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
 from service.language_model import LanguageModel
-from service.text import tokenizer as module
+from service.text import line_encoder
 from service.text.tokenizer import Encoding, Tokenizer
 
 # Everything that once went wrong somewhere: joined emoji, marks that combine, text from right to
@@ -93,7 +93,7 @@ def test_a_newline_is_the_end_of_a_sentence(tokenizer: Tokenizer, text: str) -> 
 def test_a_long_line_cut_into_pieces_gives_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PIECE_CHARACTERS", 5)
+        patch.setattr(line_encoder, "CHUNK_CHARACTERS", 5)
         assert plain(tokenizer.encode(text)) == whole
 
 
@@ -118,46 +118,46 @@ def test_a_line_without_single_spaces_cut_into_parts_gives_the_same_tokens(
 ) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MARGIN_CHARACTERS", 24)
+        patch.setattr(line_encoder, "MARGIN_CHARACTERS", 24)
         for length in (30, 47, 64):
-            patch.setattr(module, "PIECE_CHARACTERS", length)
+            patch.setattr(line_encoder, "CHUNK_CHARACTERS", length)
             assert plain(tokenizer.encode(text)) == whole
 
 
 @pytest.mark.parametrize("text", ["a," * 50_000, "the\u3000" * 25_000, "\t" * 100_000])
 def test_what_holds_no_single_space_is_cut_too(
-    starter: Tokenizer, piece_lengths: list[int], text: str
+    starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     starter.encode(text)
-    assert max(piece_lengths) <= module.PIECE_CHARACTERS + 2 * module.MARGIN_CHARACTERS
-    assert sum(piece_lengths) < 1.1 * len(text)
+    assert max(chunk_lengths) <= line_encoder.CHUNK_CHARACTERS + 2 * line_encoder.MARGIN_CHARACTERS
+    assert sum(chunk_lengths) < 1.1 * len(text)
 
 
 def test_a_long_word_is_not_read_again_before_the_next(
-    starter: Tokenizer, piece_lengths: list[int]
+    starter: Tokenizer, chunk_lengths: list[int]
 ) -> None:
     starter.encode(("x" * 20_000 + " ") * 5)
-    assert sum(piece_lengths) < 5 * (4096 + 16_384 + 65_536)
+    assert sum(chunk_lengths) < 5 * (4096 + 16_384 + 65_536)
 
 
 @pytest.mark.parametrize("text", ["a," * 4_000_000, "a " * 4_000_000, "\n" * 100_000])
 def test_beyond_the_limit_nothing_is_encoded(
-    starter: Tokenizer, piece_lengths: list[int], text: str
+    starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     with pytest.raises(InputTooLong, match="at most 5000"):
         starter.encode(text, 5000)
-    assert sum(piece_lengths) < 5 * module.PIECE_CHARACTERS
+    assert sum(chunk_lengths) < 5 * line_encoder.CHUNK_CHARACTERS
 
 
 def test_a_word_has_as_many_characters_as_a_request_tokens(
-    starter: Tokenizer, piece_lengths: list[int]
+    starter: Tokenizer, chunk_lengths: list[int]
 ) -> None:
     for text in ("x" * 20_000, "the " * 2000 + "x" * 19_000):
         assert starter.encode(text, 20_000).ids.tolist()[-1] == starter.unknown_id
-    assert max(piece_lengths) <= 20_000
+    assert max(chunk_lengths) <= 20_000
     with pytest.raises(InputTooLong, match="at most 20000 characters"):
         starter.encode("x" * 30_000, 20_000)
-    assert max(piece_lengths) <= 20_000
+    assert max(chunk_lengths) <= 20_000
     assert starter.encode("x" * 30_000).ids.tolist() == [starter.unknown_id]
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_tokenizer_is_a_bundle_error(content: bytes) -> None:
 
 
 def test_a_tokenizer_of_another_size_is_a_bundle_error() -> None:
-    with pytest.raises(BundleError, match="8 entries, the manifest says 9"):
+    with pytest.raises(BundleError, match=r"8 entries, but manifest\.json has vocabulary_size 9"):
         Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest(vocabulary_size=9))
 
 
