@@ -7,7 +7,6 @@ Everything here is in tokens and nats. It knows no JSON, no status code and no o
 """
 
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -19,11 +18,13 @@ from service.arrays import PRIORITIES, CacheSettings, Floats, Ids, SoftTarget
 from service.bundle import Bundle
 from service.errors import InputTooLong
 from service.inference.admission import Admission
-from service.inference.context_encoder import ContextEncoder, keys_of
+from service.inference.context_encoder import ContextEncoder, context_keys
 from service.inference.engine_runner import EngineRunner
 from service.inference.neural_cache import NeuralCache
 from service.inference.prefix_tree import score_prefix_tree
+from service.inference.scheduler import Scheduler
 from service.inference.state_handle import StateCodec
+from service.inference.task import InferenceTask
 from service.limits import check_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
 from service.results.distribution import DistributionOptions, NextTokens, next_token_distribution
@@ -56,7 +57,19 @@ class LanguageModel:
         self.metrics = metrics or Metrics()
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
-        self.background_thread = BackgroundThread(settings.wait_limits, settings.request_timeout)
+        scheduler: Scheduler[InferenceTask] = Scheduler(settings.max_batch_tokens)
+        self.admission = Admission(
+            scheduler,
+            threads=self.threads,
+            wait_limits=settings.wait_limits,
+            max_queue_tokens=settings.max_queue_tokens,
+            max_body_bytes=settings.max_body_bytes,
+            request_timeout_seconds=settings.request_timeout,
+            on_wait=self.metrics.admission_seconds.observe,
+        )
+        self.background_thread = BackgroundThread(
+            self.admission.check_tokenizing, settings.request_timeout
+        )
         self.encoder = RequestEncoder(
             self.tokenizer, self.metrics, self.background_thread, settings.max_request_tokens
         )
@@ -64,20 +77,10 @@ class LanguageModel:
         self._runner = EngineRunner(
             bundle,
             self.metrics,
+            scheduler,
+            self.admission,
             threads=self.threads,
-            max_batch_tokens=settings.max_batch_tokens,
-            max_queue_tokens=settings.max_queue_tokens,
-            wait_limits=settings.wait_limits,
             request_timeout_seconds=settings.request_timeout,
-            callers=_callers_of(self),
-        )
-        self.admission = Admission(
-            self._runner,
-            threads=self.threads,
-            max_queue_tokens=settings.max_queue_tokens,
-            max_body_bytes=settings.max_body_bytes,
-            request_timeout_seconds=settings.request_timeout,
-            wait_seconds=self.metrics.admission_seconds,
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
@@ -127,7 +130,9 @@ class LanguageModel:
         prefix = self._end if bos and state is None else _ids()
         scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
         lefts = _lefts(prefix, contexts or [])
-        read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
+        read = dict(
+            zip(context_keys(lefts), map(len, lefts), strict=True)
+        )  # each distinct one once
         tokens = sum(map(len, scored))
         self._check_length(tokens + sum(read.values()))
         check_top(tokens, top)
@@ -188,7 +193,7 @@ class LanguageModel:
         """
         left = np.concatenate([self._end if bos and state is None else _ids(), context])
         self._check_length(len(left))
-        return await self.contexts.ask(left, question, state, admitted)
+        return await self.contexts.distribution_after(left, question, state, admitted)
 
     async def states_after(
         self, contexts: Sequence[TokenizedText], *, bos: bool = True
@@ -229,19 +234,6 @@ class LanguageModel:
         for lane in PRIORITIES:
             waiting = partial(self.admission.waiting_tokens, lane)
             self.metrics.queue_tokens.labels(lane).set_function(waiting)
-
-
-def _callers_of(model: LanguageModel) -> Callable[[], int]:
-    """Return a function that does not keep the model: a model in a circle of references would stay
-    until Python looks for circles, and after a reload it should go at once.
-    """
-    weakly = weakref.ref(model)
-
-    def callers() -> int:
-        found = weakly()
-        return 0 if found is None else found.admission.requests
-
-    return callers
 
 
 def _lefts(prefix: Ids, contexts: Sequence[TokenizedText]) -> list[Ids]:

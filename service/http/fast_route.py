@@ -51,7 +51,8 @@ class FastJsonRoute(APIRoute):
                 body = parsed()
             else:
                 seconds = len(content) * SECONDS_PER_JSON_BYTE
-                body = await model.background_thread.run(parsed, seconds, lane=LANES.get(self.path))
+                priority = LANES.get(self.path)
+                body = await model.background_thread.run(parsed, seconds, priority=priority)
             answer: Response | BaseModel = await endpoint(body, model)
             if isinstance(answer, BaseModel):
                 return Response(answer.model_dump_json(), media_type="application/json")

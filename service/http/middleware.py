@@ -9,6 +9,7 @@ from then on a client that leaves cancels its request.
 import asyncio
 import logging
 import time
+from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
@@ -37,12 +38,9 @@ LANES: dict[str, Priority] = {
 # In the scope, by the protocol: when the request was whole but for its body. The event loop may
 # have had others to begin before it.
 SCHEDULED = "tiedlm.scheduled"
-# And from here inwards: its answer on the way out, and what it waits in seconds but in the queue.
+# And from here inwards: its answer on the way out, and how late the event loop started it.
 EXCHANGE = "tiedlm.exchange"
-DELAY = "tiedlm.delay"
-# A request waits for the event loop three times: to be read, started and answered. One of the three
-# is measured.
-LOOP_WAITS = 3
+LAG = "tiedlm.lag"
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ class RequestMiddleware:
         scope = below_root(scope, self._settings.root_path)
         scope["method"] = "GET" if exchange.method == "HEAD" else exchange.method
         scope[EXCHANGE] = exchange
-        scope[DELAY] = LOOP_WAITS * (time.perf_counter() - scheduled)
+        scope[LAG] = time.perf_counter() - scheduled
         tokens: list[int] = []
         read_tokens.set(tokens)
         try:
@@ -95,9 +93,8 @@ class RequestMiddleware:
         settings, headers = self._settings, scope[EXCHANGE].headers
         try:
             self._gate.check(scope["path"], headers)
-            if scope["path"] in LANES:
-                size = announced_bytes(headers)
-                scope["model"].admission.check(LANES[scope["path"]], size, scope[DELAY])
+            priority, size = LANES.get(scope["path"]), announced_bytes(headers)
+            slot = scope["model"].admission.admit(priority, size, scope[LAG])
             packed = check_encoding(headers)
             body = await read_body(
                 receive, headers, settings.max_body_bytes, settings.client_timeout
@@ -111,9 +108,17 @@ class RequestMiddleware:
             message = "the body is not JSON, or not UTF-8"
             await envelope(400, "invalid_json", message)(scope, receive, send)
             return
-        await self._unless_gone(scope, body, receive, send)
+        slot.body_bytes = len(body)
+        await self._unless_gone(scope, body, slot, receive, send)
 
-    async def _unless_gone(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    async def _unless_gone(
+        self,
+        scope: Scope,
+        body: bytes,
+        slot: AbstractAsyncContextManager[None],
+        receive: Receive,
+        send: Send,
+    ) -> None:
         """Run the application, and cancel it when the client leaves before its answer is out."""
         exchange: RequestContext = scope[EXCHANGE]
         task = asyncio.current_task()
@@ -129,9 +134,8 @@ class RequestMiddleware:
                 task.cancel()
 
         watcher = asyncio.create_task(watch())
-        lane = LANES.get(scope["path"])
         try:
-            async with scope["model"].admission.turn(lane, len(body)):
+            async with slot:
                 await self._app(scope, replay(body), send)
         except (Overloaded, DeadlineExceeded) as error:  # while it waited for its turn
             await service_error(error)(scope, receive, send)

@@ -35,7 +35,7 @@ def token_rows(
     """Yield all tokens of a text, `block` of them at a time. Logprobs are always natural."""
     entries, factor = tokenizer.entries, NATS_IN[detail.unit]
     text, starts, ends = covered(tokenizer, score)
-    following = NextSurfaces(tokenizer) if score.decoded.has_more else None
+    following = NextSurfaces(tokenizer) if score.decoded.has_details else None
     for begin in range(0, len(score.ids), block):
         rows = slice(begin, begin + block)
         logprobs = score.logprobs[rows]

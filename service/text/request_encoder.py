@@ -112,14 +112,14 @@ class RequestEncoder:
         if count + len(lists) <= INLINE_IDS:
             return read()
         seconds = (count + len(lists)) * SECONDS_PER_TOKEN
-        return await self._long_work.run(read, seconds, lane=lane)
+        return await self._long_work.run(read, seconds, priority=lane)
 
     async def _run(self, work: Callable[[], T], characters: int, lane: Priority) -> T:
         """Run inline if the text is short, otherwise in the background thread."""
         if characters <= INLINE_CHARACTERS:
             return work()
         seconds = characters * SECONDS_PER_CHARACTER
-        return await self._long_work.run(work, seconds, lane=lane)
+        return await self._long_work.run(work, seconds, priority=lane)
 
     def _read_ids(self, ids: Sequence[int], param: str) -> TokenizedText:
         size = self._tokenizer.vocabulary_size

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from service.arrays import Floats, Priority
 from service.errors import InputTooLong
 from service.http.openai.schemas import CompletionRequest
-from service.inference.admission import BYTES_PER_TOKEN
 from service.language_model import LanguageModel
-from service.limits import MAX_TOP_TOKENS
+from service.limits import BYTES_PER_TOKEN, MAX_TOP_TOKENS
 from service.results.text_score import TextScore
 from service.text.request_encoder import TokenizedText
 
@@ -34,12 +33,7 @@ async def prefill_prompts(request: CompletionRequest, model: LanguageModel) -> l
     _check_choices(request, model, len(texts) + len(lists))
     lane: Priority = "bulk" if _only_scores(request) else "interactive"
     characters = sum(map(len, texts)) or BYTES_PER_TOKEN * sum(map(len, lists))
-    model.admission.check(lane, characters)
-    if lane == "interactive":  # it has its place already
-        prompts = await _read_prompts(request, model, texts, lists, lane)
-        await _prefill(request, model, prompts)
-        return prompts
-    async with model.admission.turn(lane, characters, has_a_place=True):
+    async with model.admission.admit(lane, characters, holds_slot=True):
         prompts = await _read_prompts(request, model, texts, lists, lane)
         await _prefill(request, model, prompts)
         return prompts
