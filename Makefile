@@ -57,14 +57,9 @@ venv: $(SERVICE)/ready
 serve: $(SERVICE)/ready
 	exec $(SERVICE)/bin/python -m service $(ARGS)
 
+# GROUPS="http train" runs some of the groups, JOBS=1 one at a time; tests/programs/run_tests.py.
 test: $(TEST)/ready $(DEV)/ready $(CLIENTS)/ready
-	$(TEST)/bin/python -m pytest tests/service tests/test_rooms.py
-	$(TEST)/bin/python -m pytest -rs tests/playground
-	$(DEV)/bin/python -m pytest tests --ignore tests/service --ignore tests/clients \
-	  --ignore tests/playground --ignore tests/ray
-	$(CLIENTS)/bin/python -m pytest tests/clients
-	@if test -e $(RAY)/ready; then $(RAY)/bin/python -m pytest tests/ray; \
-	  else echo "SKIPPED: tests/ray. make ray-test sets Ray up and runs them"; fi
+	$(TEST)/bin/python -m tests.programs.run_tests $(GROUPS) --jobs $(or $(JOBS),2)
 
 ray-test: $(RAY)/ready
 	$(RAY)/bin/python -m pytest tests/ray $(ARGS)

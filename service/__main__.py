@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.info("no state key file: state handles hold until this process ends")
     del model  # a reload replaces it, and then nothing here may keep it
     _settle()
-    server = Server(app, settings, app.state.serving)
+    server = Server(app, settings, app.state.models)
     # uvicorn ends its loop well on these and then raises them again, for whoever handled them;
     # one that comes before its loop ends it too.
     for ending in (signal.SIGINT, signal.SIGTERM):

@@ -87,7 +87,7 @@ class LanguageModel:
         self.contexts = ContextEncoder(self._runner, self.metrics, settings.prefix_cache_bytes)
         self._end = _ids(self.tokenizer.end_id)
 
-    def successor(self, bundle: Bundle) -> "LanguageModel":
+    def reload_from(self, bundle: Bundle) -> "LanguageModel":
         """A model of another bundle beside this one, with its settings, metrics and state key.
 
         Raises StartError, and leaves this one as it is.

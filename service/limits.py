@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from service.arrays import Priority
 from service.errors import InputTooLong, InvalidRequest
 
-# For estimates before tokenizing: a word of English text takes 5 to 6 bytes of JSON, a subword 3 to 4.
+# For estimates before tokenizing: an English word takes 5 to 6 bytes of JSON, a subword 3 to 4.
 BYTES_PER_TOKEN = 4
+MAX_FIELDS = 100  # of a request body; no route has half as many
+MAX_INTEGER = 2**31 - 1  # beyond every vocabulary, text and result
+MAX_TOP = 100  # alternatives of a scored token
 MAX_TOP_TOKENS = 1_000_000
 MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
 

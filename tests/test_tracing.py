@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from service.settings import STARTER_BUNDLE
-from tests.support.server_process import SECONDS, asking, environment, running, stop
+from tests.support.server_process import SECONDS, environment, http_client, running, stop
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="needs the extra `tracing`")
 pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="needs the extra `tracing`")
@@ -58,7 +58,7 @@ def test_a_request_is_a_span_without_its_text(collector: Collector) -> None:
     )
     flags = ("--tracing", "true", "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags, env=env) as (process, port):
-        with asking(port) as http:
+        with http_client(port) as http:
             http.get("/health/live")
             http.get("/metrics")
             http.post("/score", json={"text": MARKER})

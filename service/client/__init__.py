@@ -1,4 +1,4 @@
-"""The Python client of a running service. It needs httpx and knows no other module of tiedlm."""
+"""The Python client of a running service. It needs httpx and no other module of tiedlm."""
 
 from service.client.clients import AsyncClient, Client
 from service.client.errors import (
@@ -6,21 +6,27 @@ from service.client.errors import (
     ConnectionFailed,
     DeadlineExceeded,
     InvalidState,
+    NoAnswer,
     NotSent,
+    RequestRefused,
     ServerError,
+    ServerFailed,
     TiedlmError,
     Unauthorized,
     Unavailable,
 )
-from service.client.info import CalibrationEntry, Info, Limits, TokenizerSummary
 from service.client.requests import Hypothesis
 from service.client.results import (
+    CalibrationEntry,
     CandidateToken,
+    Info,
+    Limits,
     NextTokenResult,
     RankedToken,
     RescoredHypothesis,
     RescoreResult,
     Tokenization,
+    TokenizerSummary,
 )
 from service.client.retries import Retries
 from service.client.score_results import (
@@ -47,13 +53,16 @@ __all__ = [
     "InvalidState",
     "Limits",
     "NextTokenResult",
+    "NoAnswer",
     "NotSent",
     "RankedToken",
+    "RequestRefused",
     "RescoreResult",
     "RescoredHypothesis",
     "Retries",
     "ScoreResult",
     "ServerError",
+    "ServerFailed",
     "TextResult",
     "TiedlmError",
     "TokenScore",

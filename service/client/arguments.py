@@ -1,94 +1,105 @@
-"""Arguments of calls, checked for what Python takes silently: a `str` is a list of letters.
+"""Argument checks for mistakes that Python accepts silently: a `str` is also a list of letters.
 
-Each function returns its argument as JSON can write it, and raises TypeError, which names the
-argument and what to give. A list is any iterable that has an order, so also an array, a column of a
-table or a generator. An argument that may be left out is None then.
+Each function returns its argument as plain Python data that JSON can encode. It raises TypeError if
+the argument has the wrong type; the message names the argument and the type to pass. A list is any
+ordered iterable: an array, a data-frame column or a generator. An optional argument may be None.
 """
 
 from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Any
 
-NO_LISTS = (str, bytes, bytearray, memoryview, Mapping, set, frozenset)
-WORDS = "a dict of words and probabilities"
+# Iterables that are a mistake where a list is expected.
+NON_LISTS = (str, bytes, bytearray, memoryview, Mapping, set, frozenset)
+DISTRIBUTION = "a dict of words and probabilities"
 
 
-def text(name: str, value: Any, several: str | None = None) -> str | None:
-    """`several` names the argument for a list of texts."""
+def check_text(name: str, value: Any, plural: str | None = None) -> str | None:
+    """Return an optional `str`; `plural` is the name of the argument that takes a list of texts."""
     if value is None or isinstance(value, str):
         return value
-    listed = several is not None and isinstance(value, Iterable) and not isinstance(value, NO_LISTS)
-    expected = f"a str, or several as {several}=[…]" if listed else "a str"
-    raise _wrong(name, value, expected)
+    is_list = isinstance(value, Iterable) and not isinstance(value, NON_LISTS)
+    expected = f"a str, or a list as {plural}=[…]" if plural is not None and is_list else "a str"
+    raise _type_error(name, value, expected)
 
 
-def texts(name: str, value: Any) -> list[str] | None:
+def check_texts(name: str, value: Any) -> list[str] | None:
+    """Return an optional list of `str`."""
     if value is None:
         return None
-    given = items(name, value, "a list of str")
-    for position, one in enumerate(given):
-        if not isinstance(one, str):
-            raise _wrong(f"{name}[{position}]", one, "a str")
-    return given
+    texts = check_list(name, value, "a list of str")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise _type_error(f"{name}[{position}]", text, "a str")
+    return texts
 
 
-def ids(name: str, value: Any) -> list[int] | None:
-    return None if value is None else _ids(name, value)
+def check_ids(name: str, value: Any) -> list[int] | None:
+    """Return an optional list of token ids."""
+    return None if value is None else _required_ids(name, value)
 
 
-def id_lists(name: str, value: Any) -> list[list[int]] | None:
+def check_id_lists(name: str, value: Any) -> list[list[int]] | None:
+    """Return an optional list of lists of token ids."""
     if value is None:
         return None
-    given = items(name, value, "a list of lists of ids")
-    return [_ids(f"{name}[{position}]", one) for position, one in enumerate(given)]
+    rows = check_list(name, value, "a list of lists of ids")
+    return [_required_ids(f"{name}[{position}]", row) for position, row in enumerate(rows)]
 
 
-def _ids(name: str, value: Any) -> list[int]:
-    made: list[int] = []
-    given = items(name, value, "a list of ids")
+def _required_ids(name: str, value: Any) -> list[int]:
+    ids: list[int] = []
+    values = check_list(name, value, "a list of ids")
     try:
-        made += map(index, given)
+        ids += map(index, values)
     except TypeError:
-        at = len(made)
-        raise _wrong(f"{name}[{at}]", given[at], "an int") from None
-    return made
+        position = len(ids)
+        raise _type_error(f"{name}[{position}]", values[position], "an int") from None
+    return ids
 
 
-def mapping(name: str, value: Any, expected: str) -> dict[Any, Any] | None:
-    return None if value is None else fields_of(name, value, expected)
+def check_mapping(name: str, value: Any, expected: str) -> dict[Any, Any] | None:
+    """Return an optional mapping as a dict; `expected` describes it in the error message."""
+    return None if value is None else check_required_mapping(name, value, expected)
 
 
-def fields_of(name: str, value: Any, expected: str) -> dict[Any, Any]:
-    """A mapping that must be given."""
+def check_required_mapping(name: str, value: Any, expected: str) -> dict[Any, Any]:
+    """Return a mapping as a dict; `expected` describes it in the error message."""
     if not isinstance(value, Mapping):
-        raise _wrong(name, value, expected)
+        raise _type_error(name, value, expected)
     return dict(value)
 
 
-def distributions(name: str, value: Any) -> list[list[dict[Any, Any]]] | None:
-    """For each text a list, and in it for each position a mapping of words to probabilities."""
+def check_distributions(name: str, value: Any) -> list[list[dict[Any, Any]]] | None:
+    """Return optional soft targets: per text a list, and in it per position {word: probability}."""
     if value is None:
         return None
-    listed = enumerate(items(name, value, "a list of distributions for each text"))
-    rows = [(f"{name}[{at}]", items(f"{name}[{at}]", one, "a list of dicts")) for at, one in listed]
+    texts = enumerate(check_list(name, value, "a list of distributions for each text"))
+    rows = [
+        (f"{name}[{index}]", check_list(f"{name}[{index}]", text, "a list of dicts"))
+        for index, text in texts
+    ]
     return [
-        [fields_of(f"{place}[{at}]", one, WORDS) for at, one in enumerate(row)]
+        [
+            check_required_mapping(f"{place}[{position}]", distribution, DISTRIBUTION)
+            for position, distribution in enumerate(row)
+        ]
         for place, row in rows
     ]
 
 
-def items(name: str, value: Any, expected: str) -> list[Any]:
-    """A list that must be given, of anything; `expected` says of what."""
-    if isinstance(value, NO_LISTS) or not isinstance(value, Iterable):
-        raise _wrong(name, value, expected)
+def check_list(name: str, value: Any, expected: str) -> list[Any]:
+    """Return a list of anything; `expected` describes it in the error message."""
+    if isinstance(value, NON_LISTS) or not isinstance(value, Iterable):
+        raise _type_error(name, value, expected)
     try:
         iterator = iter(value)
     except TypeError:  # an array without dimensions
-        raise _wrong(name, value, expected) from None
+        raise _type_error(name, value, expected) from None
     return list(iterator)
 
 
-def _wrong(name: str, value: Any, expected: str) -> TypeError:
+def _type_error(name: str, value: Any, expected: str) -> TypeError:
     kind = "None" if value is None else type(value).__name__
     article = "" if value is None else "an " if kind[0].lower() in "aeiou" else "a "
-    return TypeError(f"{name} is {article}{kind}: give {expected}")
+    return TypeError(f"{name} is {article}{kind}: pass {expected}")

@@ -1,78 +1,50 @@
-"""`Client` and `AsyncClient`: two drivers of one exchange, and the methods that start it."""
+"""`Client` and `AsyncClient`: both drive the same attempts, one blocking and one with asyncio."""
 
 import asyncio
-import inspect
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, closing
-from functools import update_wrapper
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, get_args
+from typing import Self, TypeVar, cast
 
 import httpx
 
 from service.client import requests
-from service.client.addresses import checked, shown
-from service.client.encoding import written
-from service.client.errors import NotSent
-from service.client.requests import Call
-from service.client.response_body import ACCEPTED, MAX_ANSWER_BYTES, Receiving
-from service.client.retries import Outcome, Retries, exchange
+from service.client.addresses import parse_base_url, redact_url
+from service.client.calls import Call
+from service.client.encoding import encode_json
+from service.client.http_requests import build_request, default_headers
+from service.client.methods import async_method, blocking_method
+from service.client.response_body import MAX_ANSWER_BYTES, ResponseBody
+from service.client.retries import Outcome, Retries, iterate_attempts
+from service.client.score_request import score
 
-P = ParamSpec("P")
 T = TypeVar("T")
-Method = TypeVar("Method", bound=Callable[..., Any])
 
-LOCAL = "http://127.0.0.1:8000"
-# Over the 30 s that the service lets a request wait, and then its work.
+DEFAULT_URL = "http://127.0.0.1:8000"
+# The service lets a request wait for 30 s; the rest is for its computation.
 TIMEOUT_SECONDS = 60.0
 
 
-def _described(method: Method, make: Callable[..., Call[Any]]) -> Method:
-    """What help() and editors show: the call's own name, text and arguments."""
-    signature = inspect.signature(make)
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    (result,) = get_args(signature.return_annotation)
-    update_wrapper(method, make)
-    method.__dict__["__signature__"] = signature.replace(
-        parameters=[own, *signature.parameters.values()], return_annotation=result
-    )
-    return method
-
-
-def _blocking(make: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._send(make(*args, **kwargs))
-
-    return _described(method, make)
-
-
-def _awaited(
-    make: Callable[P, Call[T]],
-) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._send(make(*args, **kwargs))
-
-    return _described(method, make)
-
-
 class Client:
-    """A service, asked over HTTP. One client may be used from many threads; close it at the end.
+    """A blocking client of one service. Threads may share it; close it at the end.
 
-    `with Client("http://127.0.0.1:8000") as client: client.score("The cat sat.").summary`
+    >>> with Client("http://127.0.0.1:8000") as client:
+    ...     perplexity = client.score("The old river ran.").summary.perplexity
 
     - `api_key` is sent as `Authorization: Bearer`.
-    - `timeout_seconds` bounds connecting, and each wait for bytes of an answer; ten times it bounds
-      an answer from its head to its end.
-    - `max_answer_bytes` bounds an answer as it comes and unpacked. A larger one is a ServerFailed.
-    - `transport` is httpx's: a proxy, TLS of your own, a mock. By default httpx reads the
-      environment's proxies.
+    - `timeout_seconds` limits connecting and each wait for bytes of a response. A whole response
+      may take ten times as long.
+    - `max_answer_bytes` limits a response body, compressed and decompressed. A larger one raises
+      ServerError.
+    - `transport` is an httpx transport: a proxy, your own TLS settings, a mock. By default httpx
+      uses the proxies of the environment.
     - `sleep` waits between attempts, in seconds.
     """
 
     def __init__(
         self,
-        base_url: str = LOCAL,
+        base_url: str = DEFAULT_URL,
         *,
         api_key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
@@ -82,49 +54,50 @@ class Client:
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._http = httpx.Client(
-            base_url=checked(base_url),
-            headers=_headers(api_key),
+            base_url=parse_base_url(base_url),
+            headers=default_headers(api_key),
             timeout=timeout_seconds,
             transport=transport,
         )
         self._retries = retries
-        self._bounds = max_answer_bytes, timeout_seconds
+        self._body_limits = max_answer_bytes, timeout_seconds
         self._sleep = sleep
 
     def _send(self, call: Call[T]) -> T:
-        content = None if call.body is None else written(call.body)
-        steps = exchange(call, self._retries, shown(self._http.base_url, call.path))
+        content = None if call.body is None else encode_json(call.body)
+        attempts = iterate_attempts(call, self._retries, redact_url(self._http.base_url, call.path))
         outcome: Outcome | None = None
         while True:
             try:
-                attempt = steps.send(outcome)
+                attempt = attempts.send(outcome)
             except StopIteration as end:
                 return cast(T, end.value)
             if attempt.wait_seconds:
                 self._sleep(attempt.wait_seconds)
-            request = _request(self._http, call, content, attempt.request_id)
+            request = build_request(self._http, call, content, attempt.request_id)
             try:
                 outcome = self._receive(request)
             except httpx.RequestError as error:
                 outcome = error
 
     def _receive(self, request: httpx.Request) -> httpx.Response:
-        with closing(self._http.send(request, stream=True)) as head:
-            receiving = Receiving(head, *self._bounds)
-            for piece in [head.content] if receiving.already_read else head.iter_raw():
-                if not receiving.add(piece):
+        with closing(self._http.send(request, stream=True)) as response:
+            body = ResponseBody(response, *self._body_limits)
+            for chunk in [response.content] if body.already_read else response.iter_raw():
+                if not body.add(chunk):
                     break
-        return receiving.ended()
+        return body.to_response()
 
-    score = _blocking(requests.score)
-    next_token = _blocking(requests.next_token)
-    rescore = _blocking(requests.rescore)
-    tokenize = _blocking(requests.tokenize)
-    detokenize = _blocking(requests.detokenize)
-    info = _blocking(requests.info)
-    ready = _blocking(requests.ready)
+    score = blocking_method(score)
+    next_token = blocking_method(requests.next_token)
+    rescore = blocking_method(requests.rescore)
+    tokenize = blocking_method(requests.tokenize)
+    detokenize = blocking_method(requests.detokenize)
+    info = blocking_method(requests.info)
+    ready = blocking_method(requests.ready)
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -140,14 +113,15 @@ class Client:
 
 
 class AsyncClient:
-    """As `Client`, with methods to await; under trio give `sleep=trio.sleep`.
+    """The same client with coroutine methods. Under trio pass `sleep=trio.sleep`.
 
-    `async with AsyncClient() as client: (await client.score("The cat sat.")).summary`
+    async with AsyncClient() as client:
+        perplexity = (await client.score("The old river ran.")).summary.perplexity
     """
 
     def __init__(
         self,
-        base_url: str = LOCAL,
+        base_url: str = DEFAULT_URL,
         *,
         api_key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
@@ -157,52 +131,53 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._http = httpx.AsyncClient(
-            base_url=checked(base_url),
-            headers=_headers(api_key),
+            base_url=parse_base_url(base_url),
+            headers=default_headers(api_key),
             timeout=timeout_seconds,
             transport=transport,
         )
         self._retries = retries
-        self._bounds = max_answer_bytes, timeout_seconds
+        self._body_limits = max_answer_bytes, timeout_seconds
         self._sleep = sleep
 
     async def _send(self, call: Call[T]) -> T:
-        content = None if call.body is None else written(call.body)
-        steps = exchange(call, self._retries, shown(self._http.base_url, call.path))
+        content = None if call.body is None else encode_json(call.body)
+        attempts = iterate_attempts(call, self._retries, redact_url(self._http.base_url, call.path))
         outcome: Outcome | None = None
         while True:
             try:
-                attempt = steps.send(outcome)
+                attempt = attempts.send(outcome)
             except StopIteration as end:
                 return cast(T, end.value)
             if attempt.wait_seconds:
                 await self._sleep(attempt.wait_seconds)
-            request = _request(self._http, call, content, attempt.request_id)
+            request = build_request(self._http, call, content, attempt.request_id)
             try:
                 outcome = await self._receive(request)
             except httpx.RequestError as error:
                 outcome = error
 
     async def _receive(self, request: httpx.Request) -> httpx.Response:
-        async with aclosing(await self._http.send(request, stream=True)) as head:
-            receiving = Receiving(head, *self._bounds)
-            if receiving.already_read:
-                receiving.add(head.content)
-                return receiving.ended()
-            async for piece in head.aiter_raw():
-                if not receiving.add(piece):
+        async with aclosing(await self._http.send(request, stream=True)) as response:
+            body = ResponseBody(response, *self._body_limits)
+            if body.already_read:
+                body.add(response.content)
+                return body.to_response()
+            async for chunk in response.aiter_raw():
+                if not body.add(chunk):
                     break
-        return receiving.ended()
+        return body.to_response()
 
-    score = _awaited(requests.score)
-    next_token = _awaited(requests.next_token)
-    rescore = _awaited(requests.rescore)
-    tokenize = _awaited(requests.tokenize)
-    detokenize = _awaited(requests.detokenize)
-    info = _awaited(requests.info)
-    ready = _awaited(requests.ready)
+    score = async_method(score)
+    next_token = async_method(requests.next_token)
+    rescore = async_method(requests.rescore)
+    tokenize = async_method(requests.tokenize)
+    detokenize = async_method(requests.detokenize)
+    info = async_method(requests.info)
+    ready = async_method(requests.ready)
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -215,30 +190,3 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _headers(api_key: str | None) -> dict[str, str]:
-    headers = {"Accept-Encoding": ACCEPTED}
-    if api_key is None:
-        return headers
-    if not isinstance(api_key, str):
-        raise TypeError(f"api_key is a {type(api_key).__name__}: give a str")
-    if not (api_key.isascii() and api_key.isprintable()):
-        # Found here, because httpx would quote the key in its error.
-        raise NotSent(
-            "api_key holds a character that is not printable ASCII; remove it (often a newline at "
-            "the end)"
-        )
-    return {**headers, "Authorization": f"Bearer {api_key}"}
-
-
-def _request(
-    http: httpx.Client | httpx.AsyncClient,
-    call: Call[Any],
-    content: bytes | None,
-    request_id: str,
-) -> httpx.Request:
-    headers = {"X-Request-Id": request_id}
-    if content is not None:
-        headers["Content-Type"] = "application/json"
-    return http.build_request(call.method, call.path, content=content, headers=headers)

@@ -1,6 +1,6 @@
-"""From what a JSON parser gave to the frozen dataclass that describes it.
+"""Decoding of parsed JSON into the frozen dataclasses of results, with type checks.
 
-A field that a newer server adds is ignored.
+Fields that no dataclass declares are ignored, because a newer service may send them.
 """
 
 import types
@@ -11,98 +11,102 @@ from math import isfinite
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Result = TypeVar("Result")
+Converter = Callable[[Any], Any]
 
 NULL: type = type(None)
-PLAIN: dict[type, tuple[type, ...]]
-PLAIN = {str: (str,), int: (int,), bool: (bool,), float: (float, int)}
-ANYTHING = frozenset((str, int, bool, float, dict, list, NULL))
+SCALARS: dict[type, tuple[type, ...]]
+SCALARS = {str: (str,), int: (int,), bool: (bool,), float: (float, int)}
+ALL_JSON_TYPES = frozenset((str, int, bool, float, dict, list, NULL))
 
 
-class Member(NamedTuple):
-    """A field: its name, the types that a parser may give for it, what is made of such a value, if
-    anything, and whether it may be left out.
+class FieldRule(NamedTuple):
+    """The rule for one field of a dataclass.
+
+    `json_types` are the Python types that the JSON parser may return for it. `convert`, unless it
+    is None, turns such a value into the field's. `optional` fields may be missing.
     """
 
     name: str
-    kinds: frozenset[type]
-    convert: Callable[[Any], Any] | None
+    json_types: frozenset[type]
+    convert: Converter | None
     optional: bool
 
 
-def read(kind: type[Result], data: Any) -> Result:
-    """`data`, as a JSON parser gave it, as a `kind`; lists become tuples.
+def decode(kind: type[Result], data: Any) -> Result:
+    """Return `data`, parsed from JSON, as a `kind`; lists become tuples.
 
-    Raises TypeError if it is not an object, lacks a field that `kind` has no default for, or has a
-    value of the wrong type.
+    Raises TypeError if `data` is not an object, lacks a field for which `kind` has no default, or
+    has a value of the wrong type.
     """
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} is not an object")
-    plain: type = kind  # to mypy, a type[Result] has no hash
-    given = {}
-    for name, kinds, convert, optional in _members(plain):
+    hashable: type = kind  # mypy: a type[Result] has no hash
+    values = {}
+    for name, json_types, convert, optional in _field_rules(hashable):
         if name not in data:
             if optional:
                 continue
-            raise TypeError(f"{kind.__name__} has no {name}")
+            raise TypeError(f"{kind.__name__} lacks {name}")
         value = data[name]
-        if type(value) not in kinds:
+        if type(value) not in json_types:
             raise TypeError(f"{kind.__name__}.{name} has the wrong type")
-        given[name] = value if convert is None or value is None else convert(value)
-    return kind(**given)
+        values[name] = value if convert is None or value is None else convert(value)
+    return kind(**values)
 
 
 @cache
-def _members(kind: type) -> tuple[Member, ...]:
+def _field_rules(kind: type) -> tuple[FieldRule, ...]:
     hints = get_type_hints(kind)
     return tuple(
-        Member(
+        FieldRule(
             field.name,
-            *_read_as(hints[field.name]),
+            *_types_and_converter(hints[field.name]),
             field.default is not MISSING or field.default_factory is not MISSING,
         )
         for field in fields(kind)
     )
 
 
-def _read_as(hint: Any) -> tuple[frozenset[type], Callable[[Any], Any] | None]:
-    """The types of JSON that a hint allows, and what is made of a value that is not null."""
+def _types_and_converter(hint: Any) -> tuple[frozenset[type], Converter | None]:
+    """Return the parsed types that a type hint allows, and the converter of values but null."""
     if hint is Any:
-        return ANYTHING, None
+        return ALL_JSON_TYPES, None
     if get_origin(hint) in (types.UnionType, Union):
-        parts = [_read_as(part) for part in get_args(hint) if part is not NULL]
+        parts = [_types_and_converter(part) for part in get_args(hint) if part is not NULL]
         (convert,) = {convert for _, convert in parts}
-        return frozenset({NULL}.union(*(kinds for kinds, _ in parts))), convert
+        return frozenset({NULL}.union(*(json_types for json_types, _ in parts))), convert
     if is_dataclass(hint):
-        return frozenset({dict}), lambda value: read(hint, value)  # type: ignore[arg-type]
+        return frozenset({dict}), lambda value: decode(hint, value)  # type: ignore[arg-type]
     if get_origin(hint) is tuple:
-        return frozenset({list}), _all(*_read_as(get_args(hint)[0]))
+        return frozenset({list}), _tuple_converter(*_types_and_converter(get_args(hint)[0]))
     if get_origin(hint) is dict:
-        return frozenset({dict}), _values(*_read_as(get_args(hint)[1]))
-    return frozenset(PLAIN[hint]), _finite if hint is float else None
+        return frozenset({dict}), _dict_converter(*_types_and_converter(get_args(hint)[1]))
+    return frozenset(SCALARS[hint]), _require_double if hint is float else None
 
 
-def _all(kinds: frozenset[type], convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    def items(values: list[Any]) -> tuple[Any, ...]:
-        if not kinds.issuperset(map(type, values)):
-            raise TypeError("an item of a list has the wrong type")
+def _tuple_converter(json_types: frozenset[type], convert: Converter | None) -> Converter:
+    def to_tuple(values: list[Any]) -> tuple[Any, ...]:
+        if not json_types.issuperset(map(type, values)):
+            raise TypeError("a list item has the wrong type")
         return tuple(values if convert is None else map(convert, values))
 
-    return items
+    return to_tuple
 
 
-def _values(kinds: frozenset[type], convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    convert_all = _all(kinds, convert)
-    return lambda named: dict(zip(named, convert_all(list(named.values())), strict=True))
+def _dict_converter(json_types: frozenset[type], convert: Converter | None) -> Converter:
+    to_tuple = _tuple_converter(json_types, convert)
+    return lambda named: dict(zip(named, to_tuple(list(named.values())), strict=True))
 
 
-def _finite(value: float) -> float:
-    """Raise TypeError for a number beyond the range of a double: the parser reads `1e400` as
-    infinity, and an integer as what it is.
+def _require_double(value: float) -> float:
+    """Return `value`. Raise TypeError if it exceeds a double.
+
+    The parser returns infinity for `1e400`, and an `int` for an integer of any length.
     """
     try:
         is_finite = isfinite(value)
-    except OverflowError:  # an integer
+    except OverflowError:  # a long integer
         is_finite = False
     if not is_finite:
-        raise TypeError("a number is beyond the range of a double")
+        raise TypeError("a number is outside the range of a double")
     return value

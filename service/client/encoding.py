@@ -1,4 +1,4 @@
-"""The body of a request as JSON."""
+"""Encoding of a request body as JSON."""
 
 import json
 import math
@@ -7,42 +7,52 @@ from typing import Any
 
 from service.client.errors import NotSent
 
+# Python converts no integer of more than 4,300 digits (14,284 bits) to text.
+MAX_INTEGER_BITS = 10_000
+NOT_SENT = "the request was not sent"
+UNENDING = "a value that is nested too deeply or contains itself"
 
-def written(body: dict[str, Any]) -> bytes:
-    """Arrays and numbers of numpy, pandas and torch are written as what their `tolist` returns.
 
-    Raises NotSent for what JSON cannot write, and TypeError for an object that is no data.
+def encode_json(body: dict[str, Any]) -> bytes:
+    """Return `body` as JSON in UTF-8. Arrays and scalars of numpy, pandas and torch are encoded as
+    the result of their `tolist`.
+
+    Raises NotSent if JSON cannot represent a value; its `param` is the path of the value, such as
+    `texts.3`. Raises TypeError for an object that is not data.
     """
     try:
         text = json.dumps(
-            body, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+            body, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_to_list
         )
         return text.encode()
     except (ValueError, RecursionError) as error:
-        message = "the request cannot be written as JSON: it is nested too deeply or holds itself"
-        for place, value in _leaves(body):
-            if isinstance(value, str) and not _is_unicode(value):
-                message = "a lone surrogate is not Unicode text; nothing was sent"
-                raise NotSent(message, param=place) from error
-            if isinstance(value, float) and not math.isfinite(value):
-                message = "JSON has no NaN and no infinity; nothing was sent"
-                raise NotSent(message, param=place) from error
-            if isinstance(value, int) and value.bit_length() > MOST_BITS:
-                raise NotSent("this number is too long; nothing was sent", param=place) from error
-        raise NotSent(f"{message}; nothing was sent") from error
+        for path, value in _leaves(body):
+            problem = _problem_of(value)
+            if problem is not None:
+                raise NotSent(f"{problem}; {NOT_SENT}", param=path) from error
+        raise NotSent(f"JSON cannot represent {UNENDING}; {NOT_SENT}") from error
 
 
-MOST_BITS = 10_000  # Python writes no integer of more than 4,300 digits
+def _problem_of(value: Any) -> str | None:
+    if isinstance(value, str) and not _is_encodable(value):
+        return "a lone surrogate is not Unicode text"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "JSON cannot represent NaN or infinity"
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+        return f"the integer is too long: more than {MAX_INTEGER_BITS:,} bits"
+    return None
 
 
-def _plain(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     tolist = getattr(value, "tolist", None)
     if tolist is None:
-        raise TypeError(f"a {type(value).__name__} cannot be sent: it is no text, number or list")
+        raise TypeError(
+            f"a {type(value).__name__} cannot be encoded as JSON: pass text, numbers, lists, dicts"
+        )
     return tolist()
 
 
-def _is_unicode(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -51,21 +61,24 @@ def _is_unicode(text: str) -> bool:
 
 
 def _leaves(body: Any) -> Iterator[tuple[str, Any]]:
-    """Keys and values with the place that holds them, such as `texts.3`; each container once."""
-    waiting, seen = [("", body)], set()
-    while waiting:
-        place, value = waiting.pop()
+    """Yield (path, value) for each scalar and (container's path, key) for each key.
+
+    Each container is visited once, so that a container in itself does not loop.
+    """
+    stack, seen = [("", body)], set()
+    while stack:
+        path, value = stack.pop()
         value = value.tolist() if hasattr(value, "tolist") else value
         if not isinstance(value, dict | list | tuple):
-            yield place, value
+            yield path, value
             continue
         if id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, dict):
             for key in value:
-                yield place, key
-            named = [(f"{place}.{key}" if place else str(key), value[key]) for key in value]
+                yield path, key
+            children = [(f"{path}.{key}" if path else str(key), value[key]) for key in value]
         else:
-            named = [(f"{place}.{index}", one) for index, one in enumerate(value)]
-        waiting += reversed(named)
+            children = [(f"{path}.{index}", item) for index, item in enumerate(value)]
+        stack += reversed(children)

@@ -1,16 +1,20 @@
-"""Everything that a call can raise, by who can do something about it.
+"""The errors that a client raises, grouped by who can resolve them.
 
-TiedlmError               `status`, `code`, `param`, `message`, `request_id`
-├── NotSent               the request cannot be written: a NaN, a lone surrogate; a ValueError too
-├── ConnectionFailed              nothing came back: refused, reset, too late; no status, no code
-├── BadRequest        4xx, the caller's to mend; `param` names the field
-│   ├── Unauthorized      401
-│   └── InvalidState      the handle is not of this server and bundle: begin from the text again
-├── Unavailable           429 or 503, not now; `retry_after_seconds` says when
-└── ServerError          500, or an answer that is not the service's: a proxy's page, too large
-    └── DeadlineExceeded  504, it waited too long in the queue
+TiedlmError                `status`, `code`, `param`, `message`, `request_id`
+├── NotSent                JSON cannot represent the request: NaN, a lone surrogate; a ValueError
+├── ConnectionFailed       no response: refused, reset or timed out; no status and no code
+├── BadRequest             4xx: change the request; `param` is the path of the field
+│   ├── Unauthorized       401
+│   └── InvalidState       another server or bundle made the state handle: send the text again
+├── Unavailable            429 or 503: retry later, after `retry_after_seconds`
+└── ServerError            500, or a response that is not from this service, or is too large
+    └── DeadlineExceeded   504: the request waited too long in the queue
 
-An argument of the wrong type is Python's TypeError.
+An argument of the wrong type raises Python's TypeError.
+
+`NoAnswer`, `RequestRefused` and `ServerFailed` are the former names of ConnectionFailed, BadRequest
+and ServerError. They are the same classes, so that `except NoAnswer` still works, and will be
+removed in the version after 0.1.
 """
 
 from collections.abc import Mapping
@@ -18,6 +22,8 @@ from typing import Any
 
 
 class TiedlmError(Exception):
+    """The base class. Fields that do not apply are None."""
+
     def __init__(
         self,
         message: str,
@@ -37,44 +43,50 @@ class TiedlmError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
     def __str__(self) -> str:
-        words = [str(word) for word in (self.status, self.code, self.param) if word is not None]
-        named = f"{' '.join(words)}: {self.message}" if words else self.message
-        return f"{named} [request {self.request_id}]" if self.request_id else named
+        labels = [str(label) for label in (self.status, self.code, self.param) if label is not None]
+        labelled = f"{' '.join(labels)}: {self.message}" if labels else self.message
+        return f"{labelled} [request {self.request_id}]" if self.request_id else labelled
 
 
 class NotSent(TiedlmError, ValueError):
-    pass
+    """The request cannot be represented as JSON, or the address or key is invalid."""
 
 
 class ConnectionFailed(TiedlmError):
-    pass
+    """There was no response."""
 
 
 class BadRequest(TiedlmError):
-    pass
+    """The service rejected the request (4xx)."""
 
 
 class Unauthorized(BadRequest):
-    pass
+    """The API key is missing or wrong (401)."""
 
 
 class InvalidState(BadRequest):
-    pass
+    """The state handle was made by another server or bundle, or was changed."""
 
 
 class Unavailable(TiedlmError):
-    pass
+    """The service is overloaded, starting or draining (429, 503)."""
 
 
 class ServerError(TiedlmError):
-    pass
+    """The service failed, or the response does not come from this service."""
 
 
 class DeadlineExceeded(ServerError):
-    pass
+    """The request waited too long in the queue (504)."""
 
 
-MAX_CHARACTERS = 2000  # of a message of whoever answers
+# Former names.
+NoAnswer = ConnectionFailed
+RequestRefused = BadRequest
+ServerFailed = ServerError
+
+# The longest message that is kept, because any program may have sent it.
+MAX_CHARACTERS = 2000
 CODES: dict[str, type[TiedlmError]] = {"invalid_state": InvalidState}
 STATUSES: dict[int, type[TiedlmError]] = {
     401: Unauthorized,
@@ -84,32 +96,32 @@ STATUSES: dict[int, type[TiedlmError]] = {
 }
 
 
-def error_of(
+def error_from_response(
     status: int,
     content: Any,
-    address: str,
+    url: str,
     request_id: str | None,
     retry_after_seconds: float | None,
 ) -> TiedlmError:
-    """Return the error that an answer other than 200 means; `content` is its JSON, or None."""
+    """Return the error for a status other than 200; `content` is the parsed JSON, or None."""
     envelope = content.get("error") if isinstance(content, Mapping) else None
-    said: Mapping[str, Any] = envelope if isinstance(envelope, Mapping) else {}
-    code = readable(said.get("code"))
+    fields: Mapping[str, Any] = envelope if isinstance(envelope, Mapping) else {}
+    code = printable(fields.get("code"))
     kind = CODES.get(code or "") or STATUSES.get(status)
     if kind is None:
         kind = BadRequest if 400 <= status < 500 else ServerError
     return kind(
-        readable(said.get("message")) or f"{address} answered HTTP {status} without a message",
+        printable(fields.get("message")) or f"{url} returned HTTP {status} without a message",
         status=status,
         code=code,
-        param=readable(said.get("param")),
+        param=printable(fields.get("param")),
         request_id=request_id,
         retry_after_seconds=retry_after_seconds,
     )
 
 
-def readable(said: Any) -> str | None:
-    """Return a string of an answer, cut to what can be printed; None for what is no string."""
-    if not isinstance(said, str):
+def printable(value: Any) -> str | None:
+    """Return a string of a response, truncated and encodable as UTF-8; None for other types."""
+    if not isinstance(value, str):
         return None
-    return said[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
+    return value[:MAX_CHARACTERS].encode("utf-8", "replace").decode()

@@ -36,12 +36,12 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
     """
     settings = model.settings
     gate = gate or Gate(settings)
-    serving = ModelRegistry(model)
+    models = ModelRegistry(model)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await serving.close()
+        await models.close()
 
     app = FastAPIOffline(
         redoc_url=None,
@@ -51,13 +51,13 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
         version=version("tiedlm"),
         lifespan=lifespan,
     )
-    app.state.serving = serving
+    app.state.models = models
     app.include_router(native.router)
     app.include_router(openai.router)
     app.include_router(operations.router)
     app.include_router(admin.router)
     app.include_router(playground.router)
-    app.add_middleware(RequestMiddleware, serving=serving, gate=gate)
+    app.add_middleware(RequestMiddleware, models=models, gate=gate)
     if settings.tracing:
         trace(app)
     app.add_exception_handler(ServiceError, _service_error)

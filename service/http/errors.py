@@ -1,4 +1,4 @@
-"""Errors as clients see them: the one table from error to status, and the one envelope."""
+"""Error responses: the table from error class to HTTP status, and the JSON envelope."""
 
 from typing import Any
 
@@ -24,6 +24,7 @@ from service.errors import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
+from service.http.request_context import request_context
 
 STATUS: dict[type[ServiceError], int] = {
     RequestError: 422,
@@ -56,7 +57,7 @@ TYPES = {
 
 
 class ErrorResponse(Response):
-    """Leaves its code in the scope, for the metrics."""
+    """An error response, which sets `error_code` of the request's context for the metrics."""
 
     media_type = "application/json"
 
@@ -67,7 +68,7 @@ class ErrorResponse(Response):
         self._code = code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["error_code"] = self._code
+        request_context(scope).error_code = self._code
         await super().__call__(scope, receive, send)
 
 
@@ -78,7 +79,7 @@ def envelope(
     param: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """The shape that OpenAI's clients read, on every route."""
+    """Return an error response in the envelope that OpenAI's clients read."""
     content = _content(status, code, message, param)
     return ErrorResponse(orjson.dumps(content), status, headers, code)
 
@@ -89,7 +90,7 @@ def _content(status: int, code: str, message: str, param: str | None) -> dict[st
 
 
 def service_error(error: ServiceError) -> Response:
-    """The answer to an error of ours; what is in no row of the table is a 500."""
+    """Return the response for a ServiceError; classes missing from STATUS become 500."""
     status = _status(error)
     if status == 500:
         return internal_error()
@@ -106,7 +107,7 @@ def service_error(error: ServiceError) -> Response:
 
 
 def error_content(error: Exception) -> dict[str, Any]:
-    """The envelope alone, for an answer whose status is out already."""
+    """Return the envelope alone, for a response whose status is already sent."""
     status = _status(error)
     if status == 500 or not isinstance(error, ServiceError):
         return _content(500, "internal", INTERNAL, None)

@@ -1,10 +1,8 @@
-"""Routes without dependency injection, because their bodies arrive thousands of times a second.
+"""FastJsonRoute: a route that calls its endpoint without FastAPI's dependency injection.
 
-FastAPI solves the dependencies of a route at every request. For a route that takes one model and
-answers a finished response that was a quarter of all the Python that a request cost; the
-documentation, made from the same signature, stays FastAPI's.
-
-Bodies of many values are parsed and checked away from the event loop. Lists are counted before.
+FastAPI resolves the dependencies of a route at every request. For a route that returns a finished
+response this was a quarter of all the Python time of a request. FastAPI still makes the OpenAPI
+document from the signature.
 """
 
 import inspect
@@ -22,15 +20,19 @@ from starlette.exceptions import HTTPException
 from service.errors import UnsupportedMediaType
 from service.http.body.list_limits import check_lists, max_values
 from service.http.body.request_json import is_quick, parse
-from service.http.middleware import LANES
-from service.http.schemas.body import RequestBody
-from service.language_model import LanguageModel
+from service.http.middleware import PRIORITY_BY_PATH
+from service.http.request_context import request_context
+from service.http.schema_types import RequestBody
 from service.runtime.background_thread import SECONDS_PER_JSON_BYTE
 from service.settings import Settings
 
 
 class FastJsonRoute(APIRoute):
-    """For endpoints `(request: SomeModel, model: Model)`; FastAPI handles all others."""
+    """A route of an endpoint `(request: SomeRequestBody, context: Context)`.
+
+    The endpoint must name its body `request`; FastAPI itself serves any other endpoint. A body of
+    many values is parsed and validated in the background thread.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = self.endpoint
@@ -41,28 +43,29 @@ class FastJsonRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             require_json(request)
-            model: LanguageModel = request.scope["model"]
+            context = request_context(request.scope)
+            model = context.model
             content = await request.body()
 
-            def parsed() -> RequestBody:
+            def parse_body() -> RequestBody:
                 return _parse(content, body_type, model.settings)
 
             if is_quick(content):
-                body = parsed()
+                body = parse_body()
             else:
                 seconds = len(content) * SECONDS_PER_JSON_BYTE
-                priority = LANES.get(self.path)
-                body = await model.background_thread.run(parsed, seconds, priority=priority)
-            answer: Response | BaseModel = await endpoint(body, model)
-            if isinstance(answer, BaseModel):
-                return Response(answer.model_dump_json(), media_type="application/json")
-            return answer
+                priority = PRIORITY_BY_PATH.get(self.path)
+                body = await model.background_thread.run(parse_body, seconds, priority=priority)
+            response: Response | BaseModel = await endpoint(body, context)
+            if isinstance(response, BaseModel):
+                return Response(response.model_dump_json(), media_type="application/json")
+            return response
 
         return handle
 
 
 def require_json(request: Request) -> None:
-    """Raises UnsupportedMediaType for a body that does not say that it is JSON."""
+    """Raise UnsupportedMediaType unless the Content-Type is JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not re.fullmatch(r"application/.+\+json", kind):
         raise UnsupportedMediaType(
@@ -71,7 +74,11 @@ def require_json(request: Request) -> None:
 
 
 def _parse(content: bytes, body_type: type[RequestBody], settings: Settings) -> RequestBody:
-    """Raises RequestValidationError as FastAPI would, with the same locations; InputTooLong."""
+    """Return the validated body.
+
+    Raise RequestValidationError with FastAPI's locations; InputTooLong; HTTPException (400) for
+    numbers of thousands of digits and for nesting that is too deep.
+    """
     if not content:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "empty"}])
     body = None
@@ -80,11 +87,11 @@ def _parse(content: bytes, body_type: type[RequestBody], settings: Settings) -> 
         check_lists(body, body_type.lists, settings)
         return body_type.model_validate(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        located = [{**e, "loc": ("body", *e["loc"])} for e in found]
+        errors = error.errors(include_url=False, include_context=False)
+        located = [{**e, "loc": ("body", *e["loc"])} for e in errors]
         raise RequestValidationError(located, body=body) from None
     except json.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": error.msg}
         raise RequestValidationError([problem]) from None
-    except (ValueError, RecursionError):  # numbers of thousands of digits, bottomless nesting
+    except (ValueError, RecursionError):
         raise HTTPException(400) from None

@@ -1,9 +1,11 @@
-"""What holds for every request before a route sees it and after: key, id, room in the queue, size,
-time, the model that answers it, metrics, and its line in the log.
+"""RequestMiddleware: what every request passes before and after its route.
 
-Plain ASGI. What would wait too long is refused here, for the less that costs the more is left for
-the others. The whole body is read here, up to the limit, so that nothing larger reaches a parser;
-from then on a client that leaves cancels its request.
+    key → admission → body (size, time, gzip, UTF-8) → slot in the application → route
+        → headers → metrics and log line
+
+Rejects requests that would wait too long before reading their body: an early rejection is cheap.
+The whole body is read here, up to the limit, so that nothing larger reaches a parser. From then on
+a client that disconnects cancels its request. Plain ASGI.
 """
 
 import asyncio
@@ -17,90 +19,91 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.arrays import Priority
 from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
-from service.http.accounting import read_tokens
 from service.http.auth import Gate
 from service.http.body.content_encoding import check_encoding, unpack
-from service.http.body.request_body import ClientLeft, announced_bytes, is_utf_8, read_body, replay
+from service.http.body.request_body import (
+    ClientDisconnected,
+    announced_bytes,
+    is_utf_8,
+    read_body,
+    replay,
+)
 from service.http.errors import envelope, internal_error, service_error
 from service.http.model_registry import ModelRegistry
-from service.http.plain_errors import in_the_envelope
-from service.http.request_context import RequestContext
-from service.http.root_path import below_root, from_root
+from service.http.plain_errors import with_error_envelope
+from service.http.request_context import RequestContext, request_context
+from service.http.root_path import restore_root, strip_root
 
-# Routes that need the model, and where their first work queues.
-LANES: dict[str, Priority] = {
+# The routes that run the model, and the priority of their work in the queue.
+PRIORITY_BY_PATH: dict[str, Priority] = {
     "/score": "bulk",
     "/rescore": "bulk",
     "/next-token": "interactive",
     "/v1/completions": "interactive",
 }
 
-# In the scope, by the protocol: when the request was whole but for its body. The event loop may
-# have had others to begin before it.
-SCHEDULED = "tiedlm.scheduled"
-# And from here inwards: its answer on the way out, and how late the event loop started it.
-EXCHANGE = "tiedlm.exchange"
-LAG = "tiedlm.lag"
-
 log = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, serving: ModelRegistry, gate: Gate) -> None:
-        self._app = from_root(app)
-        self._serving = serving
+    def __init__(self, app: ASGIApp, models: ModelRegistry, gate: Gate) -> None:
+        self._app = restore_root(app)
+        self._models = models
         self._gate = gate
-        self._settings = serving.model.settings
-        self._metrics = serving.model.metrics
-        self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-        # Pages that may call must be able to read refusals too.
-        self._inner = in_the_envelope(_open_to_pages(self._answer, self._settings.cors_origins))
+        self._settings = models.model.settings
+        self._metrics = models.model.metrics
+        self._route_metrics: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        # CORS is outside of the checks, so that allowed pages can read errors too.
+        answer = _with_cors(self._answer, self._settings.cors_origins)
+        self._answer_any = with_error_envelope(answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scheduled: float = scope.get(SCHEDULED, time.perf_counter())
-        exchange = RequestContext(scope, send, self._serving.draining)
-        # A copy, because the server reads its own: it sends no body to HEAD.
-        scope = below_root(scope, self._settings.root_path)
-        scope["method"] = "GET" if exchange.method == "HEAD" else exchange.method
-        scope[EXCHANGE] = exchange
-        scope[LAG] = time.perf_counter() - scheduled
-        tokens: list[int] = []
-        read_tokens.set(tokens)
+        context = request_context(scope)
+        # A copy, because uvicorn reads its own scope: it sends no body to HEAD.
+        scope = strip_root(scope, self._settings.root_path)
+        context.begin(scope, self._metrics)
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"
+        respond = context.respond_through(send, close_connection=self._models.draining)
         try:
-            with self._serving.lease() as scope["model"]:
-                await self._inner(scope, receive, exchange.send)
-        except ClientLeft:
-            log.info("the client left", extra={"request_id": exchange.request_id})
-            return
-        self._record(scope, exchange, time.perf_counter() - scheduled, sum(tokens))
+            with self._models.lease() as context.model:
+                await self._answer_any(scope, receive, respond)
+        except ClientDisconnected:
+            log.info("the client disconnected", extra={"request_id": context.request_id})
+        else:
+            self._record(scope, context)
+        finally:
+            del context.model  # the connection keeps its last scope, which must not keep a model
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange: RequestContext = scope[EXCHANGE]
+        """Answer an unexpected exception with 500, unless the response has started: the connection
+        must then break, so that half a response does not look whole.
+        """
+        context = request_context(scope)
         try:
-            await self._admit(scope, receive, send)
-        except ClientLeft:
+            await self._check_and_run(scope, receive, send)
+        except ClientDisconnected:
             raise
         except Exception:
-            log.exception("the request failed", extra={"request_id": exchange.request_id})
-            if exchange.status:
-                raise  # half an answer is out: the connection must break, not end as if whole
+            log.exception("the request failed", extra={"request_id": context.request_id})
+            if context.status:
+                raise
             await internal_error()(scope, receive, send)
 
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        settings, headers = self._settings, scope[EXCHANGE].headers
+    async def _check_and_run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that a check refuses; run the application for any other."""
+        context = request_context(scope)
         try:
-            self._gate.check(scope["path"], headers)
-            priority, size = LANES.get(scope["path"]), announced_bytes(headers)
-            slot = scope["model"].admission.admit(priority, size, scope[LAG])
-            packed = check_encoding(headers)
-            body = await read_body(
-                receive, headers, settings.max_body_bytes, settings.client_timeout
+            self._gate.check(context.path, context.headers)
+            slot = context.model.admission.admit(
+                PRIORITY_BY_PATH.get(context.path),
+                announced_bytes(context.headers),
+                context.loop_lag_seconds,
             )
-            if packed:
-                body = await unpack(body, settings.max_body_bytes)
+            body = await self._read_body(context, receive)
         except (RequestError, Unavailable) as error:
             await service_error(error)(scope, receive, send)
             return
@@ -109,9 +112,18 @@ class RequestMiddleware:
             await envelope(400, "invalid_json", message)(scope, receive, send)
             return
         slot.body_bytes = len(body)
-        await self._unless_gone(scope, body, slot, receive, send)
+        await self._cancel_on_disconnect(scope, body, slot, receive, send)
 
-    async def _unless_gone(
+    async def _read_body(self, context: RequestContext, receive: Receive) -> bytes:
+        """Return the unpacked body. Raise UnsupportedEncoding, DamagedBody, BodyTooLarge,
+        BodyTooSlow, or ClientDisconnected.
+        """
+        limit, seconds = self._settings.max_body_bytes, self._settings.client_timeout
+        is_gzip = check_encoding(context.headers)
+        body = await read_body(receive, context.headers, limit, seconds)
+        return await unpack(body, limit) if is_gzip else body
+
+    async def _cancel_on_disconnect(
         self,
         scope: Scope,
         body: bytes,
@@ -119,59 +131,63 @@ class RequestMiddleware:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Run the application, and cancel it when the client leaves before its answer is out."""
-        exchange: RequestContext = scope[EXCHANGE]
+        """Run the application in its slot, and cancel it if the client disconnects before its response is
+        complete.
+        """
+        context = request_context(scope)
         task = asyncio.current_task()
         assert task is not None
-        left = False
+        disconnected = False
 
         async def watch() -> None:
-            nonlocal left
+            nonlocal disconnected
             while (await receive())["type"] != "http.disconnect":
                 pass
-            if not exchange.answered:
-                left = True
+            if not context.response_complete:
+                disconnected = True
                 task.cancel()
 
         watcher = asyncio.create_task(watch())
         try:
             async with slot:
                 await self._app(scope, replay(body), send)
-        except (Overloaded, DeadlineExceeded) as error:  # while it waited for its turn
+        except (Overloaded, DeadlineExceeded) as error:  # while it waited for its slot
             await service_error(error)(scope, receive, send)
         except asyncio.CancelledError:
-            if not left:
+            if not disconnected:
                 raise
             task.uncancel()
-            raise ClientLeft from None
+            raise ClientDisconnected from None
         finally:
             watcher.cancel()
 
-    def _record(self, scope: Scope, exchange: RequestContext, seconds: float, tokens: int) -> None:
-        route, status = _route(scope), str(exchange.status)
-        if (route, status) not in self._children:  # looking them up costs more than counting
-            self._children[route, status] = (
+    def _record(self, scope: Scope, context: RequestContext) -> None:
+        """Count the request in the metrics, and log a line."""
+        seconds = time.perf_counter() - context.scheduled_at
+        route, status = _route_pattern(scope), str(context.status)
+        if (route, status) not in self._route_metrics:  # a look-up by labels costs more than this
+            self._route_metrics[route, status] = (
                 self._metrics.requests.labels(route, status),
                 self._metrics.request_seconds.labels(route),
             )
-        requests, request_seconds = self._children[route, status]
+        requests, request_seconds = self._route_metrics[route, status]
         requests.inc()
         request_seconds.observe(seconds)
-        if "error_code" in scope:
-            self._metrics.rejected.labels(scope["error_code"]).inc()
+        if context.error_code is not None:
+            self._metrics.rejected.labels(context.error_code).inc()
         if log.isEnabledFor(logging.INFO):
             fields = {
-                "method": scope[EXCHANGE].method,
+                "method": context.method,
                 "route": route,
-                "status": exchange.status,
-                "tokens": tokens,
+                "status": context.status,
+                "tokens": context.tokens,
                 "milliseconds": round(seconds * 1e3, 2),
-                "request_id": exchange.request_id,
+                "request_id": context.request_id,
             }
             log.info(" ".join(map(str, fields.values())), extra=fields)
 
 
-def _open_to_pages(app: ASGIApp, origins: list[str]) -> ASGIApp:
+def _with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
     if not origins:
         return app
     return CORSMiddleware(
@@ -183,11 +199,13 @@ def _open_to_pages(app: ASGIApp, origins: list[str]) -> ASGIApp:
     )
 
 
-def _route(scope: Scope) -> str:
-    """The route's pattern: paths that match none are one name, whatever a scanner tries."""
+def _route_pattern(scope: Scope) -> str:
+    """Return the pattern of the route. All unknown paths count as `unmatched`, so that a scanner
+    adds no label values.
+    """
     path: str = scope["path"]
-    known = path if path in LANES else "unmatched"  # refused at the door
+    fallback = path if path in PRIORITY_BY_PATH else "unmatched"  # refused before routing
     if scope["method"] == "OPTIONS":
-        known = "preflight"
-    route: str = getattr(scope.get("route"), "path", known)
-    return route
+        fallback = "preflight"
+    pattern: str = getattr(scope.get("route"), "path", fallback)
+    return pattern

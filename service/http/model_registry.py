@@ -114,4 +114,4 @@ def _next(trial: Trial, old: LanguageModel, path: Path) -> LanguageModel:
     bundle = Bundle.load(path)
     if bundle.hash != tried:
         raise BundleError(f"bundle {path}: it changed while it was loaded; reload again")
-    return old.successor(bundle)
+    return old.reload_from(bundle)

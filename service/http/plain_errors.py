@@ -14,7 +14,7 @@ ADVICE = {
 }
 
 
-def in_the_envelope(app: ASGIApp) -> ASGIApp:
+def with_error_envelope(app: ASGIApp) -> ASGIApp:
     """Return an application whose plain-text errors have the shape of all others."""
 
     async def enveloped(scope: Scope, receive: Receive, send: Send) -> None:

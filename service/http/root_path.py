@@ -13,7 +13,7 @@ whole path, because Starlette takes `root_path` off it again.
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-def below_root(scope: Scope, prefix: str) -> Scope:
+def strip_root(scope: Scope, prefix: str) -> Scope:
     """Return a copy of the scope whose path has no prefix, and whose `root_path` is the prefix: the
     one that was set, or else what the server says, as Ray Serve does.
     """
@@ -24,7 +24,7 @@ def below_root(scope: Scope, prefix: str) -> Scope:
     return {**scope, "root_path": root, "path": path}
 
 
-def from_root(app: ASGIApp) -> ASGIApp:
+def restore_root(app: ASGIApp) -> ASGIApp:
     """Return an application that sees paths with their prefix again."""
 
     async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:

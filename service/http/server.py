@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
 
     failed = False
 
-    def __init__(self, app: Any, settings: Settings, serving: ModelRegistry) -> None:
+    def __init__(self, app: Any, settings: Settings, models: ModelRegistry) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
             )
         )
         self._settings = settings
-        self._serving = serving
+        self._models = models
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,20 +68,20 @@ class Server(uvicorn.Server):
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._serving.end()
+        self._models.end()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM drains first; a second signal, and SIGINT, end at once what does not run."""
-        serving = self._serving
-        if sig == signal.SIGTERM and not serving.draining and hasattr(self, "_loop"):
-            serving.draining = True
+        models = self._models
+        if sig == signal.SIGTERM and not models.draining and hasattr(self, "_loop"):
+            models.draining = True
             log.info("draining for %g seconds", self._settings.drain_seconds)
             self._loop.call_soon_threadsafe(
                 self._loop.call_later, self._settings.drain_seconds, self._end
             )
             return
-        serving.draining = True
+        models.draining = True
         super().handle_exit(sig, frame)
 
     def _end(self) -> None:
@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
     def _start_reload(self) -> None:
         async def reload() -> None:
             with suppress(ReloadFailed):  # the log has it
-                await self._serving.reload()
+                await self._models.reload()
 
         task = asyncio.create_task(reload())
         self._reloads.add(task)

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.support.api_client import ROOT
 from tests.support.server_process import environment
-from tests.support.wire import ROOT
 
 
 @contextmanager

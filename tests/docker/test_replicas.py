@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from service.settings import STARTER_BUNDLE
+from tests.support.api_client import Json, error_json, ok_json
 from tests.support.server_process import SECONDS, environment, running
-from tests.support.wire import Json, answer, error
 
 BEGIN, END = "The bridge crosses the river", "and the old town ."
 
@@ -38,7 +38,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def score(client: httpx.Client, text: str, **fields: object) -> Json:
-    return answer(client.post("/score", json={"text": text, "return_state": True, **fields}))
+    return ok_json(client.post("/score", json={"text": text, "return_state": True, **fields}))
 
 
 def logprobs(result: Json) -> list[float]:
@@ -59,7 +59,7 @@ def test_a_state_goes_on_at_another_replica_with_the_same_key(stack: ExitStack, 
 def test_a_replica_with_another_key_refuses_the_state(stack: ExitStack, key: Path) -> None:
     first, second = replica(stack, key), replica(stack, None)
     state = score(first, BEGIN)["results"][0]["state"]
-    error(second.post("/score", json={"text": END, "state": state}), 422, "invalid_state")
+    error_json(second.post("/score", json={"text": END, "state": state}), 422, "invalid_state")
 
 
 def test_a_replica_that_takes_another_s_place_goes_on_with_its_states(key: Path) -> None:

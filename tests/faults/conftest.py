@@ -16,9 +16,9 @@ from subprocess import Popen
 import pytest
 
 from service.settings import STARTER_BUNDLE
+from tests.support.api_client import Json
 from tests.support.concurrent_clients import Answers, reference
-from tests.support.server_process import SECONDS, asking, running, score, stop
-from tests.support.wire import Json
+from tests.support.server_process import SECONDS, http_client, running, score, stop
 
 LONG = os.environ.get("FAULTS") == "long"
 # What clients may wait is no fault here: only what is tried on purpose may be refused.
@@ -41,7 +41,7 @@ class Service:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def metric(self, name: str) -> float:
-        with asking(self.port) as http:
+        with http_client(self.port) as http:
             page = http.get("/metrics").text
         found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
         return float(found[1]) if found else 0.0
@@ -58,7 +58,7 @@ class Service:
         return score(self.port) == self.scored
 
     def _is_idle(self) -> bool:
-        with asking(self.port) as http:
+        with http_client(self.port) as http:
             ready = http.get("/health/ready").status_code == 200
         lanes = ("interactive", "bulk")
         return ready and not any(

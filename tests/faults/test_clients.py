@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.faults.conftest import LONG, Service
-from tests.support.concurrent_clients import QUESTIONS, Crowd
+from tests.support.concurrent_clients import REQUESTS, ConcurrentClients
 from tests.support.server_process import SECONDS
 
 CONNECTIONS = 1000
@@ -35,11 +35,11 @@ def meanwhile(work: Callable[[threading.Event], None], threads: int) -> Iterator
             thread.join()
 
 
-def crowd_beside(service: Service, seconds: float) -> Crowd:
-    with Crowd(service.port, service.answers, clients=4) as crowd:
+def load_during(service: Service, seconds: float) -> ConcurrentClients:
+    with ConcurrentClients(service.port, service.answers, clients=4) as clients:
         time.sleep(seconds)
-        crowd.wait_for(1)
-    return crowd
+        clients.wait_for(1)
+    return clients
 
 
 def settles(service: Service, files: int) -> bool:
@@ -89,12 +89,12 @@ def test_clients_that_drip_do_not_hold_up_others(
 
     left: list[socket.socket] = []
     with meanwhile(drip, 1):
-        crowd = crowd_beside(service, fault_seconds)
+        clients = load_during(service, fault_seconds)
     assert left
     assert settles(service, files)
     for loris in left:
         loris.close()
-    assert (crowd.wrong, crowd.failures) == (0, {})
+    assert (clients.wrong, clients.failures) == (0, {})
     assert service.is_as_before()
 
 
@@ -113,9 +113,9 @@ def test_clients_that_leave_do_not_harm_others(service: Service, fault_seconds: 
                 ended.wait(chance.random() * 0.03)
 
     with meanwhile(leave, 4):
-        crowd = crowd_beside(service, fault_seconds)
+        clients = load_during(service, fault_seconds)
     assert settles(service, files)
-    assert (crowd.wrong, crowd.failures) == (0, {})
+    assert (clients.wrong, clients.failures) == (0, {})
     assert service.is_as_before()
 
 
@@ -164,7 +164,7 @@ def test_a_thousand_connections_are_all_answered(service: Service) -> None:
     """All of them are open, then all ask at once."""
     resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
     files = service.open_files
-    path, question = QUESTIONS[3]
+    path, question = REQUESTS[3]
     body = str(question).replace("'", '"').encode()
     head = HEAD.replace(b"/score", path.encode())
     with ExitStack() as stack:

@@ -9,7 +9,7 @@ import pytest
 
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, PATIENT
-from tests.support.concurrent_clients import Crowd, reference
+from tests.support.concurrent_clients import ConcurrentClients, reference
 from tests.support.server_process import SECONDS, start
 
 TIMES = 10 if LONG else 2
@@ -37,14 +37,14 @@ def test_after_an_end_under_load_the_next_process_answers_the_same(
 ) -> None:
     with listening_at(free_port):
         answers = reference(free_port)
-    crowd = Crowd(free_port, answers, clients=8)
-    with crowd:
+    clients = ConcurrentClients(free_port, answers, clients=8)
+    with clients:
         for _ in range(TIMES):
             with listening_at(free_port) as process:
-                crowd.wait_for(30)
+                clients.wait_for(30)
                 process.send_signal(ending)
                 code = process.wait(SECONDS)
                 assert code == (-signal.SIGKILL if ending == signal.SIGKILL else 0)
-    assert crowd.answered >= 30 * TIMES
-    assert crowd.wrong == 0
-    assert set(crowd.failures) <= GONE
+    assert clients.answered >= 30 * TIMES
+    assert clients.wrong == 0
+    assert set(clients.failures) <= GONE

@@ -9,10 +9,10 @@ from pathlib import Path
 from service.bundle import FILES
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import PATIENT, Service
+from tests.support.api_client import error_json
 from tests.support.bundles import flip_a_bit, replace
-from tests.support.concurrent_clients import Crowd
-from tests.support.server_process import SECONDS, asking, running, stop
-from tests.support.wire import error
+from tests.support.concurrent_clients import ConcurrentClients
+from tests.support.server_process import SECONDS, http_client, running, stop
 
 ADMIN = "key-of-the-admin-00"
 
@@ -36,20 +36,23 @@ def test_a_bundle_that_is_spoilt_while_it_is_served(tmp_path: Path) -> None:
     flags = (*PATIENT, "--admin-keys-file", str(keys), "--drain-seconds", "0")
     with running(bundle, *flags) as (process, port):
         service = Service(process, port)
-        with Crowd(port, service.answers, clients=4) as crowd, asking(port, ADMIN) as admin:
+        with (
+            ConcurrentClients(port, service.answers, clients=4) as clients,
+            http_client(port, ADMIN) as admin,
+        ):
             for spoil in FAULTS:
                 spoil(bundle)
-                crowd.wait_for(10)
-                error(admin.post("/admin/reload"), 409, "reload_failed")
+                clients.wait_for(10)
+                error_json(admin.post("/admin/reload"), 409, "reload_failed")
                 process.send_signal(signal.SIGHUP)
-                crowd.wait_for(10)
+                clients.wait_for(10)
                 shutil.rmtree(bundle, ignore_errors=True)
                 shutil.copytree(STARTER_BUNDLE, bundle)
             # A signal may have come in the middle of the last copy: what counts is the end.
             deadline = time.monotonic() + SECONDS
             while admin.post("/admin/reload").status_code != 200:
                 assert time.monotonic() < deadline
-            crowd.wait_for(10)
-        assert (crowd.wrong, crowd.failures) == (0, {})
+            clients.wait_for(10)
+        assert (clients.wrong, clients.failures) == (0, {})
         assert service.is_as_before()
         assert "Traceback" not in stop(process)

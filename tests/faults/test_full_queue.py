@@ -10,9 +10,9 @@ import pytest
 
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, Service
-from tests.support.concurrent_clients import QUESTIONS, WORDS, Crowd
-from tests.support.server_process import SECONDS, asking, running, stop
-from tests.support.wire import error
+from tests.support.api_client import error_json
+from tests.support.concurrent_clients import REQUESTS, WORDS, ConcurrentClients
+from tests.support.server_process import SECONDS, http_client, running, stop
 
 QUEUE_SECONDS = 60.0 if LONG else 5.0
 
@@ -34,13 +34,13 @@ def test_a_full_queue_refuses_and_recovers(narrow: Service) -> None:
     def flood(seed: int) -> None:
         chance = random.Random(seed)
         texts = [" ".join(chance.choices(WORDS, k=chance.randint(1, 40))) for _ in range(64)]
-        with asking(narrow.port) as http:
+        with http_client(narrow.port) as http:
             while not ended.is_set():
                 response = http.post("/score", json={"texts": texts, "tokens": False})
                 with lock:
                     statuses[response.status_code] += 1
                 if response.status_code == 429:
-                    refusal = error(response, 429, "overloaded")
+                    refusal = error_json(response, 429, "overloaded")
                     assert refusal["type"] == "rate_limit_error"
                     assert int(response.headers["Retry-After"]) >= 1
                     time.sleep(0.01)  # a well-behaved client would wait that long
@@ -48,7 +48,7 @@ def test_a_full_queue_refuses_and_recovers(narrow: Service) -> None:
     threads = [threading.Thread(target=flood, args=(seed,)) for seed in range(12)]
     for thread in threads:
         thread.start()
-    with Crowd(narrow.port, narrow.answers, clients=2) as crowd:
+    with ConcurrentClients(narrow.port, narrow.answers, clients=2) as clients:
         time.sleep(QUEUE_SECONDS)
         end = time.monotonic() + SECONDS
         while not {200, 429} <= set(statuses) and time.monotonic() < end:
@@ -57,9 +57,9 @@ def test_a_full_queue_refuses_and_recovers(narrow: Service) -> None:
     for thread in threads:
         thread.join()
     assert set(statuses) == {200, 429}
-    assert crowd.wrong == 0
-    assert set(crowd.failures) <= {"429"}
+    assert clients.wrong == 0
+    assert set(clients.failures) <= {"429"}
     assert narrow.is_as_before()
-    with Crowd(narrow.port, narrow.answers, clients=1) as after:
-        after.wait_for(2 * len(QUESTIONS))
+    with ConcurrentClients(narrow.port, narrow.answers, clients=1) as after:
+        after.wait_for(2 * len(REQUESTS))
     assert (after.wrong, after.failures) == (0, {})

@@ -10,8 +10,8 @@ from pathlib import Path
 from service.runtime.address import ACCEPTS_PER_TURN
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import PATIENT, Service
-from tests.support.concurrent_clients import Crowd
-from tests.support.server_process import SECONDS, asking, environment, running, stop
+from tests.support.concurrent_clients import ConcurrentClients
+from tests.support.server_process import SECONDS, environment, http_client, running, stop
 
 FEW_FILES = 48 + ACCEPTS_PER_TURN  # that many copies of the listening socket
 ROOT = Path(__file__).parents[2]
@@ -26,11 +26,11 @@ def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path, fault_second
         written = log.stat().st_size
         assert written
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (written, written))
-        with Crowd(port, service.answers, clients=4) as crowd:
-            crowd.wait_for(50)
+        with ConcurrentClients(port, service.answers, clients=4) as clients:
+            clients.wait_for(50)
             time.sleep(fault_seconds / 3)
         assert log.stat().st_size == written
-        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert (clients.wrong, clients.failures) == (0, {})
         assert service.is_as_before()
         stop(process)
 
@@ -40,8 +40,8 @@ def test_without_files_left_connections_that_are_open_go_on(fault_seconds: float
     with running(STARTER_BUNDLE, *flags) as (process, port):
         service = Service(process, port)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW_FILES, FEW_FILES))
-        with Crowd(port, service.answers, clients=4) as crowd:
-            crowd.wait_for(20)
+        with ConcurrentClients(port, service.answers, clients=4) as clients:
+            clients.wait_for(20)
             with ExitStack() as stack:
                 for _ in range(2 * FEW_FILES):
                     try:
@@ -49,9 +49,9 @@ def test_without_files_left_connections_that_are_open_go_on(fault_seconds: float
                     except OSError:
                         continue
                     stack.enter_context(made)
-                crowd.wait_for(50)
+                clients.wait_for(50)
                 time.sleep(fault_seconds / 3)
-        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert (clients.wrong, clients.failures) == (0, {})
         assert service.is_as_before()
         stop(process)
 
@@ -74,16 +74,16 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, fault_seconds: float
     flags = (*PATIENT, "--drain-seconds", "1", "--client-timeout", "30", "--request-timeout", "60")
     with running(STARTER_BUNDLE, *flags, env=env) as (process, port):
         service = Service(process, port)
-        with asking(port) as http:
+        with http_client(port) as http:
             dates, end = set[str](), time.monotonic() + SECONDS
             while len(dates) < 2 and time.monotonic() < end:
                 dates.add(http.get("/health/live").headers["Date"][12:16])
                 time.sleep(0.1)
         assert len(dates) > 1, "the clock does not jump"
-        with Crowd(port, service.answers, clients=4) as crowd:
-            crowd.wait_for(20)
+        with ConcurrentClients(port, service.answers, clients=4) as clients:
+            clients.wait_for(20)
             time.sleep(fault_seconds)
-        assert (crowd.wrong, crowd.failures) == (0, {})
+        assert (clients.wrong, clients.failures) == (0, {})
         assert service.is_as_before()
         stop(process)
 

@@ -11,9 +11,9 @@ import pytest
 from service.bundle import FILES
 from service.settings import STARTER_BUNDLE
 from tests.faults.conftest import LONG, PATIENT
+from tests.support.api_client import error_json, ok_json
 from tests.support.bundles import edit_manifest, replace
-from tests.support.server_process import asking, running
-from tests.support.wire import answer, error
+from tests.support.server_process import http_client, running
 
 ADMIN = "key-of-the-admin-00"
 RELOADS = 100 if LONG else 6
@@ -40,8 +40,8 @@ class Reloaded:
 
     def ask(self) -> None:
         """What fills caches and arenas: long texts, contexts, a completion."""
-        answer(self.http.post("/score", json={"text": TEXT, "top": 5, "details": True}))
-        answer(self.http.post("/next-token", json={"context": TEXT, "top_k": 1000}))
+        ok_json(self.http.post("/score", json={"text": TEXT, "top": 5, "details": True}))
+        ok_json(self.http.post("/next-token", json={"context": TEXT, "top_k": 1000}))
         body = {
             "model": "tiedlm",
             "prompt": "The old",
@@ -49,7 +49,7 @@ class Reloaded:
             "echo": True,
             "logprobs": 2,
         }
-        answer(self.http.post("/v1/completions", json=body))
+        ok_json(self.http.post("/v1/completions", json=body))
 
     def is_as_small_as_at_first(self) -> None:
         """A replaced model goes soon after its last request; on a busy machine later."""
@@ -66,7 +66,7 @@ def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
     keys.write_text(ADMIN)
     with (
         running(bundle, *PATIENT, "--admin-keys-file", str(keys)) as (process, port),
-        asking(port, ADMIN) as http,
+        http_client(port, ADMIN) as http,
     ):
         yield Reloaded(http, process.pid, bundle)
 
@@ -74,7 +74,7 @@ def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
 def test_reloads_leave_memory_as_it_was(reloaded: Reloaded) -> None:
     for number in range(RELOADS):
         numbered(reloaded.bundle, number)
-        answer(reloaded.http.post("/admin/reload"))
+        ok_json(reloaded.http.post("/admin/reload"))
         reloaded.ask()
     reloaded.is_as_small_as_at_first()
 
@@ -98,6 +98,6 @@ def test_refused_reloads_leave_memory_as_it_was(
 ) -> None:
     spoil(reloaded.bundle)
     for _ in range(RELOADS):
-        error(reloaded.http.post("/admin/reload"), 409, "reload_failed")
+        error_json(reloaded.http.post("/admin/reload"), 409, "reload_failed")
         reloaded.ask()
     reloaded.is_as_small_as_at_first()

@@ -14,8 +14,8 @@ from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.support.served import listening
-from tests.support.wire import Wire, answer
+from tests.support.api_client import ApiClient, ok_json
+from tests.support.http_server import serve
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +67,12 @@ def test_of_a_small_vocabulary_top_and_logprobs_give_all(trained: Path, tmp_path
     prompt = {"model": "tiedlm", "prompt": "the cat", "echo": True, "seed": 1}
     asked = {**prompt, "logprobs": 100, "max_tokens": 2, "prompt_logprobs": 20}
     with (
-        listening(model, lifespan="on") as (host, port),
+        serve(model, lifespan="on") as (host, port),
         httpx.Client(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as http,
     ):
-        wire = Wire(http)
-        tokens = wire.score_one(text="the cat", top=100)["tokens"]
-        (choice,) = answer(wire.post("/v1/completions", **asked))["choices"]
+        api = ApiClient(http)
+        tokens = api.score_one(text="the cat", top=100)["tokens"]
+        (choice,) = ok_json(api.post("/v1/completions", **asked))["choices"]
     assert [len(token["top"]) for token in tokens] == [size] * 3
     assert [len(top) for top in choice["logprobs"]["top_logprobs"]] == [size] * len(
         choice["logprobs"]["tokens"]

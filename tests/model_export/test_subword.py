@@ -20,11 +20,11 @@ from model_export.export import export
 from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.settings import Settings
+from tests.support.api_client import ApiClient, Json, strict_json
 from tests.support.chinese_text import LINES, write_chinese_corpus
-from tests.support.served import listening
+from tests.support.http_server import serve
 from tests.support.tiny_training import CONFIG, write_config
 from tests.support.train_command import Train
-from tests.support.wire import Json, Wire, strict_json
 
 KINDS = ["char", "bpe", "unigram"]
 NO_UNKNOWN = ["bpe", "unigram"]
@@ -47,7 +47,7 @@ class Trained:
     kind: str
     checkpoint: Path
     model: LanguageModel
-    wire: Wire
+    api: ApiClient
 
     @property
     def end_id(self) -> int:
@@ -72,17 +72,17 @@ def trained(
     export(checkpoint, bundle, "float32")
     model = LanguageModel(Bundle.load(bundle), Settings(bundle=bundle, threads=1))
     with (
-        listening(model, lifespan="on") as (host, port),
+        serve(model, lifespan="on") as (host, port),
         httpx.Client(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as http,
     ):
-        yield Trained(request.param, checkpoint, model, Wire(http))
+        yield Trained(request.param, checkpoint, model, ApiClient(http))
 
 
 def test_the_bundle_says_what_its_tokens_are(trained: Trained) -> None:
     manifest = trained.model.bundle.manifest
     assert manifest.subword
     assert manifest.unknown_token_id == (None if trained.kind in NO_UNKNOWN else 0)
-    info = trained.wire.http.get("/tokenizer_info").json()
+    info = trained.api.http.get("/tokenizer_info").json()
     assert info["unk_token"] == (None if trained.kind in NO_UNKNOWN else "<unk>")
     card = (trained.model.settings.bundle / "README.md").read_text(encoding="utf-8")
     assert ("there is no unknown word" in card) == (trained.kind in NO_UNKNOWN)
@@ -113,7 +113,7 @@ def test_both_sides_cut_any_text_alike(trained: Trained, text: str) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("unit", UNITS)
 def test_words_and_ends_sum_to_the_total(trained: Trained, text: str, unit: str) -> None:
-    result = trained.wire.score_one(text=text, unit=unit)
+    result = trained.api.score_one(text=text, unit=unit)
     words, tokens = result["words"], result["tokens"]
     assert [word["text"] for word in words] == text.split()
     assert [text[word["start"] : word["end"]] for word in words] == text.split()
@@ -133,14 +133,14 @@ def test_words_and_ends_sum_to_the_total(trained: Trained, text: str, unit: str)
 
 
 def test_words_are_there_with_tokens_and_offsets_alone(trained: Trained) -> None:
-    assert "words" not in trained.wire.score_one(text="河水", tokens=False)
-    assert "words" not in trained.wire.score_one(token_ids=[[5, 6]])
-    first, second = trained.wire.score(texts=["河 水", "桥"])["results"]
+    assert "words" not in trained.api.score_one(text="河水", tokens=False)
+    assert "words" not in trained.api.score_one(token_ids=[[5, 6]])
+    first, second = trained.api.score(texts=["河 水", "桥"])["results"]
     assert ([len(first["words"]), len(second["words"])]) == [2, 1]
 
 
 def test_a_first_token_without_a_score_is_not_in_its_word(trained: Trained) -> None:
-    result = trained.wire.score_one(text="河水 桥", bos=False)
+    result = trained.api.score_one(text="河水 桥", bos=False)
     assert result["tokens"][0]["logprob"] is None
     counts = [word["token_count"] for word in result["words"]]
     assert sum(counts) + 1 == result["token_count"]
@@ -150,7 +150,7 @@ def test_a_first_token_without_a_score_is_not_in_its_word(trained: Trained) -> N
 @pytest.mark.parametrize("text", TEXTS)
 def test_offsets_cut_the_text(trained: Trained, text: str) -> None:
     at = 0
-    for token in trained.wire.score_one(text=text)["tokens"]:
+    for token in trained.api.score_one(text=text)["tokens"]:
         assert token["start"] <= at
         assert at <= token["end"] <= len(text)
         assert token["oov"] == (token["id"] == 0 and trained.kind not in NO_UNKNOWN)
@@ -168,7 +168,7 @@ def test_figures_per_character_and_byte_compare_across_tokenizers(
     trained: Trained, per_character: dict[str, Json]
 ) -> None:
     text = "\n".join(LINES[38:])
-    result = per_character[trained.kind] = trained.wire.score_one(text=text, tokens=False)
+    result = per_character[trained.kind] = trained.api.score_one(text=text, tokens=False)
     total = result["total_cross_entropy"]
     assert result["cross_entropy_per_character"] == pytest.approx(total / len(text))
     assert result["cross_entropy_per_byte"] == pytest.approx(total / len(text.encode()))
@@ -180,24 +180,24 @@ def test_figures_per_character_and_byte_compare_across_tokenizers(
 
 
 def test_what_is_typed_finds_its_tokens(trained: Trained) -> None:
-    typed = trained.wire.next_token(context="老王在", prefix="河", top_k=3)
+    typed = trained.api.next_token(context="老王在", prefix="河", top_k=3)
     assert typed["tokens"]
     names = trained.model.tokenizer.vocabulary.names
     assert all(names[token["id"]].startswith("河") for token in typed["tokens"])
     assert 0 < typed["prefix_probability"] < 1
-    everything = trained.wire.next_token(context="老王在", exclude_special=True, top_k=0)
+    everything = trained.api.next_token(context="老王在", exclude_special=True, top_k=0)
     assert everything["remaining_probability"] == pytest.approx(1)
 
 
 def test_candidates_soft_targets_and_hypotheses_take_what_is_written(trained: Trained) -> None:
-    (candidate,) = trained.wire.next_token(context="小", candidates=["河"])["candidates"]
+    (candidate,) = trained.api.next_token(context="小", candidates=["河"])["candidates"]
     assert (candidate["candidate"], candidate["oov"]) == ("河", False)
     target = [[{"河": 1.0}, {"<eos>": 1.0}]]
-    result = trained.wire.score_one(text="河", targets=target)
+    result = trained.api.score_one(text="河", targets=target)
     for token in result["tokens"]:
         assert token["soft_cross_entropy"] == pytest.approx(token["cross_entropy"], abs=1e-5)
     body = {"hypotheses": [{"text": "河水"}, {"text": "𝒳"}]}
-    rescored = strict_json(trained.wire.post("/rescore", **body).content)["results"]
+    rescored = strict_json(trained.api.post("/rescore", **body).content)["results"]
     counts = {one["text"]: one["oov_count"] for one in rescored}
     assert counts == {"河水": 0, "𝒳": 0 if trained.kind in NO_UNKNOWN else 1}
 
@@ -205,7 +205,7 @@ def test_candidates_soft_targets_and_hypotheses_take_what_is_written(trained: Tr
 @pytest.mark.parametrize("text", TEXTS)
 def test_ids_and_text_go_to_and_fro(trained: Trained, text: str) -> None:
     def post(route: str, **fields: object) -> Json:
-        return dict(strict_json(trained.wire.post(route, **fields).content))
+        return dict(strict_json(trained.api.post(route, **fields).content))
 
     tokens = post("/tokenize", prompt=text)["tokens"]
     assert tokens[0] == trained.end_id != 0
@@ -214,7 +214,7 @@ def test_ids_and_text_go_to_and_fro(trained: Trained, text: str) -> None:
 
 
 def complete(trained: Trained, **fields: object) -> Json:
-    response = trained.wire.post("/v1/completions", model="tiedlm", **fields)
+    response = trained.api.post("/v1/completions", model="tiedlm", **fields)
     assert response.status_code == 200, response.text
     (choice,) = strict_json(response.content)["choices"]
     return dict(choice)
@@ -240,7 +240,7 @@ def test_a_stream_is_the_same_text_and_never_half_a_character(trained: Trained, 
     offsets = whole["logprobs"]["text_offset"]
     for name, offset in zip(whole["logprobs"]["tokens"], offsets, strict=True):
         assert name.startswith("bytes:") or whole["text"].startswith(name, offset)
-    response = trained.wire.post("/v1/completions", model="tiedlm", stream=True, **asked)
+    response = trained.api.post("/v1/completions", model="tiedlm", stream=True, **asked)
     events = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
     assert events[-1] == "[DONE]"
     choices = [json.loads(event)["choices"][0] for event in events[:-1]]
@@ -252,7 +252,7 @@ def test_a_stream_is_the_same_text_and_never_half_a_character(trained: Trained, 
 
 @pytest.mark.parametrize("text", [*TEXTS, "我们可以使用👩‍👩‍👧。\r\n河水\ne\u0301\n"])
 def test_surfaces_are_the_text_and_never_bytes(trained: Trained, text: str) -> None:
-    tokens = trained.wire.score_one(text=text, top=3)["tokens"]
+    tokens = trained.api.score_one(text=text, top=3)["tokens"]
     made = ""
     for token in tokens:
         assert token["surface"] == text[token["start"] : token["end"]]
@@ -266,18 +266,18 @@ def test_surfaces_are_the_text_and_never_bytes(trained: Trained, text: str) -> N
 
 def test_surfaces_of_ids_are_those_of_their_text(trained: Trained) -> None:
     text = "弟弟 在桥上\n河水还是那样清"
-    by_text = trained.wire.score_one(text=text)["tokens"]
-    by_ids = trained.wire.score_one(token_ids=[[token["id"] for token in by_text[:-1]]])["tokens"]
+    by_text = trained.api.score_one(text=text)["tokens"]
+    by_ids = trained.api.score_one(token_ids=[[token["id"] for token in by_text[:-1]]])["tokens"]
     shown = ["<unk>" if token["oov"] else token["surface"] for token in by_text]
     assert [token["surface"] for token in by_ids] == shown
 
 
 def test_next_tokens_read_as_text(trained: Trained) -> None:
     size = trained.model.tokenizer.vocabulary_size
-    listed = trained.wire.next_token(context="老王在", prefix="河", top_k=5, candidates=["河"])
+    listed = trained.api.next_token(context="老王在", prefix="河", top_k=5, candidates=["河"])
     assert all(token["surface"].startswith("河") for token in listed["tokens"])
     assert [one["surface"] for one in listed["candidates"]] == ["河"]
-    everything = trained.wire.next_token(context="老王在", top_k=size)["tokens"]
+    everything = trained.api.next_token(context="老王在", top_k=size)["tokens"]
     for token in everything:
         decoded = trained.model.tokenizer.decode(np.array([token["id"]], np.int64))
         if "\ufffd" in decoded:
@@ -292,7 +292,7 @@ def test_half_a_character_is_completed_by_what_follows(trained: Trained) -> None
         assert ids == [0]
         return
     assert len(ids) > 1
-    answer = trained.wire.next_token(
+    answer = trained.api.next_token(
         token_ids=ids[:-1], top_k=trained.model.tokenizer.vocabulary_size
     )
     (last,) = [token for token in answer["tokens"] if token["id"] == ids[-1]]

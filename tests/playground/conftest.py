@@ -14,8 +14,8 @@ from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
 from tests.playground.browser import MISSING, SECONDS, Playground, chromium, launched
 from tests.playground.bundles import bundle_of
-from tests.support.served import served
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.http_server import serve_with
 
 KEY = "a-key-of-the-test-server"
 expect.set_options(timeout=SECONDS * 1000)
@@ -40,14 +40,14 @@ def starter(key: str | None = None, bundle: Path = STARTER_BUNDLE) -> LanguageMo
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    with served(starter()) as (host, port):
+    with serve_with(starter()) as (host, port):
         yield f"http://{host}:{port}"
 
 
 @pytest.fixture(scope="session")
 def locked_url() -> Iterator[str]:
     """Of a server that wants a key."""
-    with served(starter(KEY)) as (host, port):
+    with serve_with(starter(KEY)) as (host, port):
         yield f"http://{host}:{port}"
 
 
@@ -55,21 +55,21 @@ def locked_url() -> Iterator[str]:
 def pieces_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a server whose tokens are pieces of words."""
     bundle = bundle_of("bpe", tmp_path_factory.mktemp("bundles"))
-    with served(starter(bundle=bundle)) as (host, port):
+    with serve_with(starter(bundle=bundle)) as (host, port):
         yield f"http://{host}:{port}"
 
 
 @pytest.fixture(scope="session")
 def characters_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     bundle = bundle_of("char", tmp_path_factory.mktemp("bundles"))
-    with served(starter(bundle=bundle)) as (host, port):
+    with serve_with(starter(bundle=bundle)) as (host, port):
         yield f"http://{host}:{port}"
 
 
 @pytest.fixture(scope="session")
-def wire(url: str) -> Iterator[Wire]:
+def api(url: str) -> Iterator[ApiClient]:
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
-        yield Wire(http)
+        yield ApiClient(http)
 
 
 @contextmanager
@@ -100,12 +100,12 @@ def characters(browser: Browser, characters_url: str) -> Iterator[Playground]:
 
 
 @pytest.fixture
-def pieces_wire(pieces_url: str) -> Iterator[Wire]:
+def pieces_wire(pieces_url: str) -> Iterator[ApiClient]:
     with httpx.Client(base_url=pieces_url, timeout=120, trust_env=False) as http:
-        yield Wire(http)
+        yield ApiClient(http)
 
 
 @pytest.fixture
-def characters_wire(characters_url: str) -> Iterator[Wire]:
+def characters_wire(characters_url: str) -> Iterator[ApiClient]:
     with httpx.Client(base_url=characters_url, timeout=120, trust_env=False) as http:
-        yield Wire(http)
+        yield ApiClient(http)

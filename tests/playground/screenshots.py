@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.playground.browser import MISSING, Playground, chromium, launched
 from tests.playground.conftest import starter
-from tests.support.served import served
+from tests.support.http_server import serve_with
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZE = {"width": 1100, "height": 940}
@@ -52,7 +52,7 @@ def main() -> int:
         print(MISSING, file=sys.stderr)
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with served(starter()) as (host, port), launched(executable) as browser:
+    with serve_with(starter()) as (host, port), launched(executable) as browser:
         for name in VIEWS:
             path = draw(browser, f"http://{host}:{port}", name)
             print(f"{path.name}: {path.stat().st_size:,} bytes")

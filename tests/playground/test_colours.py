@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
 
 TEXT = "The ship was eaten by a piano of Zxqv in Scotland, 1897."
 
@@ -13,8 +13,8 @@ def bucket(rank: int) -> str:
     return "r0" if rank <= 10 else "r1" if rank <= 100 else "r2" if rank <= 1000 else "r3"
 
 
-def test_words_are_coloured_by_rank(playground: Playground, wire: Wire) -> None:
-    tokens = wire.score_one(text=TEXT, details=True)["tokens"]
+def test_words_are_coloured_by_rank(playground: Playground, api: ApiClient) -> None:
+    tokens = api.score_one(text=TEXT, details=True)["tokens"]
     expected = [bucket(token["rank"]) for token in tokens]
     assert set(expected) == {"r0", "r1", "r2", "r3"}
     playground.open(text=TEXT)
@@ -41,7 +41,7 @@ def test_the_legend_follows_the_colouring(playground: Playground) -> None:
 
 
 @pytest.mark.parametrize("by", ["words", "tokens"])
-def test_a_word_has_its_worst_rank(pieces: Playground, pieces_wire: Wire, by: str) -> None:
+def test_a_word_has_its_worst_rank(pieces: Playground, pieces_wire: ApiClient, by: str) -> None:
     tokens = pieces_wire.score_one(text="他在Paris", details=True)["tokens"]
     ranks = {token["surface"]: token["rank"] for token in tokens}
     pieces.open(text="他在Paris", by=by, colouring="rank")

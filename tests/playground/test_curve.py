@@ -4,13 +4,13 @@ from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import shown
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
 
 TEXT = "He was born in London."
 
 
-def test_the_axes_are_those_of_the_curve(playground: Playground, wire: Wire) -> None:
-    tokens = wire.score_one(text=TEXT, unit="bits")["tokens"]
+def test_the_axes_are_those_of_the_curve(playground: Playground, api: ApiClient) -> None:
+    tokens = api.score_one(text=TEXT, unit="bits")["tokens"]
     most = max(8.0, *(token["cross_entropy"] for token in tokens))
     playground.open(text=TEXT)
     page = playground.page
@@ -29,8 +29,8 @@ def test_the_axes_are_those_of_the_curve(playground: Playground, wire: Wire) -> 
     expect(page.locator(".axis-x span").last).to_have_text(str(len(tokens)))
 
 
-def test_a_pointer_reads_the_word_under_it(playground: Playground, wire: Wire) -> None:
-    tokens = wire.score_one(text=TEXT, unit="bits")["tokens"]
+def test_a_pointer_reads_the_word_under_it(playground: Playground, api: ApiClient) -> None:
+    tokens = api.score_one(text=TEXT, unit="bits")["tokens"]
     playground.open(text=TEXT)
     page = playground.page
     svg = page.locator(".plot svg").bounding_box()
@@ -46,8 +46,8 @@ def test_a_pointer_reads_the_word_under_it(playground: Playground, wire: Wire) -
     expect(page.locator(".w.marked")).to_have_count(0)
 
 
-def test_keys_read_word_after_word(playground: Playground, wire: Wire) -> None:
-    tokens = wire.score_one(text=TEXT, unit="bits")["tokens"]
+def test_keys_read_word_after_word(playground: Playground, api: ApiClient) -> None:
+    tokens = api.score_one(text=TEXT, unit="bits")["tokens"]
     playground.open(text=TEXT)
     page = playground.page
     curve = page.get_by_role("slider")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
 
 CSV = """async ([head, rows]) => {
     const { csv } = await import("/playground/csv.js");
@@ -42,9 +42,9 @@ def test_no_cell_begins_a_formula(playground: Playground, text: str) -> None:
     assert cell == f"'{text}"
 
 
-def test_every_word_is_in_the_file(playground: Playground, wire: Wire) -> None:
+def test_every_word_is_in_the_file(playground: Playground, api: ApiClient) -> None:
     text = 'He said "no", 河 =1+1\nand left'
-    tokens = wire.score_one(text=text, unit="bits", details=True)["tokens"]
+    tokens = api.score_one(text=text, unit="bits", details=True)["tokens"]
     playground.open(text=text)
     rows = downloaded(playground, "surprisal.csv")
     assert list(rows[0]) == [
@@ -72,9 +72,9 @@ def test_places_in_a_long_text_are_its_own(playground: Playground) -> None:
             assert text[int(row["start"]) : int(row["end"])] == row["word"]
 
 
-def test_the_ranking_is_a_file(playground: Playground, wire: Wire) -> None:
+def test_the_ranking_is_a_file(playground: Playground, api: ApiClient) -> None:
     lines = [{"text": "=the liver", "score": -1.0}, {"text": "the river", "score": -1.2}]
-    results = wire.post("/rescore", hypotheses=lines).json()["results"]
+    results = api.post("/rescore", hypotheses=lines).json()["results"]
     playground.open(view="rescore", hypotheses="-1.0 =the liver\n-1.2 the river")
     rows = downloaded(playground, "ranking.csv")
     assert [row["rank"] for row in rows] == ["1", "2"]

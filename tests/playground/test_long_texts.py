@@ -10,7 +10,7 @@ import pytest
 
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import shown, totals
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
 
 WORDS = [
     *["the", "The", "of", "river", "city", "ship", "and", "was", "old", ",", ".", "in", "born"],
@@ -79,10 +79,10 @@ def say(capsys: pytest.CaptureFixture[str], name: str, values: list[float]) -> N
 
 
 def test_ten_thousand_words_are_those_of_one_request(
-    playground: Playground, wire: Wire, capsys: pytest.CaptureFixture[str]
+    playground: Playground, api: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = long_text(10_000)
-    result: dict[str, Any] = wire.score_one(text=text, unit="bits")
+    result: dict[str, Any] = api.score_one(text=text, unit="bits")
     playground.open(text="The")
     page = playground.page
     page.evaluate(WATCH_LONG_TASKS)
@@ -116,9 +116,9 @@ def test_ten_thousand_words_are_those_of_one_request(
     )  # none from the start
 
 
-def test_a_line_without_end_is_cut_between_words(playground: Playground, wire: Wire) -> None:
+def test_a_line_without_end_is_cut_between_words(playground: Playground, api: ApiClient) -> None:
     text = long_text(2000).replace("\n", "")
-    result = wire.score_one(text=text, unit="bits")
+    result = api.score_one(text=text, unit="bits")
     playground.open(text=text)
     assert len(playground.answers("/score")) > 1
     assert totals(playground)["bits in all"] == shown(result["total_cross_entropy"])

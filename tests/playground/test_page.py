@@ -7,13 +7,13 @@ from playwright.sync_api import Browser, expect
 from service.http.operations.playground import FILES, FOLDER
 from tests.playground.browser import Playground, axe
 from tests.playground.conftest import KEY
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
 
 VIEWS = ["Surprise", "Next word", "Rescore"]
 
 
-def test_the_page_allows_nothing_but_its_own_files(wire: Wire) -> None:
-    answer = wire.http.get("/")
+def test_the_page_allows_nothing_but_its_own_files(api: ApiClient) -> None:
+    answer = api.http.get("/")
     policy = answer.headers["Content-Security-Policy"]
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in policy
@@ -29,15 +29,15 @@ def test_the_page_allows_nothing_but_its_own_files(wire: Wire) -> None:
         ("icon.svg", "image/svg+xml"),
     ],
 )
-def test_files_have_their_types(wire: Wire, name: str, kind: str) -> None:
-    answer = wire.http.get(f"/playground/{name}")
+def test_files_have_their_types(api: ApiClient, name: str, kind: str) -> None:
+    answer = api.http.get(f"/playground/{name}")
     assert answer.content == (FOLDER / name).read_bytes()
     assert answer.headers["Content-Type"] == kind
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fmetrics.py", "%2Fetc%2Fpasswd", ""])
-def test_there_are_no_other_files(wire: Wire, name: str) -> None:
-    error(wire.http.get(f"/playground/{name}"), 404, "not_found")
+def test_there_are_no_other_files(api: ApiClient, name: str) -> None:
+    error_json(api.http.get(f"/playground/{name}"), 404, "not_found")
 
 
 def test_the_page_is_small() -> None:

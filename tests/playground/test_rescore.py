@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
 
 LINES = "-1.0\tthe liver\n\n-1.2\tthe <b>river</b>\nthe 河 river\nno\tscore here\n2e-1\tكان النهر"
 HYPOTHESES = [
@@ -32,10 +32,10 @@ def rows(playground: Playground) -> list[list[str]]:
 
 @pytest.mark.parametrize(("weight", "bonus"), [("1", "0"), ("0.1", "2.5")])
 def test_hypotheses_are_ranked_with_their_scores(
-    playground: Playground, wire: Wire, weight: str, bonus: str
+    playground: Playground, api: ApiClient, weight: str, bonus: str
 ) -> None:
     context = "The bridge crosses"
-    response = wire.post(
+    response = api.post(
         "/rescore",
         hypotheses=HYPOTHESES,
         context=context,
@@ -66,10 +66,10 @@ def test_the_ranking_follows_what_is_typed(playground: Playground) -> None:
 
 
 def test_a_field_that_is_no_number_is_refused_in_the_servers_words(
-    playground: Playground, wire: Wire
+    playground: Playground, api: ApiClient
 ) -> None:
     playground.expected = ("422",)
-    refusal = wire.post("/rescore", hypotheses=[{"text": "a"}], lm_weight=None).json()["error"]
+    refusal = api.post("/rescore", hypotheses=[{"text": "a"}], lm_weight=None).json()["error"]
     playground.open(view="rescore", hypotheses="a", weight="")
     expect(playground.page.get_by_role("alert")).to_have_text(refusal["message"])
 

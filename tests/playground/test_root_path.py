@@ -8,15 +8,15 @@ from playwright.sync_api import Browser, expect
 
 from tests.playground.browser import SECONDS, Playground
 from tests.playground.conftest import starter
+from tests.support.http_server import serve_with
 from tests.support.proxy import proxied
-from tests.support.served import served
 
 PREFIX = "/models/lm"
 
 
 @pytest.fixture(scope="module")
 def public() -> Iterator[str]:
-    with served(starter(), root_path=PREFIX) as address, proxied(address, PREFIX) as url:
+    with serve_with(starter(), root_path=PREFIX) as address, proxied(address, PREFIX) as url:
         yield url
 
 

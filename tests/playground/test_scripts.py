@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import shown, totals
-from tests.support.wire import Json, Wire
+from tests.support.api_client import ApiClient, Json
 
 CHINESE = "我们可以使用这个模型，他在Paris。"
 
@@ -37,7 +37,7 @@ def probabilities(answer: Json) -> dict[str, float]:
     return {token["surface"]: token["probability"] for token in answer["tokens"]}
 
 
-def test_chinese_is_coloured_token_by_token(pieces: Playground, pieces_wire: Wire) -> None:
+def test_chinese_is_coloured_token_by_token(pieces: Playground, pieces_wire: ApiClient) -> None:
     tokens = pieces_wire.score_one(text=CHINESE, unit="bits")["tokens"]
     pieces.open(text=CHINESE)
     assert surfaces(pieces) == [
@@ -68,7 +68,7 @@ def test_tokens_are_shown_by_a_switch(pieces: Playground) -> None:
     expect(pieces.page.locator(".w", has_text="Par").first).to_have_text("Paris")
 
 
-def test_a_word_of_pieces_lists_them(pieces: Playground, pieces_wire: Wire) -> None:
+def test_a_word_of_pieces_lists_them(pieces: Playground, pieces_wire: ApiClient) -> None:
     tokens = {t["surface"]: t for t in pieces_wire.score_one(text=CHINESE, unit="bits")["tokens"]}
     pieces.open(text=CHINESE)
     pieces.page.locator(".w", has_text="Paris").hover()
@@ -98,7 +98,7 @@ def test_a_whole_word_model_offers_no_tokens(playground: Playground) -> None:
     ],
 )
 def test_a_figure_per_word_needs_words(
-    characters: Playground, characters_wire: Wire, text: str, name: str, field: str
+    characters: Playground, characters_wire: ApiClient, text: str, name: str, field: str
 ) -> None:
     result = characters_wire.score_one(text=text, unit="bits")
     characters.open(text=text)
@@ -107,7 +107,7 @@ def test_a_figure_per_word_needs_words(
     assert ("bits a word" in found) == (name == "bits a word")
 
 
-def test_something_follows_unspaced_text(pieces: Playground, pieces_wire: Wire) -> None:
+def test_something_follows_unspaced_text(pieces: Playground, pieces_wire: ApiClient) -> None:
     """After 电脑, which is whole and may not grow, the list is that of the text without prefix."""
     answer = pieces_wire.next_token(context="我们可以电脑", exclude_special=True, top_k=200)
     whole = {s: p for s, p in probabilities(answer).items() if not s.startswith("bytes:")}
@@ -119,7 +119,7 @@ def test_something_follows_unspaced_text(pieces: Playground, pieces_wire: Wire) 
     assert figures(found) == pytest.approx(percents, rel=0.01)
 
 
-def test_a_piece_that_may_grow_grows_or_ends(pieces: Playground, pieces_wire: Wire) -> None:
+def test_a_piece_that_may_grow_grows_or_ends(pieces: Playground, pieces_wire: ApiClient) -> None:
     """使用 may become 使用者, or be followed by anything: probabilities of both sum to one."""
     ask = {"exclude_special": True, "top_k": 200}
     begun = probabilities(pieces_wire.next_token(context="我们可以", prefix="使用", **ask))
@@ -157,7 +157,7 @@ def test_half_a_word_is_finished_first(pieces: Playground) -> None:
     assert not [word for word in list_of(pieces) if word.startswith(" riv")]
 
 
-def test_characters_follow_characters(characters: Playground, characters_wire: Wire) -> None:
+def test_characters_follow_characters(characters: Playground, characters_wire: ApiClient) -> None:
     answer = characters_wire.next_token(context="我们可以使用", exclude_special=True, top_k=10)
     characters.open(view="next", words="我们可以使用")
     assert len(list_of(characters)) == len(answer["tokens"])

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.playground.browser import Playground
-from tests.support.wire import Json, Wire
+from tests.support.api_client import ApiClient, Json
 
 TEXTS = {
     "plain": "He was born in London.",
@@ -43,9 +43,9 @@ def totals(playground: Playground, pane: int = 0) -> dict[str, str]:
 
 @kinds
 def test_every_word_is_shown_as_it_was_scored(
-    playground: Playground, wire: Wire, text: str
+    playground: Playground, api: ApiClient, text: str
 ) -> None:
-    result = wire.score_one(text=text, unit="bits")
+    result = api.score_one(text=text, unit="bits")
     playground.open(text=text)
     words = playground.words()
     assert [word["text"] for word in words] == [
@@ -57,9 +57,9 @@ def test_every_word_is_shown_as_it_was_scored(
 
 
 @pytest.mark.parametrize("unit", FACTORS)
-def test_totals_are_the_servers(playground: Playground, wire: Wire, unit: str) -> None:
+def test_totals_are_the_servers(playground: Playground, api: ApiClient, unit: str) -> None:
     text = "The Zxqvyk of London,\nand the river"
-    result = wire.score_one(text=text, unit=unit)
+    result = api.score_one(text=text, unit=unit)
     playground.open(text=text, unit=unit)
     assert totals(playground) == {
         "perplexity": shown(result["perplexity"], 1),
@@ -73,10 +73,10 @@ def test_totals_are_the_servers(playground: Playground, wire: Wire, unit: str) -
 
 
 def test_a_word_tells_its_figures_on_focus_and_under_the_pointer(
-    playground: Playground, wire: Wire
+    playground: Playground, api: ApiClient
 ) -> None:
     text = "He was 👩‍👧 born in London."
-    result = wire.score_one(text=text, unit="bits", details=True, top=5)
+    result = api.score_one(text=text, unit="bits", details=True, top=5)
     playground.open(text=text)
     page = playground.page
     at = next(i for i, t in enumerate(result["tokens"]) if t["text"] == "London")
@@ -126,9 +126,9 @@ def test_words_are_walked_with_arrows_and_one_is_in_the_tab_order(playground: Pl
     expect(page.locator(".w[tabindex='0']")).to_have_count(1)
 
 
-def test_the_line_passes_through_every_word(playground: Playground, wire: Wire) -> None:
+def test_the_line_passes_through_every_word(playground: Playground, api: ApiClient) -> None:
     text = "He was born in London."
-    values = [t["cross_entropy"] for t in wire.score_one(text=text, unit="bits")["tokens"]]
+    values = [t["cross_entropy"] for t in api.score_one(text=text, unit="bits")["tokens"]]
     playground.open(text=text)
     drawn = playground.page.locator(".plot .curve").get_attribute("d")
     points = [float(y) for y in re.findall(r" ([\d.]+)", drawn or "")]
@@ -136,7 +136,7 @@ def test_the_line_passes_through_every_word(playground: Playground, wire: Wire) 
     assert points == pytest.approx([100 * (1 - value / most) for value in values], abs=0.01)
 
 
-def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, wire: Wire) -> None:
+def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, api: ApiClient) -> None:
     texts = ["The river was long.", "The Zxqvyk was piano piano piano."]
     playground.open(text=texts[0])
     page = playground.page
@@ -144,7 +144,7 @@ def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, wire:
     page.get_by_label("Second text").fill(texts[1])
     playground.settled()
     for pane, text in enumerate(texts):
-        result = wire.score_one(text=text, unit="bits")
+        result = api.score_one(text=text, unit="bits")
         assert totals(playground, pane)["perplexity"] == shown(result["perplexity"], 1)
     axes = [
         page.locator(".axis-y").nth(pane).locator("span").all_text_contents() for pane in (0, 1)
@@ -171,9 +171,9 @@ def test_markup_in_a_text_is_text(playground: Playground) -> None:
     expect(playground.page.locator(".scored script, .scored img, .scored b")).to_have_count(0)
 
 
-def test_the_table_has_every_word(playground: Playground, wire: Wire) -> None:
+def test_the_table_has_every_word(playground: Playground, api: ApiClient) -> None:
     text = "He was born in London."
-    result = wire.score_one(text=text, unit="bits", details=True)
+    result = api.score_one(text=text, unit="bits", details=True)
     playground.open(text=text)
     playground.page.locator("summary").first.click()
     rows = playground.page.locator(".figures tbody tr")
@@ -183,9 +183,9 @@ def test_the_table_has_every_word(playground: Playground, wire: Wire) -> None:
     expect(figures).to_have_text([shown(token["cross_entropy"]) for token in result["tokens"]])
 
 
-def test_a_refusal_is_shown_in_the_servers_words(playground: Playground, wire: Wire) -> None:
+def test_a_refusal_is_shown_in_the_servers_words(playground: Playground, api: ApiClient) -> None:
     playground.expected = ("422",)
-    refusal = wire.post("/score", text="The", top=1000).json()["error"]["message"]
+    refusal = api.post("/score", text="The", top=1000).json()["error"]["message"]
     page = playground.page
     playground.open(text="The")
     page.route("**/score", lambda route: route.continue_(post_data={"text": "The", "top": 1000}))

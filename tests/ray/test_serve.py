@@ -17,7 +17,7 @@ from service.bundle import Bundle
 from service.errors import StartError
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
-from tests.support.served import served
+from tests.support.http_server import serve_with
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -60,7 +60,7 @@ def replicas(key: Path) -> Iterator[httpx.Client]:
 def test_replicas_answer_as_the_service(replicas: httpx.Client, key: Path) -> None:
     settings = Settings(threads=1, state_key_file=key)
     with (
-        served(LanguageModel(Bundle.load(STARTER_BUNDLE), settings)) as (host, port),
+        serve_with(LanguageModel(Bundle.load(STARTER_BUNDLE), settings)) as (host, port),
         httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as single,
     ):
         expected = single.post("/score", json=TEXT).json()

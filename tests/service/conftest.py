@@ -15,17 +15,17 @@ from service.inference.batcher import Batcher
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
 from service.text.tokenizer import Tokenizer
+from tests.support.api_client import ApiClient
 from tests.support.bulk_job import Jobs
-from tests.support.gate import (
+from tests.support.fake_runner import (
     MAX_BATCH_TOKENS,
     MAX_QUEUE_TOKENS,
     SECONDS,
     TIMEOUT_SECONDS,
+    FakeRunner,
     Job,
-    Run,
 )
-from tests.support.served import Address, listening
-from tests.support.wire import Wire
+from tests.support.http_server import Address, serve
 
 # The machine that runs the tests may be busy: what counts is the answer, not when it comes.
 # CI repeats the same cases; everywhere else each run tries others.
@@ -50,37 +50,37 @@ def model(bundle_path: Path) -> Iterator[LanguageModel]:
 
 @pytest.fixture(scope="session")
 def address(model: LanguageModel) -> Iterator[Address]:
-    with listening(model) as listened:
+    with serve(model) as listened:
         yield listened
 
 
 @pytest.fixture(scope="session")
-def wire(address: Address) -> Iterator[Wire]:
+def api(address: Address) -> Iterator[ApiClient]:
     url = f"http://{address[0]}:{address[1]}"
     # By default 20 connections are kept: of 64 threads some would close what others are given.
     all_of_them = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with httpx.Client(base_url=url, timeout=120, trust_env=False, limits=all_of_them) as http:
-        yield Wire(http)
+        yield ApiClient(http)
 
 
 @pytest.fixture
-def run() -> Run:
-    return Run()
+def runner() -> FakeRunner:
+    return FakeRunner()
 
 
 @pytest.fixture
-def batcher(run: Run) -> Iterator[Batcher[Job]]:
-    made = Batcher(run, 1, MAX_BATCH_TOKENS, MAX_QUEUE_TOKENS, TIMEOUT_SECONDS)
+def batcher(runner: FakeRunner) -> Iterator[Batcher[Job]]:
+    made = Batcher(runner, 1, MAX_BATCH_TOKENS, MAX_QUEUE_TOKENS, TIMEOUT_SECONDS)
     yield made
-    run.gate.set()
+    runner.gate.set()
     made.close()
 
 
 @pytest.fixture
-def held(batcher: Batcher[Job], run: Run) -> "Future[None]":
+def held(batcher: Batcher[Job], runner: FakeRunner) -> "Future[None]":
     """The one worker is at the gate, and nothing waits."""
     ticket = batcher.submit([Job("gate")], "bulk")
-    assert run.reached.wait(SECONDS)
+    assert runner.reached.wait(SECONDS)
     return ticket.future
 
 
@@ -93,7 +93,7 @@ def jobs(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
 
 @pytest.fixture
-def piece_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def chunk_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many characters each piece has that is encoded."""
     found: list[int] = []
     encode = Tokenizer._encode

@@ -1,4 +1,4 @@
-"""Clients in threads that ask what is known over and over, and write down whatever is not right."""
+"""Client threads that repeat requests with known responses and count every deviation."""
 
 import random
 import threading
@@ -9,13 +9,13 @@ from typing import Self
 
 import httpx
 
-from tests.support.server_process import asking
-from tests.support.wire import Json
+from tests.support.api_client import Json
+from tests.support.server_process import http_client
 
 CHANCE = random.Random(7)
 TEXT = "the of city river north station government storm album century London was in to"
 WORDS = TEXT.split()
-QUESTIONS: list[tuple[str, Json]] = [
+REQUESTS: list[tuple[str, Json]] = [
     ("/score", {"text": " ".join(CHANCE.choices(WORDS, k=count)), "top": count % 3})
     for count in (0, 1, 2, 5, 8, 13, 21, 34, 55)
 ] + [
@@ -27,19 +27,19 @@ Answers = list[bytes]
 
 
 def reference(port: int) -> Answers:
-    """The answers that must come back, whatever happens."""
-    with asking(port) as http:
-        responses = [http.post(path, json=body) for path, body in QUESTIONS]
+    """Return the response bodies that every later request must match."""
+    with http_client(port) as http:
+        responses = [http.post(path, json=body) for path, body in REQUESTS]
     assert {response.status_code for response in responses} == {200}
     return [response.content for response in responses]
 
 
-class Crowd:
-    """`answered` are right answers, `wrong` other ones with status 200, `failures` all the rest by
-    their status or error.
+class ConcurrentClients:
+    """Threads that send requests until the end of the block.
 
-    With `obedient`, a client that is asked to close its connection leaves, as a balancer does when
-    a server is not ready any more; otherwise it goes on until the end of the block.
+    `answered` counts correct responses, `wrong` other responses with status 200, and `failures`
+    everything else by status or exception. With `obedient`, a client stops when the server closes
+    its connection, as a load balancer does; otherwise it reconnects.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Crowd:
             thread.join()
 
     def wait_for(self, more: int, seconds: float = 60.0) -> None:
-        """Until so many more right answers came."""
+        """Wait until `more` further correct responses have arrived."""
         wanted, end = self.answered + more, time.monotonic() + seconds
         while self.answered < wanted:
             assert time.monotonic() < end, f"{self.answered} answers, {self.failures}"
@@ -83,14 +83,14 @@ class Crowd:
 
     def _work(self, seed: int) -> None:
         chance = random.Random(seed)
-        with asking(self._port) as http:
+        with http_client(self._port) as http:
             while not self._ended.is_set():
-                if self._ask(http, chance.randrange(len(QUESTIONS))) and self._obedient:
+                if self._ask(http, chance.randrange(len(REQUESTS))) and self._obedient:
                     return
 
     def _ask(self, http: httpx.Client, index: int) -> bool:
-        """Whether the server asked to close the connection."""
-        path, body = QUESTIONS[index]
+        """Send one request and return whether the server announced the end of the connection."""
+        path, body = REQUESTS[index]
         try:
             response = http.post(path, json=body)
         except httpx.HTTPError as error:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.support.served import Address
+from tests.support.http_server import Address
 
 SECONDS = 120.0
 OWN = ("connection", "transfer-encoding", "keep-alive", "server", "date", "host")

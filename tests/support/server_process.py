@@ -1,4 +1,4 @@
-"""`python -m service` as a process of its own, for tests: started, asked, signalled, ended."""
+"""`python -m service` as a separate process: start, request, signal and stop it."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.wire import Json, strict_json
+from tests.support.api_client import Json, strict_json
 
 SECONDS = 60.0
 TEXT = "The city of Zxqvyk was built on the river."
@@ -19,7 +19,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+) ")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This one's, without settings of the service."""
+    """Return the environment of this process without settings of the service."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIEDLM_")}
     return kept | variables
 
@@ -30,7 +30,7 @@ def start(
     env: dict[str, str] | None = None,
     log: Path | None = None,
 ) -> "subprocess.Popen[str]":
-    """What it writes to standard error goes to the file `log`, or else into a pipe."""
+    """Start the service; its standard error goes to the file `log`, or into a pipe."""
     command = [sys.executable, *options, "-m", "service", "--threads", "1", *arguments]
     env = environment() if env is None else env
     if log is None:
@@ -41,7 +41,7 @@ def start(
 
 
 def failure(*arguments: str, **variables: str) -> str:
-    """The one line of a start that is refused."""
+    """Return the single error line of a start that fails."""
     with start(*arguments, env=environment(**variables)) as process:
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
@@ -61,7 +61,7 @@ def running(
     log: Path | None = None,
     log_level: str = "error",
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """The process and the port that it says it listens on."""
+    """Run the service for the block; yield the process and the port that it prints."""
     arguments = ("--bundle", str(bundle), "--port", "0", "--log-level", log_level, *flags)
     with start(*arguments, options=options, env=env, log=log) as process:
         try:
@@ -75,8 +75,8 @@ def running(
             process.kill()
 
 
-def asking(port: int, key: str | None = None) -> httpx.Client:
-    """A client of the service at a port of this machine."""
+def http_client(port: int, key: str | None = None) -> httpx.Client:
+    """Return an HTTP client for a port of this machine."""
     return httpx.Client(
         base_url=f"http://127.0.0.1:{port}",
         headers={} if key is None else {"Authorization": f"Bearer {key}"},
@@ -86,14 +86,14 @@ def asking(port: int, key: str | None = None) -> httpx.Client:
 
 
 def score(port: int) -> Json:
-    with asking(port) as http:
+    with http_client(port) as http:
         response = http.post("/score", json={"text": TEXT, "top": 2})
     assert response.status_code == 200
     return dict(strict_json(response.content))
 
 
 def stop(process: "subprocess.Popen[str]") -> str:
-    """End it as a supervisor would; what it wrote to stderr, if that is a pipe."""
+    """Stop the process with SIGTERM and return its standard error, if that is a pipe."""
     process.send_signal(signal.SIGTERM)
     err = process.communicate(timeout=SECONDS)[1] or ""
     assert process.returncode == 0

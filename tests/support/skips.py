@@ -23,7 +23,7 @@ class Allowed:
 
 ALLOWED = (
     Allowed(
-        r"tests/service/test_huge_pages\.py::",
+        r"tests/service/runtime/test_huge_pages\.py::",
         "this machine's kernel had no huge pages",
         "other processes can hold all of the kernel's free huge pages",
     ),
@@ -33,12 +33,12 @@ ALLOWED = (
         "the hard limit of open files is the machine's, and root of a container cannot raise it",
     ),
     Allowed(
-        r"tests/service/test_address\.py::",
+        r"tests/service/runtime/test_address\.py::",
         "this machine has no IPv6",
         "the network of a container may have IPv4 alone",
     ),
     Allowed(
-        r"tests/service/test_bulk_tsv\.py::",
+        r"tests/service/bulk/test_tsv\.py::",
         "needs R",
         "R is large; a model of its reader checks the same rows everywhere",
     ),

@@ -8,12 +8,12 @@ from starlette.types import Message, Receive
 from service.errors import BodyTooLarge, BodyTooSlow
 
 
-class ClientLeft(Exception):
+class ClientDisconnected(Exception):
     pass
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int, seconds: float) -> bytes:
-    """Raises BodyTooLarge as soon as that is known, BodyTooSlow, and ClientLeft."""
+    """Raises BodyTooLarge as soon as that is known, BodyTooSlow, and ClientDisconnected."""
     announced = announced_bytes(headers)
     if announced > limit:
         raise BodyTooLarge(f"the body has {announced} bytes; at most {limit} are allowed")
@@ -62,7 +62,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
     chunks, size = [], 0
     while True:
         if message["type"] == "http.disconnect":
-            raise ClientLeft
+            raise ClientDisconnected
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > limit:

@@ -4,15 +4,12 @@ import asyncio
 import fcntl
 import sys
 import termios
-import time
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.http.connection.framed_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, FramedProtocol
-from service.http.middleware import SCHEDULED
-
-__all__ = ["MAX_HEAD_BYTES", "MAX_PIPELINED", "TimeoutProtocol", "timeout_protocol"]
+from service.http.connection.framed_protocol import FramedProtocol
+from service.http.request_context import SCOPE_KEY, RequestContext
 
 
 class TimeoutProtocol(FramedProtocol):
@@ -73,7 +70,7 @@ class TimeoutProtocol(FramedProtocol):
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.scope[SCHEDULED] = time.perf_counter()  # type: ignore[literal-required]  # ours
+        cycle.scope[SCOPE_KEY] = RequestContext()  # type: ignore[literal-required]  # our own key
         super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:

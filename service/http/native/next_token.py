@@ -5,43 +5,50 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, Field, model_validator
 
 from service.http.body.list_limits import Lists
-from service.http.schemas.examples import example_of
-from service.http.schemas.request import HANDLE, LARGEST_INTEGER, Request, whole
-from service.http.schemas.several import Several
-from service.http.schemas.text import Text
+from service.http.schema_types import (
+    EXAMPLE_STATE,
+    FailFastList,
+    StrictRequest,
+    UnicodeStr,
+    example_of,
+    with_examples,
+)
+from service.limits import MAX_INTEGER
 
-Word = Annotated[Text, Field(max_length=1000)]
+Word = Annotated[UnicodeStr, Field(max_length=1000)]
 
 
-class NextTokenRequest(Request):
-    model_config = whole(
+class NextTokenRequest(StrictRequest):
+    model_config = with_examples(
         {"context": "The capital of", "exclude_special": True},
         {"context": "The old", "prefix": "r", "candidates": ["river"], "top_k": 3},
     )
 
     lists: ClassVar[Lists] = {"token_ids": ("tokens",)}
 
-    context: Text | None = Field(None, description="The text so far.", examples=["The capital of"])
-    token_ids: Several[int] | None = Field(
+    context: UnicodeStr | None = Field(
+        None, description="The text so far.", examples=["The capital of"]
+    )
+    token_ids: FailFastList[int] | None = Field(
         None, description="The text so far as vocabulary ids.", examples=[[12, 392]]
     )
     bos: bool = Field(True, description="Start from the prefix token <eos>.", examples=[True])
     top_k: int = Field(
         10,
         ge=0,
-        le=LARGEST_INTEGER,
+        le=MAX_INTEGER,
         description="How many words to list, up to the vocabulary.",
         examples=[10],
     )
     candidates: Annotated[
-        Several[Annotated[Text, Field(max_length=1000)]], Field(max_length=1000)
+        FailFastList[Annotated[UnicodeStr, Field(max_length=1000)]], Field(max_length=1000)
     ] = Field(
         [],
         description="Words to answer about, whatever their rank. Where tokens are pieces of "
         "words, with the space that stands before one.",
         examples=[["river"]],
     )
-    prefix: Text | None = Field(
+    prefix: UnicodeStr | None = Field(
         None,
         description="Only words that start so, renormalised: a word while it is typed. Where "
         "tokens are pieces of words, those that spell such a start, a space before it or not; "
@@ -55,7 +62,7 @@ class NextTokenRequest(Request):
     state: str | None = Field(
         None,
         description="Go on from a state handle; the context is what came after it.",
-        examples=[HANDLE],
+        examples=[EXAMPLE_STATE],
     )
     return_state: bool = Field(
         False, description="Return a handle of the state after the context.", examples=[True]
@@ -122,5 +129,5 @@ class NextTokenResponse(BaseModel):
         None, description="Mass of the words that start with prefix.", examples=[0.0438]
     )
     state: str | None = Field(
-        None, description="Handle of the state after the context.", examples=[HANDLE]
+        None, description="Handle of the state after the context.", examples=[EXAMPLE_STATE]
     )

@@ -5,27 +5,30 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, Field
 
 from service.http.body.list_limits import Lists
-from service.http.schemas.examples import example_of
-from service.http.schemas.request import Request, whole
-from service.http.schemas.several import Several
-from service.http.schemas.text import Text
+from service.http.schema_types import (
+    FailFastList,
+    StrictRequest,
+    UnicodeStr,
+    example_of,
+    with_examples,
+)
 
 # Wide enough for any recogniser, and no sum of them is infinite.
 Weight = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class Hypothesis(Request):
-    text: Text = Field(
+class Hypothesis(StrictRequest):
+    text: UnicodeStr = Field(
         description="What may have been said or written.", examples=["the old river"]
     )
     score: Weight = Field(
         0.0, description="The recogniser's own score, a logarithm.", examples=[-3.5]
     )
-    id: Text | None = Field(None, description="Given back with the result.", examples=["a"])
+    id: UnicodeStr | None = Field(None, description="Given back with the result.", examples=["a"])
 
 
-class RescoreRequest(Request):
-    model_config = whole(
+class RescoreRequest(StrictRequest):
+    model_config = with_examples(
         {
             "hypotheses": [
                 {"text": "the old river", "score": -3.5},
@@ -37,11 +40,11 @@ class RescoreRequest(Request):
 
     lists: ClassVar[Lists] = {"hypotheses": ("texts",)}
 
-    hypotheses: Annotated[Several[Hypothesis], Field(min_length=1)] = Field(
+    hypotheses: Annotated[FailFastList[Hypothesis], Field(min_length=1)] = Field(
         description="An n-best list; what its texts begin with alike is read once.",
         examples=[[example_of(Hypothesis)]],
     )
-    context: Text | None = Field(
+    context: UnicodeStr | None = Field(
         None,
         description="What stood before: the last sentence, say.",
         examples=["They went on."],

@@ -3,14 +3,13 @@
 from fastapi import APIRouter, Response
 
 from service.errors import InvalidRequest
-from service.http.accounting import count_tokens
-from service.http.current_model import Model
 from service.http.fast_route import FastJsonRoute
 from service.http.native.next_token import NextTokenRequest, NextTokenResponse
 from service.http.native.rescore import RescoreRequest, RescoreResponse
 from service.http.native.responses import render_next_tokens, render_rescored, render_scores
 from service.http.native.score import ScoreRequest, ScoreResponse
-from service.http.openapi import INFERENCE
+from service.http.openapi import INFERENCE_ERRORS
+from service.http.request_context import Context
 from service.language_model import LanguageModel
 from service.limits import blamed
 from service.results.calibration import Calibration
@@ -21,11 +20,12 @@ from service.text.tokenizer import Tokenizer
 
 JSON = "application/json"
 
-router = APIRouter(tags=["language model"], responses=INFERENCE, route_class=FastJsonRoute)
+router = APIRouter(tags=["language model"], responses=INFERENCE_ERRORS, route_class=FastJsonRoute)
 
 
 @router.post("/score", response_model=ScoreResponse, summary="Cross-entropy and perplexity")
-async def score(request: ScoreRequest, model: Model) -> Response:
+async def score(request: ScoreRequest, request_context: Context) -> Response:
+    model = request_context.model
     calibration = _calibration(request, model)
     passages, contexts = await _passages(request, model), await _contexts(request, model)
     with blamed(_longest(request, passages, contexts)):
@@ -41,7 +41,7 @@ async def score(request: ScoreRequest, model: Model) -> Response:
             cache=None if request.cache is None else request.cache.settings(),
             return_state=request.return_state,
         )
-    count_tokens(model.metrics, "/score", sum(s.totals.tokens for s in scores))
+    request_context.record_tokens(sum(s.totals.tokens for s in scores))
     model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
     detail = ScoreOptions(request.tokens, request.unit, request.details, request.top_g)
     body = await render_scores(model, scores, detail, calibration)
@@ -49,7 +49,8 @@ async def score(request: ScoreRequest, model: Model) -> Response:
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
-async def next_token(request: NextTokenRequest, model: Model) -> Response:
+async def next_token(request: NextTokenRequest, request_context: Context) -> Response:
+    model = request_context.model
     candidates = await model.encoder.candidates(request.candidates)
     shape = _shape(request, candidates, model.tokenizer)
     if request.token_ids is not None:
@@ -61,14 +62,15 @@ async def next_token(request: NextTokenRequest, model: Model) -> Response:
     state = model.states.open(request.state) if request.state is not None else None
     with blamed(source):
         result, after = await model.next_token(context, shape, state, bos=request.bos)
-    count_tokens(model.metrics, "/next-token", len(context.ids))
+    request_context.record_tokens(len(context.ids))
     after_or_none = after if request.return_state else None
     body = await render_next_tokens(model, context, result, candidates, after_or_none)
     return Response(body, media_type=JSON)
 
 
 @router.post("/rescore", response_model=RescoreResponse, summary="Order an n-best list")
-async def rescore(request: RescoreRequest, model: Model) -> Response:
+async def rescore(request: RescoreRequest, request_context: Context) -> Response:
+    model = request_context.model
     texts = [hypothesis.text for hypothesis in request.hypotheses]
     passages = await model.encoder.texts(texts, "hypotheses")
     context = None
@@ -78,7 +80,7 @@ async def rescore(request: RescoreRequest, model: Model) -> Response:
     after = sum(len(passage.ids) for passage in passages)
     with blamed("context" if before > after else "hypotheses"):
         logprobs = await model.rescore(passages, context)
-    count_tokens(model.metrics, "/rescore", sum(map(len, logprobs)))
+    request_context.record_tokens(sum(map(len, logprobs)))
     unknown = model.tokenizer.unknown_id
     model.metrics.oov_tokens.inc(sum(int((p.ids == unknown).sum()) for p in passages))
     return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)

@@ -6,10 +6,15 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from service.arrays import CacheSettings
 from service.http.body.list_limits import Lists
-from service.http.schemas.examples import example_of
-from service.http.schemas.request import HANDLE, LARGEST_INTEGER, MAX_TOP, Request, whole
-from service.http.schemas.several import Several
-from service.http.schemas.text import Text
+from service.http.schema_types import (
+    EXAMPLE_STATE,
+    FailFastList,
+    StrictRequest,
+    UnicodeStr,
+    example_of,
+    with_examples,
+)
+from service.limits import MAX_INTEGER, MAX_TOP
 
 Unit = Literal["nats", "bits", "bans"]
 
@@ -23,11 +28,11 @@ def _first_wrong(given: Any) -> Any:
 
 
 Distribution = Annotated[
-    dict[Text, Annotated[float, Field(ge=0, le=1)]], BeforeValidator(_first_wrong)
+    dict[UnicodeStr, Annotated[float, Field(ge=0, le=1)]], BeforeValidator(_first_wrong)
 ]
 
 
-class Cache(Request):
+class Cache(StrictRequest):
     window: int = Field(
         2000, ge=1, le=10_000, description="Positions back that are remembered.", examples=[2000]
     )
@@ -51,8 +56,8 @@ class Cache(Request):
         return CacheSettings(self.window, self.theta, self.interpolation)
 
 
-class ScoreRequest(Request):
-    model_config = whole(
+class ScoreRequest(StrictRequest):
+    model_config = with_examples(
         {"text": "The old river", "top": 2},
         {"texts": ["The old river", "The young river"], "tokens": False, "unit": "bits"},
     )
@@ -64,23 +69,25 @@ class ScoreRequest(Request):
         "targets": ("texts", "tokens"),
     }
 
-    text: Text | None = Field(None, description="One text to score.", examples=["The old river"])
-    texts: Annotated[Several[Text], Field(min_length=1)] | None = Field(
+    text: UnicodeStr | None = Field(
+        None, description="One text to score.", examples=["The old river"]
+    )
+    texts: Annotated[FailFastList[UnicodeStr], Field(min_length=1)] | None = Field(
         None,
         description="Several texts to score.",
         examples=[["The old river", "The young river"]],
     )
-    token_ids: Annotated[Several[Several[int]], Field(min_length=1)] | None = Field(
+    token_ids: Annotated[FailFastList[FailFastList[int]], Field(min_length=1)] | None = Field(
         None,
         description="Texts as vocabulary ids; nothing is added to them but by bos and eos.",
         examples=[[[12, 392, 714]]],
     )
-    context: Text | None = Field(
+    context: UnicodeStr | None = Field(
         None,
         description="What stands before every text: it conditions and is not scored.",
         examples=["They went on."],
     )
-    contexts: Several[Text] | None = Field(
+    contexts: FailFastList[UnicodeStr] | None = Field(
         None, description="A context for each text.", examples=[["They went on.", "It rained."]]
     )
     bos: bool = Field(
@@ -107,7 +114,7 @@ class ScoreRequest(Request):
         description="How many alternatives to list at each token, of a smaller vocabulary all.",
         examples=[2],
     )
-    targets: Several[Several[Distribution]] | None = Field(
+    targets: FailFastList[FailFastList[Distribution]] | None = Field(
         None,
         description="Soft targets: for each text, and for each of its scored positions, a "
         "distribution over words that sums to 1. Adds soft_cross_entropy, the dense form.",
@@ -116,7 +123,7 @@ class ScoreRequest(Request):
     top_g: int | None = Field(
         None,
         ge=1,
-        le=LARGEST_INTEGER,
+        le=MAX_INTEGER,
         description="Add anomalous to each token: it is not among the g most probable (DeepLog).",
         examples=[9],
     )
@@ -136,7 +143,7 @@ class ScoreRequest(Request):
     state: str | None = Field(
         None,
         description="Go on from a state handle: nothing is put before the text then.",
-        examples=[HANDLE],
+        examples=[EXAMPLE_STATE],
     )
     return_state: bool = Field(
         False,
@@ -288,7 +295,7 @@ class TextResult(Aggregates):
         examples=[71.3],
     )
     state: str | None = Field(
-        None, description="Handle of the state after the text.", examples=[HANDLE]
+        None, description="Handle of the state after the text.", examples=[EXAMPLE_STATE]
     )
 
 

@@ -12,13 +12,10 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from service.http.body.list_limits import Lists
-from service.http.schemas.body import RequestBody
-from service.http.schemas.examples import example_of
-from service.http.schemas.request import LARGEST_INTEGER
-from service.http.schemas.several import Several
-from service.http.schemas.text import Text
+from service.http.schema_types import FailFastList, RequestBody, UnicodeStr, example_of
+from service.limits import MAX_INTEGER
 
-TokenIds = Several[int]
+TokenIds = FailFastList[int]
 
 
 # What JSON Schema says about a field and not about its value.
@@ -89,14 +86,14 @@ class CompletionRequest(Request):
     lists: ClassVar[Lists] = {"prompt": ("texts", "tokens")}
 
     model: str = Field(description="The bundle's name, or tiedlm.", examples=["tiedlm"])
-    prompt: Text | Several[Text] | TokenIds | Several[TokenIds] = Field(
+    prompt: UnicodeStr | FailFastList[UnicodeStr] | TokenIds | FailFastList[TokenIds] = Field(
         description="One or several texts, or their ids. Ids get no token added.",
         examples=["The old river"],
     )
     max_tokens: int = Field(
         16,
         ge=0,
-        le=LARGEST_INTEGER,
+        le=MAX_INTEGER,
         description="Tokens to generate; 0 only with echo.",
         examples=[16],
     )
@@ -118,7 +115,7 @@ class CompletionRequest(Request):
         description="Answer the prompt too, with its log-probabilities.",
         examples=[True],
     )
-    stop: Text | Annotated[Several[Text], Field(max_length=16)] | None = Field(
+    stop: UnicodeStr | Annotated[FailFastList[UnicodeStr], Field(max_length=16)] | None = Field(
         None, description="Texts before which a choice ends.", examples=[["."]]
     )
     seed: int | None = Field(
@@ -142,14 +139,29 @@ class CompletionRequest(Request):
     )
 
     @property
-    def tells_usage(self) -> bool:
-        """Whether the events of a stream carry a usage."""
+    def includes_usage(self) -> bool:
+        """True if the events of a stream carry a usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
-    def choices(self) -> int:
-        """Generated for each prompt."""
+    def choices_per_prompt(self) -> int:
+        """The number of choices to generate for each prompt."""
         return self.best_of or self.n
+
+    @property
+    def scores_prompts(self) -> bool:
+        """True if the response shows log-probabilities of the prompts."""
+        return self.prompt_logprobs is not None or (self.echo and self.logprobs is not None)
+
+    @property
+    def only_scores(self) -> bool:
+        """True if the request scores prompts and generates at most one token, as evaluation tools do."""
+        return self.scores_prompts and self.max_tokens <= 1
+
+    @property
+    def max_alternatives(self) -> int:
+        """The number of alternatives at any token of the response."""
+        return max(self.logprobs or 0, self.prompt_logprobs or 0)
 
 
 class CompletionLogprobs(BaseModel):
@@ -235,7 +247,7 @@ class ModelList(BaseModel):
 
 
 class TokenizeRequest(Request):
-    prompt: Text = Field(description="The text.", examples=["The old river"])
+    prompt: UnicodeStr = Field(description="The text.", examples=["The old river"])
     add_special_tokens: bool = Field(
         True, description="Put the prefix token before it.", examples=[True]
     )

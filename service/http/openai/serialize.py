@@ -1,150 +1,108 @@
-"""Completions as JSON bytes: what a prompt's choices repeat of it, and each choice, at once or by
-and by. What is long is built apart from the event loop, and in blocks.
-"""
+"""JSON of a completion's choices: the echoed prompt, and each choice complete or in deltas."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from service.http.native.responses import BLOCK_TOKENS
-from service.http.openai.completions import Choice
-from service.http.openai.logprob_arrays import (
+from service.http.openai.choice import Choice
+from service.http.openai.logprobs import (
+    COLUMNS,
     Columns,
     Row,
-    columns,
-    echoed_rows,
     logprobs_by_id,
-    named,
-    written,
+    prompt_rows,
+    to_columns,
+    top_with_actual,
 )
-from service.http.openai.prompts import Prompt
+from service.http.openai.prompt import Prompt
 from service.http.openai.schemas import CompletionRequest
-from service.language_model import LanguageModel
-from service.text.request_encoder import INLINE_CHARACTERS
+from service.text.tokenizer import Tokenizer
 
-# Of what choices repeat: more takes longer than a millisecond to copy as often as it is.
-INLINE_BYTES = 1_000_000
+BYTES_PER_LOGPROB = 50  # of a token with its names and offset, roughly
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What every choice of a prompt repeats of it, written once: `text` stands between quotes."""
+    """The part of a prompt that each of its choices repeats, serialised once.
 
-    text: bytes
-    characters: int
-    arrays: Columns
-    prompt_logprobs: bytes | None
-
-    @property
-    def bytes(self) -> int:
-        return len(self.text) + sum(map(len, self.arrays)) + len(self.prompt_logprobs or b"")
-
-
-async def echoes_of(
-    request: CompletionRequest, model: LanguageModel, prompts: list[Prompt]
-) -> list[Echo]:
-    def write() -> list[Echo]:
-        return [_echo(request, model, prompt) for prompt in prompts]
-
-    characters = sum(len(prompt.passage.text) for prompt in prompts if request.echo)
-    tokens = sum(len(prompt.passage.ids) for prompt in prompts if prompt.score is not None)
-    alternatives = (request.logprobs or 0) + (request.prompt_logprobs or 0)
-    long = characters > INLINE_CHARACTERS or tokens * (1 + alternatives) > BLOCK_TOKENS
-    return await model.background_thread.run(write) if long else write()
-
-
-async def answer_of(
-    request: CompletionRequest,
-    model: LanguageModel,
-    head: bytes,
-    echoes: list[Echo],
-    choices: list[Choice],
-    usage: dict[str, int],
-) -> bytes:
-    """The body of an answer with the same number of choices of each prompt. `head` is the object
-    that it begins with.
+    `text` and `columns` are empty without `echo`; `prompt_logprobs` is None without that field.
+    `size` is about the length of them all in bytes.
     """
-    each = len(choices) // len(echoes)
 
-    def write() -> bytes:
-        pieces = (
-            ChoiceSerializer(request, model, echoes[index // each], index).rest(choice)
-            for index, choice in enumerate(choices)
-        )
-        told = b",".join(piece for piece in pieces if piece is not None)
-        return b'%b,"choices":[%b],"usage":%b}' % (head[:-1], told, orjson.dumps(usage))
-
-    steps = sum(len(choice.steps) for choice in choices if request.logprobs is not None)
-    long = steps * (1 + (request.logprobs or 0)) > BLOCK_TOKENS
-    long |= each * sum(echo.bytes for echo in echoes) > INLINE_BYTES
-    return await model.background_thread.run(write) if long else write()
+    text: str
+    columns: Columns
+    prompt_logprobs: list[orjson.Fragment] | None
+    size: int
 
 
-def usage_of(read: int, generated: int) -> dict[str, int]:
-    """Return what OpenAI calls usage, in tokens."""
-    return {
-        "prompt_tokens": read,
-        "completion_tokens": generated,
-        "total_tokens": read + generated,
-    }
+def serialize_echo(request: CompletionRequest, tokenizer: Tokenizer, prompt: Prompt) -> Echo:
+    """Serialise what the choices of `prompt` repeat of it."""
+    text, score = prompt.tokenized.text if request.echo else "", prompt.score
+    rows, by_id, size = iter(list[Row]()), None, len(text)
+    if score is not None and request.echo and request.logprobs is not None:
+        rows = prompt_rows(tokenizer, prompt.tokenized, score, request.logprobs)
+        size += BYTES_PER_LOGPROB * len(score.ids) * (1 + request.logprobs)
+    if score is not None and request.prompt_logprobs is not None:
+        by_id = logprobs_by_id(tokenizer.vocabulary.names, score, request.prompt_logprobs)
+        size += BYTES_PER_LOGPROB * len(score.ids) * (1 + request.prompt_logprobs)
+    return Echo(
+        text=text,
+        columns=to_columns(rows, request.logprobs or 0),
+        prompt_logprobs=by_id,
+        size=size,
+    )
 
 
 class ChoiceSerializer:
-    """One choice, and how much of it was told: characters of its text, and tokens."""
+    """Serialiser of one choice. Each delta goes on where the last one ended."""
 
     def __init__(
-        self, request: CompletionRequest, model: LanguageModel, echo: Echo, index: int
+        self, request: CompletionRequest, tokenizer: Tokenizer, echo: Echo, index: int
     ) -> None:
+        """`index` is the choice's own, over all prompts."""
         self._request = request
-        self._names = model.tokenizer.vocabulary.names
+        self._names = tokenizer.vocabulary.names
         self._echo: Echo | None = echo
-        self._before = echo.characters
+        self._echoed_length = len(echo.text)
         self._index = index
-        self._characters = self._tokens = 0
+        self._sent_length = self._sent_tokens = 0
 
-    def rest(self, choice: Choice) -> bytes | None:
-        """What is new and can change no more; None if nothing can be said yet."""
-        text = choice.text[self._characters : choice.released]
+    def delta(self, choice: Choice) -> dict[str, Any] | None:
+        """Return the stable part of `choice` that no earlier delta holds, or None if there is none
+        yet. The first delta begins with the echo; the last one has the finish reason.
+        """
+        text = choice.text[self._sent_length : choice.stable_length]
         if not text and choice.finish_reason is None:
             return None
         echo, self._echo = self._echo, None
-        self._characters = max(self._characters, choice.released)
-        fields = {
-            "index": str(self._index).encode(),
-            "text": b'"' + (echo.text if echo else b"") + orjson.dumps(text)[1:],
-            "finish_reason": orjson.dumps(choice.finish_reason),
-            "logprobs": b"null",
+        self._sent_length = max(self._sent_length, choice.stable_length)
+        delta: dict[str, Any] = {
+            "index": self._index,
+            "text": echo.text + text if echo else text,
+            "finish_reason": choice.finish_reason,
+            "logprobs": None,
         }
         if self._request.logprobs is not None:
-            own = columns(self._drawn(choice), self._request.logprobs)
-            fields["logprobs"] = written([echo.arrays, own] if echo else [own])
+            columns = to_columns(self._new_rows(choice), self._request.logprobs)
+            if echo:
+                columns = {name: echo.columns[name] + columns[name] for name in COLUMNS}
+            delta["logprobs"] = columns
         if echo and echo.prompt_logprobs is not None:
-            fields["prompt_logprobs"] = echo.prompt_logprobs
-        return b"{" + b",".join(b'"%b":%b' % (k.encode(), v) for k, v in fields.items()) + b"}"
+            delta["prompt_logprobs"] = echo.prompt_logprobs
+        return delta
 
-    def _drawn(self, choice: Choice) -> Iterator[Row]:
-        """Those tokens of the continuation that a stop text can cut off no more."""
-        whole = choice.finish_reason is not None and choice.text == choice.continuation.text
-        for at in range(self._tokens, len(choice.steps)):
-            step, start = choice.steps[at], choice.continuation.starts[at]
-            if start >= choice.released and not whole:
+    def _new_rows(self, choice: Choice) -> Iterator[Row]:
+        """Yield a row for each new token that no stop text can remove any more."""
+        complete = choice.finish_reason is not None and choice.text == choice.detokenizer.text
+        for at in range(self._sent_tokens, len(choice.steps)):
+            step, start = choice.steps[at], choice.detokenizer.starts[at]
+            if start >= choice.stable_length and not complete:
                 return
-            self._tokens += 1
-            top = named(self._names, step.id, step.logprob, step.top_ids, step.top_logprobs)
-            yield self._names[step.id], step.logprob, top, self._before + start
-
-
-def _echo(request: CompletionRequest, model: LanguageModel, prompt: Prompt) -> Echo:
-    tokenizer, passage, score = model.tokenizer, prompt.passage, prompt.score
-    rows, by_id = iter(list[Row]()), None
-    if score is not None and request.echo and request.logprobs is not None:
-        rows = echoed_rows(tokenizer, passage, score, request.logprobs)
-    if score is not None and request.prompt_logprobs is not None:
-        by_id = logprobs_by_id(tokenizer.vocabulary.names, score, request.prompt_logprobs)
-    return Echo(
-        text=orjson.dumps(passage.text)[1:-1] if request.echo else b"",
-        characters=len(passage.text) if request.echo else 0,
-        arrays=columns(rows, request.logprobs or 0),
-        prompt_logprobs=by_id,
-    )
+            self._sent_tokens += 1
+            name = self._names[step.id]
+            top = top_with_actual(
+                self._names, step.id, step.logprob, step.top_ids, step.top_logprobs
+            )
+            yield name, step.logprob, top, self._echoed_length + start

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.errors import Draining
-from service.http.current_model import Model
 from service.http.model_registry import ModelRegistry
-from service.http.openapi import ANY, PLAIN_TEXT
+from service.http.openapi import COMMON_ERRORS, PLAIN_TEXT_RESPONSE
 from service.http.operations.schemas import CalibrationEntry, Health, Info, Limits, TokenizerSummary
+from service.http.request_context import Model
 
-router = APIRouter(tags=["operations"], responses=ANY)
+router = APIRouter(tags=["operations"], responses=COMMON_ERRORS)
 
 PACKAGES = ("tiedlm", "onnxruntime", "numpy", "tokenizers", "fastapi")
 
@@ -23,13 +23,15 @@ async def live() -> Health:
 
 @router.get("/health/ready", response_model=Health, summary="The engine is warm, and not draining")
 async def ready(request: Request) -> Health:
-    serving: ModelRegistry = request.app.state.serving
-    if serving.draining:
+    models: ModelRegistry = request.app.state.models
+    if models.draining:
         raise Draining("this server ends; another one takes its place")
     return Health(status="ready")
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=PLAIN_TEXT)
+@router.get(
+    "/metrics", summary="Prometheus metrics", response_class=Response, responses=PLAIN_TEXT_RESPONSE
+)
 async def metrics(model: Model) -> Response:
     return Response(model.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 

@@ -4,9 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from service.http.schemas.examples import example_of
-from service.http.schemas.request import MAX_TOP
-from service.limits import MAX_CACHE_POSITIONS, MAX_TOP_TOKENS
+from service.http.schema_types import example_of
+from service.limits import MAX_CACHE_POSITIONS, MAX_TOP, MAX_TOP_TOKENS
 from service.text.tokenizer import Kind
 
 

@@ -19,9 +19,9 @@ from service.language_model import LanguageModel
 from service.results.text_score import text_score
 from service.scoring import Totals
 from service.text.request_encoder import TokenizedText
+from tests.support.api_client import ApiClient
 from tests.support.bulk_job import Jobs, rows
-from tests.support.token_pieces import PIECES
-from tests.support.wire import Wire
+from tests.support.subword_tokenizers import BYTE_PAIRS
 
 TEXTS = ["The city of Zxqvyk", "a", "on the\triver\nbank, \\ the", "He was <unk> in London ."]
 
@@ -34,8 +34,8 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def answers(wire: Wire) -> list[dict[str, Any]]:
-    return list(wire.score(texts=TEXTS)["results"])
+def answers(api: ApiClient) -> list[dict[str, Any]]:
+    return list(api.score(texts=TEXTS)["results"])
 
 
 def test_rows_are_the_results_of_score(
@@ -52,8 +52,8 @@ def test_rows_are_the_results_of_score(
     assert summary["token_count"] == sum(row["token_count"] for row in answers)
 
 
-def test_the_summary_is_that_of_score(jobs: Jobs, source: Path, wire: Wire) -> None:
-    expected = wire.score(texts=TEXTS, unit="bits", tokens=False)["summary"]
+def test_the_summary_is_that_of_score(jobs: Jobs, source: Path, api: ApiClient) -> None:
+    expected = api.score(texts=TEXTS, unit="bits", tokens=False)["summary"]
     found = jobs.summary(source, "--out", source.parent / "out.jsonl", "--unit", "bits")
     for name, figure in expected.items():
         assert found[name] == pytest.approx(figure, rel=1e-12)
@@ -136,13 +136,13 @@ def parse_query(text: str) -> tuple[list[Sentence], dict[str, float]]:
     return sentences, {name: float(figure) for name, figure in summary.items()}
 
 
-def test_kenlm_query_is_in_its_layout(jobs: Jobs, tmp_path: Path, wire: Wire) -> None:
+def test_kenlm_query_is_in_its_layout(jobs: Jobs, tmp_path: Path, api: ApiClient) -> None:
     texts = [text for text in TEXTS if "\n" not in text]
     (tmp_path / "in.txt").write_text("\n".join(texts))
     out = tmp_path / "out"
     jobs.summary(tmp_path / "in.txt", "--out", out, "--format", "kenlm-query")
     sentences, summary = parse_query(out.read_text())
-    answer = wire.score(texts=texts, unit="bans")
+    answer = api.score(texts=texts, unit="bans")
     assert len(sentences) == len(texts)
     for text, (cells, total, oov), result in zip(texts, sentences, answer["results"], strict=True):
         tokens = result["tokens"]
@@ -168,12 +168,12 @@ def test_kenlm_query_of_pieces_is_by_word(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = " the cat\ncaca"
-    encoding = PIECES.encode(text)
+    encoding = BYTE_PAIRS.encode(text)
     passage = TokenizedText(text, encoding.ids, encoding.starts, encoding.ends, 3)
-    ids = np.append(encoding.ids, PIECES.end_id)
+    ids = np.append(encoding.ids, BYTE_PAIRS.end_id)
     logprobs = -np.arange(1, len(ids) + 1, dtype=np.float32)
-    score = text_score(passage, ids, Decoded(logprobs), PIECES.unknown_id, None)
-    monkeypatch.setattr(model, "tokenizer", PIECES)
+    score = text_score(passage, ids, Decoded(logprobs), BYTE_PAIRS.unknown_id, None)
+    monkeypatch.setattr(model, "tokenizer", BYTE_PAIRS)
     record = Document("", 1, 1, text, None, None, 1, Position())
     ((cells, total, oov),), _ = parse_query(
         kenlm_query(model, [(record, score)]).decode() + "a:\t1\n" * 4
@@ -186,7 +186,7 @@ def test_kenlm_query_of_pieces_is_by_word(
 
 
 def test_surprisal_has_a_line_for_each_token(
-    jobs: Jobs, source: Path, wire: Wire, tmp_path: Path
+    jobs: Jobs, source: Path, api: ApiClient, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.tsv"
     jobs.summary(source, "--out", out, "--format", "surprisal-tsv")
@@ -194,7 +194,7 @@ def test_surprisal_has_a_line_for_each_token(
     assert lines[0] == ["sentence_id", "token_id", "token", "surprisal"]
     expected = []
     for sentence, (text, result) in enumerate(
-        zip(TEXTS, wire.score(texts=TEXTS, unit="bits")["results"], strict=True), 1
+        zip(TEXTS, api.score(texts=TEXTS, unit="bits")["results"], strict=True), 1
     ):
         for position, token in enumerate(result["tokens"], 1):
             surface = "<eos>" if token["id"] == 1 else text[token["start"] : token["end"]]

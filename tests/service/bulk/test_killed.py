@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs
 from tests.support.small_blocks import BLOCK_RECORDS, SIZES
-from tests.support.wire import ROOT
 
 SECONDS = 120
 ALREADY = "already exists; use --overwrite to replace it"

@@ -15,8 +15,8 @@ from service.bulk.job_state import locked
 from service.bulk.model import load
 from service.bulk.options import parse
 from service.bulk.progress import Progress
+from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
-from tests.support.wire import ROOT
 
 BAD = b"\n".join(
     [

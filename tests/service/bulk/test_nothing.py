@@ -13,8 +13,8 @@ import pytest
 import zstandard
 
 from service.bulk.job import Job
+from tests.support.api_client import ApiClient
 from tests.support.bulk_job import Jobs, rows
-from tests.support.wire import Wire
 
 LINES = [
     b'{"text": "The river", "key": "a"}',
@@ -35,8 +35,8 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def answers(wire: Wire) -> list[dict[str, Any]]:
-    return list(wire.score(texts=["The river", "The city of London"])["results"])
+def answers(api: ApiClient) -> list[dict[str, Any]]:
+    return list(api.score(texts=["The river", "The city of London"])["results"])
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])

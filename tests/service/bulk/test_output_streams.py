@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from service.bulk.progress import Progress
+from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
-from tests.support.wire import ROOT
 
 SECONDS = 120
 

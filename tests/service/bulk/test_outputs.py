@@ -13,8 +13,8 @@ import pytest
 from service.bulk.job_files import JobFiles
 from service.bulk.job_state import locked
 from service.errors import OutputError
+from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
-from tests.support.wire import ROOT
 
 TEXT = "The river\nThe city of London\nin\n"
 

@@ -21,8 +21,8 @@ from service.bulk.options import parse
 from service.bulk.output.writers import FileSink
 from service.errors import JobError
 from service.language_model import LanguageModel
+from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
-from tests.support.wire import ROOT
 
 SECONDS = 120
 TEXT = b"The river\nThe city of London\nin\n"

@@ -1,4 +1,4 @@
-"""What the Python client takes as arguments, and what it sends."""
+"""Arguments of client methods: accepted types, type errors, and what is sent."""
 
 import json
 from collections.abc import Callable
@@ -8,54 +8,46 @@ import numpy as np
 import pytest
 
 from service.client import Hypothesis, TiedlmError
-from tests.support.either_client import Answers, EitherClient, error_answer
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient
 
-URL = "http://tiedlm.test/below"
-REFUSED = error_answer(422, "invalid_request")
-
-Sent = Callable[..., Any]
-
-
-@pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
-def answers(request: pytest.FixtureRequest) -> tuple[EitherClient, Answers]:
-    handler = Answers(REFUSED)
-    return EitherClient(request.param, URL, handler), handler
+SentBody = Callable[..., Any]
 
 
 @pytest.fixture
-def sent(answers: tuple[EitherClient, Answers]) -> Sent:
-    ask, handler = answers
+def sent_body(rejecting: tuple[SyncOrAsyncClient, CannedResponses]) -> SentBody:
+    """A function that calls a method and returns the JSON that was sent."""
+    client, handler = rejecting
 
-    def body_of(method: str, *args: Any, **fields: Any) -> Any:
+    def call(method: str, *args: Any, **fields: Any) -> Any:
         with pytest.raises(TiedlmError, match="not so"):
-            ask(method, *args, **fields)
+            client(method, *args, **fields)
         return json.loads(handler.requests[-1].content)
 
-    return body_of
+    return call
 
 
-NO_LIST_OF_TEXTS = ["the river", b"the river", bytearray(b"x"), {"text": "x"}, {"x"}, 5, 1.5]
-NO_LIST_OF_IDS = ["12", b"12", {1: 2}, {1, 2}, 7, np.array(3)]
-LISTS = [
-    *(("score", "texts", given) for given in NO_LIST_OF_TEXTS),
-    *(("score", "contexts", given) for given in NO_LIST_OF_TEXTS),
-    *(("next_token", "candidates", given) for given in NO_LIST_OF_TEXTS),
-    *(("rescore", "hypotheses", given) for given in [*NO_LIST_OF_TEXTS, None]),
-    *(("next_token", "token_ids", given) for given in NO_LIST_OF_IDS),
-    *(("detokenize", "tokens", given) for given in NO_LIST_OF_IDS),
-    *(("score", "token_ids", given) for given in [*NO_LIST_OF_IDS, [2, 3], ["ab"], [b"ab"], [{}]]),
+NOT_TEXT_LISTS = ["the river", b"the river", bytearray(b"x"), {"text": "x"}, {"x"}, 5, 1.5]
+NOT_ID_LISTS = ["12", b"12", {1: 2}, {1, 2}, 7, np.array(3)]
+INVALID_LISTS = [
+    *(("score", "texts", given) for given in NOT_TEXT_LISTS),
+    *(("score", "contexts", given) for given in NOT_TEXT_LISTS),
+    *(("next_token", "candidates", given) for given in NOT_TEXT_LISTS),
+    *(("rescore", "hypotheses", given) for given in [*NOT_TEXT_LISTS, None]),
+    *(("next_token", "token_ids", given) for given in NOT_ID_LISTS),
+    *(("detokenize", "tokens", given) for given in NOT_ID_LISTS),
+    *(("score", "token_ids", given) for given in [*NOT_ID_LISTS, [2, 3], ["ab"], [b"ab"], [{}]]),
     *(("score", "targets", given) for given in ["a", {"a": 1.0}, [{"a": 1.0}], [[[]]], ["ab"]]),
 ]
 
 
-@pytest.mark.parametrize(("method", "name", "given"), LISTS)
-def test_what_is_no_list_is_a_type_error(
-    answers: tuple[EitherClient, Answers], method: str, name: str, given: object
+@pytest.mark.parametrize(("method", "name", "given"), INVALID_LISTS)
+def test_invalid_list_is_a_type_error(
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses], method: str, name: str, given: object
 ) -> None:
-    ask, handler = answers
-    with pytest.raises(TypeError, match=rf"^{name}.* give ") as caught:
-        ask(method, **{name: given})
+    client, handler = rejecting
+    with pytest.raises(TypeError, match=rf"^{name}.* pass ") as caught:
+        client(method, **{name: given})
     assert not isinstance(caught.value, TiedlmError)
     assert handler.requests == []
 
@@ -63,47 +55,50 @@ def test_what_is_no_list_is_a_type_error(
 @pytest.mark.parametrize(
     ("method", "fields", "message"),
     [
-        ("score", {"text": ["a", "b"]}, r"text is a list: give a str, or several as texts=\[…\]"),
-        ("score", {"text": b"a"}, "text is a bytes: give a str"),
-        ("score", {"text": "a", "context": ["b"]}, "context is a list: give a str, or several as"),
-        ("score", {"texts": ["a", 5]}, r"texts\[1\] is an int: give a str"),
-        ("score", {"texts": ["a", None]}, r"texts\[1\] is None: give a str"),
-        ("score", {"token_ids": [[1], [2, "3"]]}, r"token_ids\[1\]\[1\] is a str: give an int"),
-        ("score", {"token_ids": [[1], None]}, r"token_ids\[1\] is None: give a list of ids"),
-        ("score", {"text": "a", "cache": "all"}, "cache is a str: give a dict"),
-        ("next_token", {"context": b"a"}, "context is a bytes: give a str"),
-        ("next_token", {"prefix": 5}, "prefix is an int: give a str"),
-        ("next_token", {"token_ids": [1.5]}, r"token_ids\[0\] is a float: give an int"),
-        ("rescore", {"hypotheses": [5]}, r"hypotheses\[0\] is an int: give a str, a Hypothesis"),
-        ("rescore", {"hypotheses": ["a", ("b", 1.0)]}, r"hypotheses\[1\] is a tuple: give a str"),
-        ("rescore", {"hypotheses": [{"text": b"a"}]}, r"hypotheses\[0\].text is a bytes: give a"),
+        ("score", {"text": ["a", "b"]}, r"text is a list: pass a str, or a list as texts=\[…\]"),
+        ("score", {"text": b"a"}, "text is a bytes: pass a str"),
+        ("score", {"text": "a", "context": ["b"]}, "context is a list: pass a str, or a list as"),
+        ("score", {"texts": ["a", 5]}, r"texts\[1\] is an int: pass a str"),
+        ("score", {"texts": ["a", None]}, r"texts\[1\] is None: pass a str"),
+        ("score", {"token_ids": [[1], [2, "3"]]}, r"token_ids\[1\]\[1\] is a str: pass an int"),
+        ("score", {"token_ids": [[1], None]}, r"token_ids\[1\] is None: pass a list of ids"),
+        ("score", {"text": "a", "cache": "all"}, "cache is a str: pass a dict"),
+        ("next_token", {"context": b"a"}, "context is a bytes: pass a str"),
+        ("next_token", {"prefix": 5}, "prefix is an int: pass a str"),
+        ("next_token", {"token_ids": [1.5]}, r"token_ids\[0\] is a float: pass an int"),
+        ("rescore", {"hypotheses": [5]}, r"hypotheses\[0\] is an int: pass a str, a Hypothesis"),
+        ("rescore", {"hypotheses": ["a", ("b", 1.0)]}, r"hypotheses\[1\] is a tuple: pass a str"),
+        ("rescore", {"hypotheses": [{"text": b"a"}]}, r"hypotheses\[0\].text is a bytes: pass a"),
         (
             "rescore",
             {"hypotheses": [{"text": "a", "id": 5}]},
-            r"hypotheses\[0\].id is an int: give",
+            r"hypotheses\[0\].id is an int: pass",
         ),
-        ("detokenize", {"tokens": np.ones((2, 2), int)}, r"tokens\[0\] is a ndarray: give an int"),
-        ("tokenize", {"prompt": ["a"]}, "prompt is a list: give a str"),
-        ("score", {"text": "a", "top": object()}, "a object cannot be sent"),
+        ("detokenize", {"tokens": np.ones((2, 2), int)}, r"tokens\[0\] is a ndarray: pass an int"),
+        ("tokenize", {"prompt": ["a"]}, "prompt is a list: pass a str"),
+        ("score", {"text": "a", "top": object()}, "a object cannot be encoded"),
     ],
 )
-def test_an_argument_of_another_type_is_named(
-    answers: tuple[EitherClient, Answers], method: str, fields: dict[str, Any], message: str
+def test_type_error_names_the_argument(
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: dict[str, Any],
+    message: str,
 ) -> None:
-    ask, handler = answers
+    client, handler = rejecting
     with pytest.raises(TypeError, match=f"^{message}"):
-        ask(method, **fields)
+        client(method, **fields)
     assert handler.requests == []
 
 
-def test_hypotheses_are_dictionaries_strings_and_objects(sent: Sent) -> None:
+def test_hypotheses_may_be_dicts_strings_or_objects(sent_body: SentBody) -> None:
     given = [
         {"text": "the liver", "score": -1.0},
         "the river",
         Hypothesis("the fever", -2.5, "c"),
         {"text": "the ever", "id": None},
     ]
-    assert sent("rescore", given, lm_weight=0.5)["hypotheses"] == [
+    assert sent_body("rescore", given, lm_weight=0.5)["hypotheses"] == [
         {"text": "the liver", "score": -1.0},
         {"text": "the river"},
         {"text": "the fever", "score": -2.5, "id": "c"},
@@ -111,16 +106,15 @@ def test_hypotheses_are_dictionaries_strings_and_objects(sent: Sent) -> None:
     ]
 
 
-def test_hypotheses_of_any_kind_are_ranked_alike(address: tuple[str, int], wire: Wire) -> None:
-    ask = EitherClient(False, f"http://{address[0]}:{address[1]}")
+def test_all_kinds_of_hypotheses_rank_alike(client: SyncOrAsyncClient, api: ApiClient) -> None:
     texts = ["the liver", "the river", "river the"]
-    dictionaries = [{"text": text, "score": -len(text)} for text in texts]
+    dicts = [{"text": text, "score": -len(text)} for text in texts]
     objects = [Hypothesis(text, -len(text)) for text in texts]
-    answer = wire.post("/rescore", hypotheses=dictionaries, context="We saw").json()["results"]
-    for given in (dictionaries, objects, iter(objects), [dictionaries[0], *objects[1:]]):
-        results = ask("rescore", given, context="We saw").results
-        assert [one.index for one in results] == [one["index"] for one in answer]
-        assert [one.total for one in results] == [one["total"] for one in answer]
+    expected = api.post("/rescore", hypotheses=dicts, context="We saw").json()["results"]
+    for given in (dicts, objects, iter(objects), [dicts[0], *objects[1:]]):
+        results = client("rescore", given, context="We saw").results
+        assert [result.index for result in results] == [result["index"] for result in expected]
+        assert [result.total for result in results] == [result["total"] for result in expected]
 
 
 @pytest.mark.parametrize(
@@ -139,19 +133,19 @@ def test_hypotheses_of_any_kind_are_ranked_alike(address: tuple[str, int], wire:
         ("next_token", "top_k", np.int32(3), 3),
     ],
 )
-def test_arrays_and_sequences_are_lists(
-    sent: Sent, method: str, name: str, given: Any, expected: object
+def test_arrays_and_sequences_are_sent_as_lists(
+    sent_body: SentBody, method: str, name: str, given: Any, expected: object
 ) -> None:
-    assert sent(method, **{name: given})[name] == expected
+    assert sent_body(method, **{name: given})[name] == expected
 
 
-def test_an_iterator_is_a_list(sent: Sent) -> None:
-    assert sent("score", texts=(text for text in "ab"))["texts"] == ["a", "b"]
+def test_iterator_is_sent_as_list(sent_body: SentBody) -> None:
+    assert sent_body("score", texts=(text for text in "ab"))["texts"] == ["a", "b"]
 
 
-def test_a_column_of_a_table_is_a_list(sent: Sent) -> None:
+def test_data_frame_column_is_sent_as_list(sent_body: SentBody) -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"text": ["a", "b"], "score": [1, 2]}, index=[7, 3])
-    assert sent("score", texts=table["text"])["texts"] == ["a", "b"]
+    assert sent_body("score", texts=table["text"])["texts"] == ["a", "b"]
     rows = table.to_dict("records")
-    assert sent("rescore", rows)["hypotheses"] == rows
+    assert sent_body("rescore", rows)["hypotheses"] == rows

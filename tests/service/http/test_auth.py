@@ -20,9 +20,9 @@ from service.http import auth
 from service.http.auth import Gate
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.support.served import Address, served
+from tests.support.api_client import error_json
+from tests.support.http_server import Address, serve_with
 from tests.support.server_process import failure
-from tests.support.wire import error
 
 ONE, OTHER, ADMIN = "key-one-0123456789", "key-other-9876543210", "key-of-the-admin-00"
 WRONG = "key-wrong-0123456789"
@@ -201,7 +201,7 @@ def test_without_admin_keys_no_key_opens_admin_routes() -> None:
 @pytest.fixture(scope="module")
 def locked(model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     folder = tmp_path_factory.mktemp("keys")
-    with served(
+    with serve_with(
         model,
         api_keys_file=keys_file(folder, f"{ONE}\n{OTHER}\n"),
         admin_keys_file=keys_file(folder, ADMIN, "admin"),
@@ -238,7 +238,7 @@ CLOSED = [
 def test_closed_routes_want_a_key(http: httpx.Client, method: str, route: str) -> None:
     for headers in ({}, {"Authorization": f"Bearer {WRONG}"}, {"Authorization": f"Bearer {ADMIN}"}):
         response = http.request(method, route, headers=headers, json={"text": "a"})
-        refusal = error(response, 401, "unauthorized")
+        refusal = error_json(response, 401, "unauthorized")
         assert refusal["type"] == "authentication_error"
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
@@ -275,10 +275,10 @@ def test_a_refused_body_is_not_read(locked: Address) -> None:
 def test_admin_routes_on_the_wire(http: httpx.Client, model: LanguageModel) -> None:
     for key in (ONE, WRONG):
         response = http.post("/admin/reload", headers={"Authorization": f"Bearer {key}"})
-        error(response, 401, "unauthorized")
-    with served(model) as (host, port):
+        error_json(response, 401, "unauthorized")
+    with serve_with(model) as (host, port):
         response = httpx.post(f"http://{host}:{port}/admin/reload", trust_env=False)
-        assert error(response, 403, "forbidden")["type"] == "permission_error"
+        assert error_json(response, 403, "forbidden")["type"] == "permission_error"
 
 
 def test_the_python_client_takes_a_key(locked: Address) -> None:

@@ -19,8 +19,8 @@ from service.http.connection.framed_protocol import MAX_PIPELINED
 from service.http.connection.read_ahead import ReadAhead
 from service.http.openai.generation import Sampler
 from service.language_model import LanguageModel
-from tests.support.served import Address, served
-from tests.support.wire import Json
+from tests.support.api_client import Json
+from tests.support.http_server import Address, serve_with
 
 SECONDS = 60.0
 RESET = struct.pack("ii", 1, 0)  # closing sends a reset
@@ -82,7 +82,7 @@ class Left(logging.Handler):
         self.changed = threading.Condition()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "the client left" in record.getMessage():
+        if "the client disconnected" in record.getMessage():
             with self.changed:
                 self.ids.add(str(vars(record).get("request_id")))
                 self.changed.notify_all()
@@ -103,7 +103,7 @@ def left(caplog: pytest.LogCaptureFixture) -> Iterator[Left]:
 
 @pytest.fixture(scope="module")
 def address(model: LanguageModel) -> Iterator[Address]:
-    with served(model) as made:
+    with serve_with(model) as made:
         yield made
 
 

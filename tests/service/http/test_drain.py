@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.concurrent_clients import Crowd, reference
-from tests.support.server_process import SECONDS, asking, running
-from tests.support.wire import error
+from tests.support.api_client import error_json
+from tests.support.concurrent_clients import ConcurrentClients, reference
+from tests.support.server_process import SECONDS, http_client, running
 
 LONG = "600"
 
@@ -30,13 +30,13 @@ def wait_until_draining(http: httpx.Client) -> None:
 
 
 def test_a_draining_server_is_not_ready_and_still_serves(bundle_path: Path) -> None:
-    with running(bundle_path, "--drain-seconds", "2") as (process, port), asking(port) as http:
+    with running(bundle_path, "--drain-seconds", "2") as (process, port), http_client(port) as http:
         kept = http.post("/score", json={"text": "The city"})
         assert "Connection" not in kept.headers
         process.send_signal(signal.SIGTERM)
         wait_until_draining(http)
         refused = http.get("/health/ready")
-        error(refused, 503, "draining")
+        error_json(refused, 503, "draining")
         assert refused.headers["Retry-After"] == "1"
         assert http.get("/health/live").status_code == 200
         for _ in range(3):
@@ -53,23 +53,26 @@ def test_nothing_is_lost_under_load(bundle_path: Path) -> None:
     flags = ("--drain-seconds", "2", "--max-queue-seconds", "60")
     with running(bundle_path, *flags) as (process, port):
         answers = reference(port)
-        with Crowd(port, answers, clients=16, obedient=True) as crowd:
-            crowd.wait_for(50)
+        with ConcurrentClients(port, answers, clients=16, obedient=True) as clients:
+            clients.wait_for(50)
             process.send_signal(signal.SIGTERM)
-            with asking(port) as http:
+            with http_client(port) as http:
                 wait_until_draining(http)
-            with Crowd(port, answers, clients=8, obedient=True) as late:
+            with ConcurrentClients(port, answers, clients=8, obedient=True) as late:
                 late.join()
-            crowd.join()
+            clients.join()
         assert process.wait(SECONDS) == 0
-    assert crowd.answered >= 50
+    assert clients.answered >= 50
     assert late.answered == 8
-    for seen in (crowd, late):
+    for seen in (clients, late):
         assert (seen.wrong, seen.failures) == (0, {})
 
 
 def test_a_second_signal_does_not_wait(bundle_path: Path) -> None:
-    with running(bundle_path, "--drain-seconds", LONG) as (process, port), asking(port) as http:
+    with (
+        running(bundle_path, "--drain-seconds", LONG) as (process, port),
+        http_client(port) as http,
+    ):
         process.send_signal(signal.SIGTERM)
         wait_until_draining(http)
         process.send_signal(signal.SIGTERM)
@@ -78,7 +81,7 @@ def test_a_second_signal_does_not_wait(bundle_path: Path) -> None:
 
 def test_an_interrupt_does_not_drain(bundle_path: Path) -> None:
     with running(bundle_path, "--drain-seconds", LONG) as (process, port):
-        with asking(port) as http:
+        with http_client(port) as http:
             http.get("/health/live")
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 0

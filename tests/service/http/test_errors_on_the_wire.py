@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
 
 HUGE = 10**30
 
 
 @pytest.fixture(autouse=True)
-def _still_answers(wire: Wire) -> Iterator[None]:
+def _still_answers(api: ApiClient) -> Iterator[None]:
     """Whatever was sent, the next request is answered as ever."""
-    before = wire.score(text="The city")
+    before = api.score(text="The city")
     yield
-    assert wire.score(text="The city") == before
+    assert api.score(text="The city") == before
 
 
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
@@ -37,13 +37,13 @@ def _still_answers(wire: Wire) -> Iterator[None]:
         b'{"top": ' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_not_json_in_utf_8_is_refused(wire: Wire, route: str, content: bytes) -> None:
-    assert error(wire.send(route, content), 400, "invalid_json")["param"] is None
+def test_what_is_not_json_in_utf_8_is_refused(api: ApiClient, route: str, content: bytes) -> None:
+    assert error_json(api.send(route, content), 400, "invalid_json")["param"] is None
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b'"text"', b"1", b"true", b"NaN"])
-def test_a_body_that_is_no_object_is_refused(wire: Wire, content: bytes) -> None:
-    error(wire.send("/score", content), 422, "invalid_request")
+def test_a_body_that_is_no_object_is_refused(api: ApiClient, content: bytes) -> None:
+    error_json(api.send("/score", content), 422, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_body_that_is_no_object_is_refused(wire: Wire, content: bytes) -> None
     ],
 )
 def test_wrong_values_for_score_are_named(
-    wire: Wire, fields: dict[str, Any], param: str | None
+    api: ApiClient, fields: dict[str, Any], param: str | None
 ) -> None:
-    assert error(wire.post("/score", **fields), 422, "invalid_request")["param"] == param
+    assert error_json(api.post("/score", **fields), 422, "invalid_request")["param"] == param
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_wrong_values_for_score_are_named(
     ],
 )
 def test_wrong_values_for_next_token_are_named(
-    wire: Wire, fields: dict[str, Any], param: str
+    api: ApiClient, fields: dict[str, Any], param: str
 ) -> None:
-    assert error(wire.post("/next-token", **fields), 422, "invalid_request")["param"] == param
+    assert error_json(api.post("/next-token", **fields), 422, "invalid_request")["param"] == param
 
 
 @pytest.mark.parametrize(
@@ -145,26 +145,28 @@ def test_wrong_values_for_next_token_are_named(
     ],
 )
 def test_more_than_is_allowed_is_refused(
-    wire: Wire, route: str, fields: dict[str, Any], param: str
+    api: ApiClient, route: str, fields: dict[str, Any], param: str
 ) -> None:
-    refusal = error(wire.post(route, **fields), 422, "input_too_long")
+    refusal = error_json(api.post(route, **fields), 422, "input_too_long")
     assert refusal["param"] == param
     assert "at most" in refusal["message"]
 
 
-def test_a_shared_context_counts_once_and_top_of_what_is_scored(wire: Wire) -> None:
+def test_a_shared_context_counts_once_and_top_of_what_is_scored(api: ApiClient) -> None:
     """It is read once: 4,096 copies of it would be 409,600 tokens."""
     context = "the river " * 50
     shared = {"texts": ["a"] * 4096, "context": context, "tokens": False}
-    assert wire.post("/score", **shared).status_code == 200
+    assert api.post("/score", **shared).status_code == 200
     contexts = [context] * 4096
     assert (
-        wire.post("/score", texts=["a"] * 4096, contexts=contexts, tokens=False).status_code == 200
+        api.post("/score", texts=["a"] * 4096, contexts=contexts, tokens=False).status_code == 200
     )
     before = "the river " * 10_000
-    assert wire.post("/score", text="a", context=before, top=100).status_code == 200
+    assert api.post("/score", text="a", context=before, top=100).status_code == 200
     different = ["the " * 100_000, "of " * 99_000]
-    error(wire.post("/score", texts=["a b " * 300] * 2, contexts=different), 422, "input_too_long")
+    error_json(
+        api.post("/score", texts=["a b " * 300] * 2, contexts=different), 422, "input_too_long"
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,28 +180,30 @@ def test_a_shared_context_counts_once_and_top_of_what_is_scored(wire: Wire) -> N
         ("/next-token", {"context": "a", "token_ids": [1]}),
     ],
 )
-def test_fields_that_contradict_are_refused(wire: Wire, route: str, fields: dict[str, Any]) -> None:
-    error(wire.post(route, **fields), 422, "invalid_request")
+def test_fields_that_contradict_are_refused(
+    api: ApiClient, route: str, fields: dict[str, Any]
+) -> None:
+    error_json(api.post(route, **fields), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("field", ["calibrate", "Text", "text ", "contxt"])
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
-def test_an_unknown_field_is_refused_and_named(wire: Wire, route: str, field: str) -> None:
+def test_an_unknown_field_is_refused_and_named(api: ApiClient, route: str, field: str) -> None:
     fields = {"text": "a"} if route == "/score" else {}
-    refusal = error(wire.post(route, **fields, **{field: None}), 422, "invalid_request")
+    refusal = error_json(api.post(route, **fields, **{field: None}), 422, "invalid_request")
     assert refusal["param"] == field
 
 
 @pytest.mark.parametrize("token", [-1, 10**9, HUGE, -HUGE, 2**63])
-def test_an_id_outside_the_vocabulary_is_refused_and_named(wire: Wire, token: int) -> None:
-    refusal = error(wire.post("/score", token_ids=[[1], [2, token]]), 422, "unknown_token")
+def test_an_id_outside_the_vocabulary_is_refused_and_named(api: ApiClient, token: int) -> None:
+    refusal = error_json(api.post("/score", token_ids=[[1], [2, token]]), 422, "unknown_token")
     assert refusal["param"] == "token_ids.1.1"
-    refusal = error(wire.post("/next-token", token_ids=[1, token]), 422, "unknown_token")
+    refusal = error_json(api.post("/next-token", token_ids=[1, token]), 422, "unknown_token")
     assert refusal["param"] == "token_ids.1"
 
 
-def test_the_first_id_outside_the_vocabulary_is_its_size(wire: Wire) -> None:
-    size = wire.next_token(top_k=0)["vocabulary_size"]
-    wire.score(token_ids=[[size - 1]])
-    error(wire.post("/score", token_ids=[[size]]), 422, "unknown_token")
-    error(wire.post("/next-token", top_k=size + 1), 422, "invalid_request")
+def test_the_first_id_outside_the_vocabulary_is_its_size(api: ApiClient) -> None:
+    size = api.next_token(top_k=0)["vocabulary_size"]
+    api.score(token_ids=[[size - 1]])
+    error_json(api.post("/score", token_ids=[[size]]), 422, "unknown_token")
+    error_json(api.post("/next-token", top_k=size + 1), 422, "invalid_request")

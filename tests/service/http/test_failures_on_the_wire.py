@@ -8,18 +8,18 @@ import pytest
 
 from service.errors import DeadlineExceeded, NotReady, Overloaded, ServiceError
 from service.language_model import LanguageModel
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
 
 SECRET = "Xylophone7"
 LONE = "a \ud800 b"
 
 
 @pytest.fixture(autouse=True)
-def _still_answers(wire: Wire) -> Iterator[None]:
+def _still_answers(api: ApiClient) -> Iterator[None]:
     """Whatever was sent, the next request is answered as ever."""
-    before = wire.score(text="The city")
+    before = api.score(text="The city")
     yield
-    assert wire.score(text="The city") == before
+    assert api.score(text="The city") == before
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def _still_answers(wire: Wire) -> Iterator[None]:
         ("/next-token", {"candidates": [LONE]}),
     ],
 )
-def test_a_lone_surrogate_is_refused(wire: Wire, route: str, fields: dict[str, Any]) -> None:
-    refusal = error(wire.post(route, **fields), 422, "invalid_request")
+def test_a_lone_surrogate_is_refused(api: ApiClient, route: str, fields: dict[str, Any]) -> None:
+    refusal = error_json(api.post(route, **fields), 422, "invalid_request")
     assert "ud800" not in refusal["message"]
 
 
@@ -55,9 +55,11 @@ def test_a_lone_surrogate_is_refused(wire: Wire, route: str, fields: dict[str, A
         ("/score", '{"text": "' + SECRET),
     ],
 )
-def test_no_message_holds_the_text_that_was_sent(wire: Wire, route: str, content: object) -> None:
+def test_no_message_holds_the_text_that_was_sent(
+    api: ApiClient, route: str, content: object
+) -> None:
     body = content if isinstance(content, str) else json.dumps(content)
-    response = wire.send(route, body.encode())
+    response = api.send(route, body.encode())
     assert 400 <= response.status_code < 500
     assert SECRET not in response.text
 
@@ -71,7 +73,7 @@ def test_no_message_holds_the_text_that_was_sent(wire: Wire, route: str, content
     ],
 )
 def test_each_error_has_its_status_and_says_when_to_come_again(
-    wire: Wire,
+    api: ApiClient,
     model: LanguageModel,
     monkeypatch: pytest.MonkeyPatch,
     raised: ServiceError,
@@ -82,22 +84,22 @@ def test_each_error_has_its_status_and_says_when_to_come_again(
         raise raised
 
     monkeypatch.setattr(model, "score", refuse)
-    response = wire.post("/score", text="a")
-    assert error(response, status, raised.code)["message"] == raised.message
+    response = api.post("/score", text="a")
+    assert error_json(response, status, raised.code)["message"] == raised.message
     assert response.headers.get("Retry-After") == retry_after
     monkeypatch.undo()
 
 
 @pytest.mark.parametrize("part", ["encode", "decode"])
 def test_a_failing_engine_is_an_internal_error_that_tells_nothing(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, part: str
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError(f"{SECRET} in /srv/service/inference/engine.py")
 
     monkeypatch.setattr(model.engine, part, fail)
-    response = wire.post("/score", text="a")
-    refusal = error(response, 500, "internal")
+    response = api.post("/score", text="a")
+    refusal = error_json(response, 500, "internal")
     assert refusal["type"] == "server_error"
     assert SECRET not in response.text
     monkeypatch.undo()

@@ -6,8 +6,8 @@ import socket
 import httpx
 import pytest
 
-from tests.support.served import Address
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
+from tests.support.http_server import Address
 
 ROUTES = [
     "/",
@@ -34,8 +34,8 @@ def headers(response: httpx.Response) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_head_has_the_status_and_headers_of_get(wire: Wire, route: str) -> None:
-    got, asked = wire.http.get(route), wire.http.head(route)
+def test_head_has_the_status_and_headers_of_get(api: ApiClient, route: str) -> None:
+    got, asked = api.http.get(route), api.http.head(route)
     assert asked.status_code == got.status_code
     assert got.headers["Content-Length"] == str(len(got.content))
     if route == "/metrics":  # figures changed since: a line more, or some digits less
@@ -60,14 +60,14 @@ def test_head_leaves_nothing_on_the_connection(address: Address) -> None:
     assert all(re.match(rb"HTTP/1.1 200 ", head) for head in heads[:-1])
 
 
-def test_head_of_a_post_route_is_not_allowed(wire: Wire) -> None:
-    response = wire.http.head("/score")
+def test_head_of_a_post_route_is_not_allowed(api: ApiClient) -> None:
+    response = api.http.head("/score")
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
     assert response.content == b""
 
 
-def test_allowed_methods_of_a_page_name_head(wire: Wire) -> None:
-    response = wire.http.delete("/info")
-    error(response, 405, "method_not_allowed")
+def test_allowed_methods_of_a_page_name_head(api: ApiClient) -> None:
+    response = api.http.delete("/info")
+    error_json(response, 405, "method_not_allowed")
     assert response.headers["Allow"] == "GET, HEAD"

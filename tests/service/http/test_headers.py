@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from service.language_model import LanguageModel
-from tests.support.served import client_of
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.http_server import http_client_for
 
 PAGE, STRANGER = "https://app.example.com", "https://other.example.com"
 ROUTES = [
@@ -44,8 +44,8 @@ def check_protection(headers: httpx.Headers) -> None:
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES)
-def test_every_answer_is_protected(wire: Wire, method: str, route: str) -> None:
-    headers = wire.http.request(method, route).headers
+def test_every_answer_is_protected(api: ApiClient, method: str, route: str) -> None:
+    headers = api.http.request(method, route).headers
     check_protection(headers)
     assert not [name for name in headers if name.lower().startswith("access-control-")]
 
@@ -65,7 +65,7 @@ def test_what_is_no_http_is_refused_in_the_one_envelope(address: tuple[str, int]
 
 @pytest.fixture(scope="module")
 def open_to_a_page(model: LanguageModel) -> Iterator[httpx.Client]:
-    with client_of(model, cors_origins=[PAGE]) as client:
+    with http_client_for(model, cors_origins=[PAGE]) as client:
         yield client
 
 
@@ -78,10 +78,10 @@ def preflight(client: httpx.Client, origin: str) -> httpx.Response:
     return client.options("/score", headers=asked)
 
 
-def test_without_a_setting_no_page_may_call(wire: Wire) -> None:
-    asked = wire.http.post("/score", json={"text": "a"}, headers={"Origin": PAGE})
+def test_without_a_setting_no_page_may_call(api: ApiClient) -> None:
+    asked = api.http.post("/score", json={"text": "a"}, headers={"Origin": PAGE})
     assert asked.status_code == 200
-    for response in (asked, preflight(wire.http, PAGE)):
+    for response in (asked, preflight(api.http, PAGE)):
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
@@ -137,7 +137,7 @@ def test_another_page_may_not(open_to_a_page: httpx.Client) -> None:
 
 def test_a_page_can_read_that_its_key_is_wrong(model: LanguageModel) -> None:
     """A browser asks before it sends a key, and must be able to read the refusal."""
-    with client_of(model, cors_origins=[PAGE], api_keys=SecretStr("k" * 16)) as client:
+    with http_client_for(model, cors_origins=[PAGE], api_keys=SecretStr("k" * 16)) as client:
         assert preflight(client, PAGE).status_code == 200
         refused = client.post("/score", json={"text": "a"}, headers={"Origin": PAGE})
         assert refused.status_code == 401

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.text.tokenizer import Tokenizer
-from tests.support.wire import Json, Wire, error
+from tests.support.api_client import ApiClient, Json, error_json
 
 END = {"<eos>": 1.0}
 
@@ -33,21 +33,23 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_lists_of_ids_beyond_the_limit_are_not_looked_at(wire: Wire, threads: list[str]) -> None:
+def test_lists_of_ids_beyond_the_limit_are_not_looked_at(
+    api: ApiClient, threads: list[str]
+) -> None:
     lists = [[2] * 1000] * 200
-    refusal = error(wire.post("/score", token_ids=[*lists, [-1]]), 422, "input_too_long")
+    refusal = error_json(api.post("/score", token_ids=[*lists, [-1]]), 422, "input_too_long")
     assert "at most 200000" in refusal["message"]
     assert threads == []
 
 
 @pytest.mark.parametrize("lists", [[[2] * 16] * 100, [[]] * 2000])
 def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
-    wire: Wire, threads: list[str], lists: list[list[int]]
+    api: ApiClient, threads: list[str], lists: list[list[int]]
 ) -> None:
-    assert len(wire.score(token_ids=lists, tokens=False)["results"]) == len(lists)
+    assert len(api.score(token_ids=lists, tokens=False)["results"]) == len(lists)
     assert len(threads) >= len(lists)
     assert all(name.startswith("long-work") for name in threads)
-    refusal = error(wire.post("/score", token_ids=[*lists, [2, -1]]), 422, "unknown_token")
+    refusal = error_json(api.post("/score", token_ids=[*lists, [2, -1]]), 422, "unknown_token")
     assert refusal["param"] == f"token_ids.{len(lists)}.1"
 
 
@@ -61,9 +63,11 @@ def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
     ],
 )
 def test_targets_are_counted_before_a_word_is_looked_up(
-    wire: Wire, threads: list[str], targets: list[list[dict[str, float]]], param: str
+    api: ApiClient, threads: list[str], targets: list[list[dict[str, float]]], param: str
 ) -> None:
-    refusal = error(wire.post("/score", text="the city", targets=targets), 422, "invalid_request")
+    refusal = error_json(
+        api.post("/score", text="the city", targets=targets), 422, "invalid_request"
+    )
     assert refusal["param"] == param
     assert threads == []
 
@@ -80,33 +84,33 @@ def test_targets_are_counted_before_a_word_is_looked_up(
         ({"text": "", "bos": False, "eos": False}, 0),
     ],
 )
-def test_every_scored_position_has_a_target(wire: Wire, fields: Json, positions: int) -> None:
+def test_every_scored_position_has_a_target(api: ApiClient, fields: Json, positions: int) -> None:
     asked = {"text": "the city", **fields}
     for count in range(5):
-        response = wire.post("/score", **asked, targets=[[END] * count])
+        response = api.post("/score", **asked, targets=[[END] * count])
         assert response.status_code == (200 if count == positions else 422)
-    result = wire.score_one(**asked, targets=[[END] * positions])
+    result = api.score_one(**asked, targets=[[END] * positions])
     found = [token for token in result["tokens"] if token["logprob"] is not None]
     assert len(found) == result["token_count"] == positions
     assert all(token["soft_cross_entropy"] > 0 for token in found)
 
 
-def test_after_a_state_the_first_position_has_a_target_too(wire: Wire) -> None:
-    state = wire.score_one(text="the", eos=False, return_state=True)["state"]
-    result = wire.score_one(text="city", state=state, targets=[[{"city": 1.0}, END]])
+def test_after_a_state_the_first_position_has_a_target_too(api: ApiClient) -> None:
+    state = api.score_one(text="the", eos=False, return_state=True)["state"]
+    result = api.score_one(text="city", state=state, targets=[[{"city": 1.0}, END]])
     for token in result["tokens"]:
         assert token["soft_cross_entropy"] == pytest.approx(-token["logprob"], abs=1e-6)
 
 
 def test_many_targets_are_converted_away_from_the_event_loop(
-    wire: Wire, threads: list[str]
+    api: ApiClient, threads: list[str]
 ) -> None:
     text = " ".join(["the"] * 1000)
     targets = [[{"the": 0.25, "<unk>": 0.75}] * 1000 + [END]]
-    tokens = wire.score_one(text=text, targets=targets)["tokens"]
+    tokens = api.score_one(text=text, targets=targets)["tokens"]
     assert len(threads) == 2001
     assert all(name.startswith("long-work") for name in threads)
-    distribution = wire.logprobs_after([token["id"] for token in tokens[:7]])
+    distribution = api.logprobs_after([token["id"] for token in tokens[:7]])
     the, unknown = distribution[tokens[0]["id"]], distribution[0]
     expected = -0.25 * the - 0.75 * unknown
     assert math.isclose(tokens[7]["soft_cross_entropy"], expected, abs_tol=1e-4)

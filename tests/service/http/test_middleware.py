@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.language_model import LanguageModel
-from tests.support.wire import JSON_TYPE, Wire, error, strict_json
+from tests.support.api_client import JSON_TYPE, ApiClient, error_json, strict_json
 
 LIMIT = 8 * 1024 * 1024
 SECONDS = 20.0
@@ -37,30 +37,30 @@ def answered(connection: socket.socket) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("given", ["abc", "!", "~", "x" * 128, 'a"b\\c,d'])
-def test_a_request_id_comes_back(wire: Wire, given: str) -> None:
+def test_a_request_id_comes_back(api: ApiClient, given: str) -> None:
     for route in ("/health/live", "/nowhere"):
-        response = wire.http.get(route, headers={"X-Request-Id": given})
+        response = api.http.get(route, headers={"X-Request-Id": given})
         assert response.headers.get_list("X-Request-Id") == [given]
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\tb", "é"])
-def test_an_invalid_request_id_is_replaced(wire: Wire, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(api: ApiClient, given: str) -> None:
     headers = [(b"X-Request-Id", given.encode("latin-1"))]
-    replaced = wire.http.get("/health/live", headers=headers).headers["X-Request-Id"]
+    replaced = api.http.get("/health/live", headers=headers).headers["X-Request-Id"]
     assert replaced != given
     assert replaced.isalnum()
 
 
-def test_every_answer_has_its_own_request_id(wire: Wire) -> None:
+def test_every_answer_has_its_own_request_id(api: ApiClient) -> None:
     responses = [
-        wire.post("/score", text="a"),
-        wire.post("/score"),
-        wire.send("/score", b"{"),
-        wire.http.post("/score"),
-        wire.http.get("/nowhere"),
-        wire.http.get("/score"),
-        wire.http.get("/openapi.json"),
-        wire.send("/score", b" " * (LIMIT + 1)),
+        api.post("/score", text="a"),
+        api.post("/score"),
+        api.send("/score", b"{"),
+        api.http.post("/score"),
+        api.http.get("/nowhere"),
+        api.http.get("/score"),
+        api.http.get("/openapi.json"),
+        api.send("/score", b" " * (LIMIT + 1)),
     ]
     found = [response.headers["X-Request-Id"] for response in responses]
     assert len(set(found)) == len(responses)
@@ -68,34 +68,34 @@ def test_every_answer_has_its_own_request_id(wire: Wire) -> None:
 
 @pytest.mark.parametrize("route", ["/score", "/next-token", "/v1/completions"])
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_another_type_of_body_is_refused(wire: Wire, route: str, kind: str | None) -> None:
+def test_another_type_of_body_is_refused(api: ApiClient, route: str, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
-    response = wire.http.post(route, content=b'{"text": "a"}', headers=headers)
-    assert "application/json" in error(response, 415, "unsupported_media_type")["message"]
+    response = api.http.post(route, content=b'{"text": "a"}', headers=headers)
+    assert "application/json" in error_json(response, 415, "unsupported_media_type")["message"]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
-def test_json_is_taken_however_it_is_spelled(wire: Wire, kind: str) -> None:
+def test_json_is_taken_however_it_is_spelled(api: ApiClient, kind: str) -> None:
     headers = {"Content-Type": kind}
-    assert wire.http.post("/score", content=b'{"text": "a"}', headers=headers).status_code == 200
+    assert api.http.post("/score", content=b'{"text": "a"}', headers=headers).status_code == 200
 
 
-def test_no_such_route(wire: Wire) -> None:
-    for response in (wire.http.get("/nowhere"), wire.post("/scores", text="a")):
-        assert error(response, 404, "not_found")["type"] == "not_found_error"
+def test_no_such_route(api: ApiClient) -> None:
+    for response in (api.http.get("/nowhere"), api.post("/scores", text="a")):
+        assert error_json(response, 404, "not_found")["type"] == "not_found_error"
 
 
 @pytest.mark.parametrize(("method", "route"), [("GET", "/score"), ("DELETE", "/health/live")])
-def test_a_method_that_a_route_does_not_take(wire: Wire, method: str, route: str) -> None:
-    response = wire.http.request(method, route)
-    error(response, 405, "method_not_allowed")
+def test_a_method_that_a_route_does_not_take(api: ApiClient, method: str, route: str) -> None:
+    response = api.http.request(method, route)
+    error_json(response, 405, "method_not_allowed")
     assert response.headers["Allow"]
 
 
-def test_a_body_of_just_the_limit_is_read(wire: Wire) -> None:
+def test_a_body_of_just_the_limit_is_read(api: ApiClient) -> None:
     body = b'{"text": "a"}'
-    assert wire.send("/score", body.ljust(LIMIT)).status_code == 200
-    error(wire.send("/score", body.ljust(LIMIT + 1)), 413, "body_too_large")
+    assert api.send("/score", body.ljust(LIMIT)).status_code == 200
+    error_json(api.send("/score", body.ljust(LIMIT + 1)), 413, "body_too_large")
 
 
 def test_an_announced_size_over_the_limit_is_refused_before_the_body(
@@ -116,19 +116,19 @@ def test_an_unannounced_body_is_refused_while_it_comes(connection: socket.socket
     assert (status, body["error"]["code"]) == (413, "body_too_large")
 
 
-def test_a_chunked_body_within_the_limit_is_taken(wire: Wire) -> None:
+def test_a_chunked_body_within_the_limit_is_taken(api: ApiClient) -> None:
     chunks = iter([b'{"te', b'xt": "', "é".encode()[:1], "é".encode()[1:], b'"}'])
-    response = wire.http.post("/score", content=chunks, headers=JSON_TYPE)
+    response = api.http.post("/score", content=chunks, headers=JSON_TYPE)
     assert response.status_code == 200
-    assert response.json() == wire.score(text="é")
+    assert response.json() == api.score(text="é")
 
 
 def test_a_client_that_leaves_half_way_through_its_body_harms_nothing(
-    connection: socket.socket, wire: Wire
+    connection: socket.socket, api: ApiClient
 ) -> None:
     connection.sendall(head(*JSON_HEADER, "Content-Length: 100") + b'{"te')
     connection.close()
-    assert wire.score(text="a")["results"]
+    assert api.score(text="a")["results"]
 
 
 class Noticed(logging.Handler):
@@ -141,7 +141,7 @@ class Noticed(logging.Handler):
         self.client_left = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        left = "the client left" in record.getMessage()
+        left = "the client disconnected" in record.getMessage()
         if left and getattr(record, "request_id", None) == "leaver":
             self.client_left.set()
 
@@ -155,12 +155,12 @@ def noticed(caplog: pytest.LogCaptureFixture) -> Iterator[Noticed]:
     log.removeHandler(handler)
 
 
-def waits(wire: Wire) -> bool:
-    return 'tiedlm_queue_tokens{lane="bulk"} 0.0' not in wire.http.get("/metrics").text
+def waits(api: ApiClient) -> bool:
+    return 'tiedlm_queue_tokens{lane="bulk"} 0.0' not in api.http.get("/metrics").text
 
 
 def test_the_work_of_a_client_that_left_is_dropped(
-    wire: Wire,
+    api: ApiClient,
     model: LanguageModel,
     connection: socket.socket,
     noticed: Noticed,
@@ -181,15 +181,15 @@ def test_the_work_of_a_client_that_left_is_dropped(
     with ThreadPoolExecutor() as pool:
         try:
             for _ in range(model.threads):
-                pool.submit(wire.score, texts=["The city", "A town"])
+                pool.submit(api.score, texts=["The city", "A town"])
                 assert running.acquire(timeout=SECONDS)
             lines = ("X-Request-Id: leaver", f"Content-Length: {len(body)}")
             connection.sendall(head(*JSON_HEADER, *lines) + body)
-            assert any(waits(wire) for _ in range(10_000))
+            assert any(waits(api) for _ in range(10_000))
             connection.close()
             assert noticed.client_left.wait(SECONDS)
         finally:
             gate.set()
-    wire.score(text="The city")
+    api.score(text="The city")
     assert read
     assert 7777 not in read

@@ -105,7 +105,7 @@ def test_an_unforeseen_failure_is_a_refusal_too(
     def fail(_: object) -> None:
         raise MemoryError("in /srv/somewhere")
 
-    monkeypatch.setattr(first, "successor", fail)
+    monkeypatch.setattr(first, "reload_from", fail)
 
     async def live() -> None:
         serving = ModelRegistry(first)

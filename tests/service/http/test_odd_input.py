@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.wire import Wire, ids, logprobs, scored
+from tests.support.api_client import ApiClient, logprobs, scored_logprobs, token_ids
 
 UNKNOWN, END = 0, 1
 LONG = 100_000
@@ -31,9 +31,9 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_text_is_cut_where_its_offsets_say(wire: Wire, name: str) -> None:
+def test_odd_text_is_cut_where_its_offsets_say(api: ApiClient, name: str) -> None:
     text = ODD[name]
-    *tokens, end = wire.score_one(text=text)["tokens"]
+    *tokens, end = api.score_one(text=text)["tokens"]
     at = 0
     for token in tokens:
         assert text[at : token["start"]].strip() == ""
@@ -47,40 +47,46 @@ def test_odd_text_is_cut_where_its_offsets_say(wire: Wire, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_text_has_the_probabilities_of_its_ids(wire: Wire, name: str) -> None:
-    result = wire.score_one(text=ODD[name])
-    by_ids = wire.score_one(token_ids=[ids(result)], eos=False)
+def test_odd_text_has_the_probabilities_of_its_ids(api: ApiClient, name: str) -> None:
+    result = api.score_one(text=ODD[name])
+    by_ids = api.score_one(token_ids=[token_ids(result)], eos=False)
     assert logprobs(by_ids) == pytest.approx(logprobs(result), abs=1e-5)
-    assert result["total_cross_entropy"] == pytest.approx(-math.fsum(scored(by_ids)), rel=1e-6)
+    assert result["total_cross_entropy"] == pytest.approx(
+        -math.fsum(scored_logprobs(by_ids)), rel=1e-6
+    )
     assert result["cross_entropy_per_byte"] == pytest.approx(
         result["total_cross_entropy"] / len(ODD[name].encode())
     )
 
 
 @given(text=st.text(max_size=200), context=st.text(max_size=50))
-def test_any_text_is_scored_and_any_context_conditions(wire: Wire, text: str, context: str) -> None:
-    result = wire.score_one(text=text, context=context)
+def test_any_text_is_scored_and_any_context_conditions(
+    api: ApiClient, text: str, context: str
+) -> None:
+    result = api.score_one(text=text, context=context)
     assert result["token_count"] == len(result["tokens"]) >= 1
-    assert all(logprob < 0 for logprob in scored(result))
-    assert wire.next_token(context=context, prefix=text, top_k=1)["prefix_probability"] <= 1 + 1e-6
+    assert all(logprob < 0 for logprob in scored_logprobs(result))
+    assert api.next_token(context=context, prefix=text, top_k=1)["prefix_probability"] <= 1 + 1e-6
 
 
 @settings(max_examples=20)
 @given(context=st.text(max_size=50))
-def test_any_context_has_a_distribution_that_score_agrees_with(wire: Wire, context: str) -> None:
-    tokens = wire.next_token(context=context, top_k=2)["tokens"]
+def test_any_context_has_a_distribution_that_score_agrees_with(
+    api: ApiClient, context: str
+) -> None:
+    tokens = api.next_token(context=context, top_k=2)["tokens"]
     continuations = [[token["id"]] for token in tokens]
-    results = wire.score(token_ids=continuations, context=context, eos=False)["results"]
-    assert [ids(result) for result in results] == continuations
+    results = api.score(token_ids=continuations, context=context, eos=False)["results"]
+    assert [token_ids(result) for result in results] == continuations
     for token, result in zip(tokens, results, strict=True):
         assert logprobs(result) == [pytest.approx(token["logprob"], abs=1e-5)]
 
 
 @pytest.mark.parametrize("blank", [" ", " " * LONG, "\t \r\u3000\u00a0", "\x0b\x0c"])
-def test_only_white_space_is_an_empty_text(wire: Wire, blank: str) -> None:
-    result = wire.score_one(text=blank)
-    assert ids(result) == [END]
-    assert logprobs(result) == logprobs(wire.score_one(text=""))
+def test_only_white_space_is_an_empty_text(api: ApiClient, blank: str) -> None:
+    result = api.score_one(text=blank)
+    assert token_ids(result) == [END]
+    assert logprobs(result) == logprobs(api.score_one(text=""))
     assert result["word_count"] == 0
     assert result["cross_entropy_per_word"] is None
     assert result["cross_entropy_per_character"] == pytest.approx(
@@ -88,33 +94,35 @@ def test_only_white_space_is_an_empty_text(wire: Wire, blank: str) -> None:
     )
 
 
-def test_only_newlines_are_ends_alone(wire: Wire) -> None:
-    assert ids(wire.score_one(text="\n" * 5)) == [END] * 6
+def test_only_newlines_are_ends_alone(api: ApiClient) -> None:
+    assert token_ids(api.score_one(text="\n" * 5)) == [END] * 6
 
 
-def test_a_hundred_thousand_words_are_scored_as_their_parts(wire: Wire) -> None:
+def test_a_hundred_thousand_words_are_scored_as_their_parts(api: ApiClient) -> None:
     words = ["the", "city", "of", "Zxqvyk", "1905", "\n"]
     long = " ".join(words[n * n % len(words)] for n in range(LONG))
-    result = wire.score_one(text=long)
+    result = api.score_one(text=long)
     assert result["token_count"] == LONG + 1
     assert result["word_count"] == len(long.split())
     assert [token["start"] for token in result["tokens"][:3]] == [0, 4, 9]
     assert result["tokens"][-2]["end"] == len(long.rstrip(" "))
-    assert result["total_cross_entropy"] == pytest.approx(-math.fsum(scored(result)), rel=1e-9)
+    assert result["total_cross_entropy"] == pytest.approx(
+        -math.fsum(scored_logprobs(result)), rel=1e-9
+    )
     cut = result["tokens"][LONG - 50]["start"]
-    after = wire.score_one(text=long[cut:], context=long[:cut])
+    after = api.score_one(text=long[cut:], context=long[:cut])
     assert logprobs(after) == pytest.approx(logprobs(result)[LONG - 50 :], abs=1e-5)
 
 
-def test_many_empty_texts_are_each_scored(wire: Wire) -> None:
-    results = wire.score(texts=[""] * 4096, tokens=False)["results"]
+def test_many_empty_texts_are_each_scored(api: ApiClient) -> None:
+    results = api.score(texts=[""] * 4096, tokens=False)["results"]
     assert [result["token_count"] for result in results] == [1] * 4096
 
 
 @pytest.mark.parametrize("word", ["\x00", "👩‍👩‍👧‍👦", "שלום", "Zxqvyk", "\ufffe"])
-def test_an_odd_candidate_is_unknown_or_refused_for_its_length(wire: Wire, word: str) -> None:
-    count = wire.score_one(text=word, eos=False)["token_count"]
-    response = wire.post("/next-token", candidates=[word])
+def test_an_odd_candidate_is_unknown_or_refused_for_its_length(api: ApiClient, word: str) -> None:
+    count = api.score_one(text=word, eos=False)["token_count"]
+    response = api.post("/next-token", candidates=[word])
     if count == 1:
         (candidate,) = response.json()["candidates"]
         assert (candidate["id"], candidate["candidate"]) == (UNKNOWN, word)
@@ -123,9 +131,9 @@ def test_an_odd_candidate_is_unknown_or_refused_for_its_length(wire: Wire, word:
         assert str(count) in response.json()["error"]["message"]
 
 
-def test_a_temperature_near_zero_is_answered_with_the_most_probable(wire: Wire) -> None:
-    (best,) = wire.next_token(context="The city", top_k=1)["tokens"]
+def test_a_temperature_near_zero_is_answered_with_the_most_probable(api: ApiClient) -> None:
+    (best,) = api.next_token(context="The city", top_k=1)["tokens"]
     for temperature in (1e-5, 1e-300, 5e-324):
-        (token,) = wire.next_token(context="The city", top_k=1, temperature=temperature)["tokens"]
+        (token,) = api.next_token(context="The city", top_k=1, temperature=temperature)["tokens"]
         assert token["id"] == best["id"]
         assert token["probability"] == pytest.approx(1)

@@ -23,7 +23,7 @@ from service.http.openai.schemas import (
 )
 from service.http.operations.schemas import Health, Info
 from tests.programs.renew_openapi import GOLDEN
-from tests.support.wire import Json, Wire, strict_json
+from tests.support.api_client import ApiClient, Json, strict_json
 
 TEXT = "The city of Zxqvyk,\non the river"
 SCORES: list[Json] = [
@@ -60,8 +60,8 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def document(wire: Wire) -> Json:
-    return dict(wire.http.get("/openapi.json").json())
+def document(api: ApiClient) -> Json:
+    return dict(api.http.get("/openapi.json").json())
 
 
 def check(document: Json, schema: Json, value: object, at: str = "body") -> None:
@@ -111,15 +111,15 @@ def check_model(model: type[BaseModel], response: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize("fields", SCORES)
-def test_score_answers_as_documented(wire: Wire, document: Json, fields: Json) -> None:
-    response = wire.post("/score", **fields)
+def test_score_answers_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+    response = api.post("/score", **fields)
     check_model(ScoreResponse, response)
     check_response(document, "post", response)
 
 
 @pytest.mark.parametrize("fields", NEXT_TOKENS)
-def test_next_token_answers_as_documented(wire: Wire, document: Json, fields: Json) -> None:
-    response = wire.post("/next-token", **fields)
+def test_next_token_answers_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+    response = api.post("/next-token", **fields)
     check_model(NextTokenResponse, response)
     check_response(document, "post", response)
 
@@ -128,9 +128,9 @@ def test_next_token_answers_as_documented(wire: Wire, document: Json, fields: Js
     ("route", "kind"), [("/health/live", Health), ("/health/ready", Health), ("/info", Info)]
 )
 def test_operations_answer_as_documented(
-    wire: Wire, document: Json, route: str, kind: type[BaseModel]
+    api: ApiClient, document: Json, route: str, kind: type[BaseModel]
 ) -> None:
-    response = wire.http.get(route)
+    response = api.http.get(route)
     check_model(kind, response)
     check_response(document, "get", response)
 
@@ -138,23 +138,23 @@ def test_operations_answer_as_documented(
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
 @pytest.mark.parametrize("fields", [{"nonsense": 1}, {"token_ids": [-1]}])
 def test_refusals_answer_as_documented(
-    wire: Wire, document: Json, route: str, fields: dict[str, Any]
+    api: ApiClient, document: Json, route: str, fields: dict[str, Any]
 ) -> None:
-    response = wire.post(route, **fields)
+    response = api.post(route, **fields)
     assert response.status_code == 422
     check_response(document, "post", response)
 
 
 @pytest.mark.parametrize("fields", RESCORES)
-def test_rescore_answers_as_documented(wire: Wire, document: Json, fields: Json) -> None:
-    response = wire.post("/rescore", **fields)
+def test_rescore_answers_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+    response = api.post("/rescore", **fields)
     check_model(RescoreResponse, response)
     check_response(document, "post", response)
 
 
 @pytest.mark.parametrize("fields", COMPLETIONS)
-def test_completions_answer_as_documented(wire: Wire, document: Json, fields: Json) -> None:
-    response = wire.post("/v1/completions", model="tiedlm", **fields)
+def test_completions_answer_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+    response = api.post("/v1/completions", model="tiedlm", **fields)
     check_model(CompletionResponse, response)
     check_response(document, "post", response)
 
@@ -167,9 +167,9 @@ def test_completions_answer_as_documented(wire: Wire, document: Json, fields: Js
     ],
 )
 def test_tokenizing_answers_as_documented(
-    wire: Wire, document: Json, route: str, fields: Json, kind: type[BaseModel]
+    api: ApiClient, document: Json, route: str, fields: Json, kind: type[BaseModel]
 ) -> None:
-    response = wire.post(route, **fields)
+    response = api.post(route, **fields)
     check_model(kind, response)
     check_response(document, "post", response)
 
@@ -178,15 +178,15 @@ def test_tokenizing_answers_as_documented(
     ("route", "kind"), [("/v1/models", ModelList), ("/tokenizer_info", TokenizerInfo)]
 )
 def test_what_is_served_answers_as_documented(
-    wire: Wire, document: Json, route: str, kind: type[BaseModel]
+    api: ApiClient, document: Json, route: str, kind: type[BaseModel]
 ) -> None:
-    response = wire.http.get(route)
+    response = api.http.get(route)
     check_model(kind, response)
     check_response(document, "get", response)
 
 
-def test_a_model_answers_as_documented(wire: Wire) -> None:
-    check_model(ModelEntry, wire.http.get("/v1/models/tiedlm"))
+def test_a_model_answers_as_documented(api: ApiClient) -> None:
+    check_model(ModelEntry, api.http.get("/v1/models/tiedlm"))
 
 
 def fields_of(document: Json) -> Iterator[tuple[str, Json]]:
@@ -226,9 +226,9 @@ def test_examples_are_what_their_fields_take(document: Json) -> None:
 
 
 @pytest.mark.parametrize("route", ["/score", "/next-token", "/rescore", "/v1/completions"])
-def test_example_requests_can_be_sent(wire: Wire, document: Json, route: str) -> None:
+def test_example_requests_can_be_sent(api: ApiClient, document: Json, route: str) -> None:
     for example in request_schema(document, route)["examples"]:
-        assert wire.post(route, **example).status_code == 200
+        assert api.post(route, **example).status_code == 200
 
 
 @pytest.mark.parametrize("route", ["/score", "/next-token", "/rescore"])

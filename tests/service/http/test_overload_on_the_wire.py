@@ -16,8 +16,8 @@ from service.language_model import LanguageModel
 from service.limits import WaitLimits
 from service.settings import Settings
 from service.text.tokenizer import Tokenizer
-from tests.support.served import listening
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
+from tests.support.http_server import serve
 
 ROUTES: list[tuple[str, dict[str, Any]]] = [
     ("/score", {"text": "The city"}),
@@ -42,33 +42,33 @@ def _overloaded(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_overloaded")
 @pytest.mark.parametrize(("route", "fields"), ROUTES)
 def test_work_is_refused_with_a_time_to_come_again(
-    wire: Wire, route: str, fields: dict[str, Any]
+    api: ApiClient, route: str, fields: dict[str, Any]
 ) -> None:
-    response = wire.post(route, **fields)
-    assert error(response, 429, "overloaded")["type"] == "rate_limit_error"
+    response = api.post(route, **fields)
+    assert error_json(response, 429, "overloaded")["type"] == "rate_limit_error"
     assert response.headers["Retry-After"] == "1"
 
 
 @pytest.mark.usefixtures("_overloaded")
-def test_a_refused_request_is_not_read(wire: Wire) -> None:
-    error(wire.send("/score", b'{"text": '), 429, "overloaded")
+def test_a_refused_request_is_not_read(api: ApiClient) -> None:
+    error_json(api.send("/score", b'{"text": '), 429, "overloaded")
 
 
 @pytest.mark.usefixtures("_overloaded")
-def test_what_needs_no_model_is_answered(wire: Wire) -> None:
+def test_what_needs_no_model_is_answered(api: ApiClient) -> None:
     for route in ("/health/live", "/health/ready", "/metrics", "/info", "/v1/models"):
-        assert wire.http.get(route).status_code == 200
-    assert wire.post("/tokenize", prompt="The city").status_code == 200
+        assert api.http.get(route).status_code == 200
+    assert api.post("/tokenize", prompt="The city").status_code == 200
 
 
 @pytest.mark.parametrize(("route", "fields"), ROUTES)
-def test_an_idle_server_takes_anything(wire: Wire, route: str, fields: dict[str, Any]) -> None:
-    assert wire.post(route, **fields).status_code == 200
+def test_an_idle_server_takes_anything(api: ApiClient, route: str, fields: dict[str, Any]) -> None:
+    assert api.post(route, **fields).status_code == 200
 
 
 @pytest.mark.parametrize(("callers", "status"), [(0, 200), (7, 200), (8, 429)])
 def test_an_event_loop_that_was_late_refuses_only_a_crowd(
-    wire: Wire,
+    api: ApiClient,
     model: LanguageModel,
     monkeypatch: pytest.MonkeyPatch,
     callers: int,
@@ -77,16 +77,16 @@ def test_an_event_loop_that_was_late_refuses_only_a_crowd(
     """A machine that stood still for a moment is late with a request too, and is not loaded."""
     monkeypatch.setattr("service.http.middleware.LOOP_WAITS", 1e9)
     monkeypatch.setattr(model.admission, "requests", callers)
-    assert wire.post("/score", text="The city").status_code == status
+    assert api.post("/score", text="The city").status_code == status
 
 
 def test_a_completion_that_has_begun_goes_on(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its tokens are asked for one after another, and it was admitted as a whole."""
     asked = {"model": "tiedlm", "prompt": "The city", "stream": True, "max_tokens": 60, "seed": 3}
-    whole = [event["choices"][0]["text"] for event in events(wire.post("/v1/completions", **asked))]
-    with wire.http.stream("POST", "/v1/completions", json=asked) as response:
+    whole = [event["choices"][0]["text"] for event in events(api.post("/v1/completions", **asked))]
+    with api.http.stream("POST", "/v1/completions", json=asked) as response:
         lines = response.iter_lines()
         first = next(lines)
         monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
@@ -96,10 +96,10 @@ def test_a_completion_that_has_begun_goes_on(
     assert said[-2:] == ["data: [DONE]", ""] or said[-1] == "data: [DONE]"
 
 
-def test_many_choices_are_one_request(wire: Wire) -> None:
+def test_many_choices_are_one_request(api: ApiClient) -> None:
     """All of them are asked for at once, and none of them is refused for the others' sake."""
     prompts = ["The city of the north"] * 200
-    response = wire.post("/v1/completions", model="tiedlm", prompt=prompts, max_tokens=3)
+    response = api.post("/v1/completions", model="tiedlm", prompt=prompts, max_tokens=3)
     assert response.status_code == 200
     assert len(response.json()["choices"]) == 200
 
@@ -120,7 +120,7 @@ def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with (
-        listening(model, "on") as (host, port),
+        serve(model, "on") as (host, port),
         httpx.Client(
             base_url=f"http://{host}:{port}", timeout=120, trust_env=False, limits=limits
         ) as client,
@@ -133,7 +133,7 @@ def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
 
 
 def test_a_score_waits_in_line_and_a_keystroke_does_not(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
     tokenize = Tokenizer.encode
@@ -149,9 +149,9 @@ def test_a_score_waits_in_line_and_a_keystroke_does_not(
     running = model.admission._short._max_requests
     with ThreadPoolExecutor(running + 10) as pool:
         try:
-            waiting = [pool.submit(wire.post, "/score", **body) for _ in range(running + 10)]
+            waiting = [pool.submit(api.post, "/score", **body) for _ in range(running + 10)]
             eventually(lambda: model.admission.waiting_tokens("bulk") > 0)
-            assert wire.post("/next-token", context="The city").status_code == 200
+            assert api.post("/next-token", context="The city").status_code == 200
             assert not any(request.done() for request in waiting)
         finally:
             gate.set()
@@ -159,26 +159,26 @@ def test_a_score_waits_in_line_and_a_keystroke_does_not(
     assert model.admission.waiting_tokens("bulk") == 0
 
 
-def test_scoring_completions_stand_in_line(wire: Wire, model: LanguageModel) -> None:
+def test_scoring_completions_stand_in_line(api: ApiClient, model: LanguageModel) -> None:
     """Evaluation tools ask for log-probabilities of prompts, from many threads at once."""
     name = "tiedlm_admission_seconds_count"
     before = model.metrics.registry.get_sample_value(name) or 0
     asked = {"model": "tiedlm", "prompt": "The city", "echo": True, "logprobs": 1, "max_tokens": 0}
-    assert wire.post("/v1/completions", **asked).status_code == 200
-    assert wire.post("/v1/completions", model="tiedlm", prompt="The city").status_code == 200
+    assert api.post("/v1/completions", **asked).status_code == 200
+    assert api.post("/v1/completions", model="tiedlm", prompt="The city").status_code == 200
     assert model.metrics.registry.get_sample_value(name) == before + 1
     assert model.admission.requests == 0
 
 
 def test_a_completion_that_scores_and_draws_is_bounded_too(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is interactive, and its prompts wait in the queue of bulk work."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
     monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(60, -1.0))
     asked = {"model": "tiedlm", "echo": True, "logprobs": 1, "max_tokens": 2}
     asked["prompt"] = ["The city", "The river"]  # one alone would run at once
-    error(wire.post("/v1/completions", **asked), 429, "overloaded")
+    error_json(api.post("/v1/completions", **asked), 429, "overloaded")
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:

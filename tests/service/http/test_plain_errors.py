@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from service.language_model import LanguageModel
-from tests.support.served import client_of
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
+from tests.support.http_server import http_client_for
 
 FILES = ["/static-offline-docs/swagger-ui.css", "/static-offline-docs/favicon.png"]
 PAGE = "https://pages.example"
@@ -16,7 +16,7 @@ PAGE = "https://pages.example"
 @pytest.fixture(scope="module")
 def open_client(model: LanguageModel) -> Iterator[httpx.Client]:
     """Of a server that one page may call."""
-    with client_of(model, cors_origins=[PAGE]) as client:
+    with http_client_for(model, cors_origins=[PAGE]) as client:
         yield client
 
 
@@ -24,38 +24,38 @@ def open_client(model: LanguageModel) -> Iterator[httpx.Client]:
 @pytest.mark.parametrize(
     "given", ["bytes=a-b", "bytes", "lines=1-2", "bytes=5-2", "bytes=1-2-3", "nonsense"]
 )
-def test_a_range_that_is_none_is_refused(wire: Wire, route: str, given: str) -> None:
-    response = wire.http.get(route, headers={"Range": given})
-    assert "Range" in error(response, 400, "invalid_request")["message"]
+def test_a_range_that_is_none_is_refused(api: ApiClient, route: str, given: str) -> None:
+    response = api.http.get(route, headers={"Range": given})
+    assert "Range" in error_json(response, 400, "invalid_request")["message"]
 
 
 @pytest.mark.parametrize("route", FILES)
-def test_a_range_beyond_the_file_is_refused(wire: Wire, route: str) -> None:
-    size = len(wire.http.get(route).content)
-    response = wire.http.get(route, headers={"Range": f"bytes={size}-"})
-    error(response, 416, "range_not_satisfiable")
+def test_a_range_beyond_the_file_is_refused(api: ApiClient, route: str) -> None:
+    size = len(api.http.get(route).content)
+    response = api.http.get(route, headers={"Range": f"bytes={size}-"})
+    error_json(response, 416, "range_not_satisfiable")
     assert response.headers["Content-Range"] == f"bytes */{size}"
 
 
-def test_a_range_of_a_file_is_answered(wire: Wire) -> None:
-    whole = wire.http.get(FILES[0]).content
-    part = wire.http.get(FILES[0], headers={"Range": "bytes=2-5"})
+def test_a_range_of_a_file_is_answered(api: ApiClient) -> None:
+    whole = api.http.get(FILES[0]).content
+    part = api.http.get(FILES[0], headers={"Range": "bytes=2-5"})
     assert (part.status_code, part.content) == (206, whole[2:6])
 
 
 @pytest.mark.parametrize("route", ["/", "/docs", "/openapi.json", "/playground/main.js", "/info"])
-def test_what_is_no_file_takes_no_range(wire: Wire, route: str) -> None:
+def test_what_is_no_file_takes_no_range(api: ApiClient, route: str) -> None:
     """RFC 9110, section 14.2: a server may ignore it."""
-    assert wire.http.get(route, headers={"Range": "bytes=a-b"}).status_code == 200
+    assert api.http.get(route, headers={"Range": "bytes=a-b"}).status_code == 200
 
 
 @pytest.mark.parametrize("route", ["/static-offline-docs/nowhere.js", "/static-offline-docs/"])
-def test_a_file_that_is_not_there_is_not_found(wire: Wire, route: str) -> None:
-    error(wire.http.get(route), 404, "not_found")
+def test_a_file_that_is_not_there_is_not_found(api: ApiClient, route: str) -> None:
+    error_json(api.http.get(route), 404, "not_found")
 
 
-def test_a_file_is_not_posted_to(wire: Wire) -> None:
-    error(wire.http.post(FILES[0]), 405, "method_not_allowed")
+def test_a_file_is_not_posted_to(api: ApiClient) -> None:
+    error_json(api.http.post(FILES[0]), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_file_is_not_posted_to(wire: Wire) -> None:
 )
 def test_a_foreign_preflight_is_refused(open_client: httpx.Client, headers: dict[str, str]) -> None:
     response = open_client.options("/score", headers=headers)
-    assert "--cors-origins" in error(response, 400, "invalid_request")["message"]
+    assert "--cors-origins" in error_json(response, 400, "invalid_request")["message"]
     allowed = response.headers.get("Access-Control-Allow-Origin")
     assert allowed == (PAGE if headers["Origin"] == PAGE else None)
 
@@ -88,7 +88,7 @@ def test_an_allowed_preflight_is_answered(open_client: httpx.Client) -> None:
     assert response.headers["Access-Control-Allow-Origin"] == PAGE
 
 
-def test_refusals_are_counted_by_their_code(wire: Wire) -> None:
-    wire.http.get(FILES[0], headers={"Range": "bytes=999999999-"})
-    page = wire.http.get("/metrics").text
+def test_refusals_are_counted_by_their_code(api: ApiClient) -> None:
+    api.http.get(FILES[0], headers={"Range": "bytes=999999999-"})
+    page = api.http.get("/metrics").text
     assert 'tiedlm_rejected_total{code="range_not_satisfiable"}' in page

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from service.bundle import FILES
+from tests.support.api_client import error_json, ok_json
 from tests.support.bundles import edit_manifest, flip_a_bit, replace
-from tests.support.concurrent_clients import Crowd, reference
-from tests.support.server_process import asking, running, score
-from tests.support.wire import answer, error
+from tests.support.concurrent_clients import ConcurrentClients, reference
+from tests.support.server_process import http_client, running, score
 
 ADMIN = "key-of-the-admin-00"
-SECONDS = 300.0  # of a busy machine, with a crowd of clients
+SECONDS = 300.0  # of a busy machine, with a clients of clients
 
 
 @dataclass
@@ -31,16 +31,16 @@ class Service:
     log: Path
 
     def reload(self) -> httpx.Response:
-        with asking(self.port, ADMIN) as http:
+        with http_client(self.port, ADMIN) as http:
             return http.post("/admin/reload")
 
     def bundle_hash(self) -> str:
-        with asking(self.port) as http:
+        with http_client(self.port) as http:
             return str(http.get("/info").json()["bundle_hash"])
 
     def described(self) -> list[str]:
         """The bundles that the metrics tell of."""
-        with asking(self.port) as http:
+        with http_client(self.port) as http:
             lines = http.get("/metrics").text.splitlines()
         return [line for line in lines if line.startswith("tiedlm_bundle_info{")]
 
@@ -70,7 +70,7 @@ def test_ten_reloads_under_load_lose_nothing(service: Service) -> None:
     """Five asked for over HTTP, five by a signal; every answer stays what it was."""
     answers = reference(service.port)
     seen = {service.bundle_hash()}
-    with Crowd(service.port, answers, clients=16) as crowd:
+    with ConcurrentClients(service.port, answers, clients=16) as clients:
         for number in range(10):
             renamed(service.bundle, number)
             before = service.bundle_hash()
@@ -84,9 +84,9 @@ def test_ten_reloads_under_load_lose_nothing(service: Service) -> None:
                 time.sleep(0.02)
             seen.add(service.bundle_hash())
             assert len(service.described()) == 1
-            crowd.wait_for(20)
+            clients.wait_for(20)
     assert len(seen) == 11
-    assert (crowd.wrong, crowd.failures) == (0, {})
+    assert (clients.wrong, clients.failures) == (0, {})
 
 
 def unlink(name: str) -> Callable[[Path], object]:
@@ -149,7 +149,7 @@ def test_a_broken_bundle_leaves_the_old_one(service: Service, kind: str) -> None
         service.described(),
     )
     spoil(service.bundle)
-    refusal = error(service.reload(), 409, "reload_failed")
+    refusal = error_json(service.reload(), 409, "reload_failed")
     assert said in refusal["message"]
     assert "the old one is still served" in refusal["message"]
     assert str(service.bundle) not in refusal["message"]
@@ -176,23 +176,23 @@ def test_a_failed_reload_by_signal_is_in_the_log_and_ends_nothing(service: Servi
 def test_states_outlive_a_reload_of_the_same_bundle_and_of_no_other(service: Service) -> None:
     service.restore()
     assert service.reload().status_code == 200
-    with asking(service.port) as http:
+    with http_client(service.port) as http:
         asked = {"context": "The capital of", "return_state": True}
-        state = answer(http.post("/next-token", json=asked))["state"]
+        state = ok_json(http.post("/next-token", json=asked))["state"]
         onwards = {"context": " the north", "state": state}
-        before = answer(http.post("/next-token", json=onwards))
+        before = ok_json(http.post("/next-token", json=onwards))
         assert service.reload().status_code == 200
-        assert answer(http.post("/next-token", json=onwards)) == before
+        assert ok_json(http.post("/next-token", json=onwards)) == before
         renamed(service.bundle, -1)
         assert service.reload().status_code == 200
-        error(http.post("/next-token", json=onwards), 422, "invalid_state")
+        error_json(http.post("/next-token", json=onwards), 422, "invalid_state")
 
 
 def test_a_reload_says_what_is_served_now(service: Service) -> None:
     service.restore()
     renamed(service.bundle, -2)
     edit_manifest(service.bundle, lambda manifest: manifest.update(name="renamed"))
-    reloaded = answer(service.reload())
+    reloaded = ok_json(service.reload())
     assert reloaded == {"model": "renamed", "bundle_hash": service.bundle_hash()}
     (line,) = service.described()
     assert 'name="renamed"' in line

@@ -16,9 +16,9 @@ from service.http.auth import Gate
 from service.http.body.request_body import replay
 from service.language_model import LanguageModel
 from service.settings import Settings
+from tests.support.api_client import ApiClient, error_json, ok_json
+from tests.support.http_server import serve_with
 from tests.support.proxy import proxied
-from tests.support.served import served
-from tests.support.wire import Wire, answer, error
 
 PREFIX = "/models/lm"
 KEY = "key-of-a-client-0123"
@@ -28,7 +28,7 @@ ADDRESSES = re.compile(r"""(?:href|src)="([^"#]+)"|url: '([^']+)'""")
 @pytest.fixture(scope="module", params=[True, False], ids=["stripped", "kept"])
 def public(request: pytest.FixtureRequest, model: LanguageModel) -> Iterator[str]:
     with (
-        served(model, root_path=PREFIX) as address,
+        serve_with(model, root_path=PREFIX) as address,
         proxied(address, PREFIX, strips=request.param) as url,
     ):
         yield url
@@ -67,12 +67,12 @@ def test_the_document_says_where_the_routes_are(http: httpx.Client, public: str)
     assert "/score" in document["paths"]
 
 
-def test_routes_answer_as_without_a_prefix(http: httpx.Client, public: str, wire: Wire) -> None:
-    found = answer(http.post(f"{public}/score", json={"text": "The old river"}))
-    assert found == wire.score(text="The old river")
+def test_routes_answer_as_without_a_prefix(http: httpx.Client, public: str, api: ApiClient) -> None:
+    found = ok_json(http.post(f"{public}/score", json={"text": "The old river"}))
+    assert found == api.score(text="The old river")
     assert http.get(f"{public}/v1/models/tiedlm").json()["id"] == "tiedlm"
-    error(http.get(f"{public}/nowhere"), 404, "not_found")
-    error(http.get(f"{public}/score"), 405, "method_not_allowed")
+    error_json(http.get(f"{public}/nowhere"), 404, "not_found")
+    error_json(http.get(f"{public}/score"), 405, "method_not_allowed")
 
 
 def test_metrics_name_routes_without_the_prefix(http: httpx.Client, public: str) -> None:
@@ -82,8 +82,8 @@ def test_metrics_name_routes_without_the_prefix(http: httpx.Client, public: str)
     assert PREFIX not in page
 
 
-def test_without_a_prefix_the_document_names_no_server(wire: Wire) -> None:
-    assert "servers" not in wire.http.get("/openapi.json").json()
+def test_without_a_prefix_the_document_names_no_server(api: ApiClient) -> None:
+    assert "servers" not in api.http.get("/openapi.json").json()
 
 
 @pytest.mark.parametrize("strips", [True, False])
@@ -93,12 +93,12 @@ def test_the_prefix_opens_no_way_past_the_keys(
     keys = tmp_path / "keys"
     keys.write_text(KEY)
     with (
-        served(model, root_path=PREFIX, api_keys_file=keys, admin_keys_file=keys) as address,
+        serve_with(model, root_path=PREFIX, api_keys_file=keys, admin_keys_file=keys) as address,
         proxied(address, PREFIX, strips=strips) as url,
     ):
         for method, route in (("POST", "/score"), ("GET", "/info"), ("POST", "/admin/reload")):
-            error(http.request(method, url + route), 401, "unauthorized")
-            error(http.request(method, f"{url}{PREFIX}{route}"), 401, "unauthorized")
+            error_json(http.request(method, url + route), 401, "unauthorized")
+            error_json(http.request(method, f"{url}{PREFIX}{route}"), 401, "unauthorized")
         for route in ("/", "/docs", "/health/ready", "/playground/main.js"):
             assert http.get(url + route).status_code == 200, route
         allowed = {"Authorization": f"Bearer {KEY}"}

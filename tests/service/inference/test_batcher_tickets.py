@@ -8,14 +8,16 @@ import pytest
 from service.arrays import PRIORITIES, Priority
 from service.errors import DeadlineExceeded
 from service.inference.batcher import Batcher
-from tests.support.gate import MAX_QUEUE_TOKENS, SECONDS, TIMEOUT_SECONDS, Job, Run
+from tests.support.fake_runner import MAX_QUEUE_TOKENS, SECONDS, TIMEOUT_SECONDS, FakeRunner, Job
 
 
 @pytest.mark.usefixtures("held")
-def test_a_failing_run_fails_its_own_tickets_alone(batcher: Batcher[Job], run: Run) -> None:
+def test_a_failing_run_fails_its_own_tickets_alone(
+    batcher: Batcher[Job], runner: FakeRunner
+) -> None:
     bad = batcher.submit([Job("bad"), Job("mate", 5)], "interactive")
     good = batcher.submit([Job("good")], "bulk")
-    run.gate.set()
+    runner.gate.set()
     with pytest.raises(ZeroDivisionError):
         bad.future.result(SECONDS)
     good.future.result(SECONDS)
@@ -29,44 +31,48 @@ def test_the_worker_lives_on_after_a_failed_run(batcher: Batcher[Job]) -> None:
 
 
 def test_the_worker_lives_on_after_a_caller_cancelled(
-    batcher: Batcher[Job], run: Run, held: "Future[None]"
+    batcher: Batcher[Job], runner: FakeRunner, held: "Future[None]"
 ) -> None:
     held.cancel()
-    run.gate.set()
+    runner.gate.set()
     batcher.submit([Job("good")], "bulk").future.result(SECONDS)
 
 
 @pytest.mark.usefixtures("held")
-def test_what_waited_too_long_for_its_first_run_is_refused(batcher: Batcher[Job], run: Run) -> None:
+def test_what_waited_too_long_for_its_first_run_is_refused(
+    batcher: Batcher[Job], runner: FakeRunner
+) -> None:
     late = batcher.submit([Job("late")], "bulk")
     late.submitted -= TIMEOUT_SECONDS + 1
     good = batcher.submit([Job("good")], "bulk")
-    run.gate.set()
+    runner.gate.set()
     with pytest.raises(DeadlineExceeded, match="60 seconds"):
         late.future.result(SECONDS)
     good.future.result(SECONDS)
-    assert not [names for names in run.names if "late" in names]
+    assert not [names for names in runner.names if "late" in names]
 
 
-def test_what_has_begun_is_finished_however_long_it_takes(batcher: Batcher[Job], run: Run) -> None:
+def test_what_has_begun_is_finished_however_long_it_takes(
+    batcher: Batcher[Job], runner: FakeRunner
+) -> None:
     long = batcher.submit([Job("gate", 500)], "bulk")
-    assert run.reached.wait(SECONDS)
+    assert runner.reached.wait(SECONDS)
     long.submitted -= TIMEOUT_SECONDS + 1
-    run.gate.set()
+    runner.gate.set()
     long.future.result(SECONDS)
-    assert len(run.names) > 1
+    assert len(runner.names) > 1
 
 
 @pytest.mark.usefixtures("held")
-def test_abandoned_work_is_not_run(batcher: Batcher[Job], run: Run) -> None:
+def test_abandoned_work_is_not_run(batcher: Batcher[Job], runner: FakeRunner) -> None:
     batcher.submit([Job("before")], "bulk")
     gone = batcher.submit([Job("gone"), Job("gone", 500)], "bulk")
     batcher.abandon(gone)
     stays = batcher.submit([Job("stays")], "bulk")
-    run.gate.set()
+    runner.gate.set()
     stays.future.result(SECONDS)
     batcher.close()
-    assert not [names for names in run.names if "gone" in names]
+    assert not [names for names in runner.names if "gone" in names]
 
 
 @pytest.mark.usefixtures("held")
@@ -85,22 +91,24 @@ def test_abandoned_work_frees_its_room_at_once(batcher: Batcher[Job], lane: Prio
     assert not stays.future.done()
 
 
-def test_work_abandoned_in_the_middle_stops_there(batcher: Batcher[Job], run: Run) -> None:
+def test_work_abandoned_in_the_middle_stops_there(
+    batcher: Batcher[Job], runner: FakeRunner
+) -> None:
     long = batcher.submit([Job("gate", 900)], "bulk")
-    assert run.reached.wait(SECONDS)
+    assert runner.reached.wait(SECONDS)
     batcher.abandon(long)
-    run.gate.set()
+    runner.gate.set()
     batcher.submit([Job("next")], "bulk").future.result(SECONDS)
     batcher.close()
-    assert sum("gate" in names for names in run.names) == 1
+    assert sum("gate" in names for names in runner.names) == 1
 
 
 @pytest.mark.usefixtures("held")
-def test_close_finishes_what_waits(batcher: Batcher[Job], run: Run) -> None:
+def test_close_finishes_what_waits(batcher: Batcher[Job], runner: FakeRunner) -> None:
     tickets = [batcher.submit([Job("waits", 100)], "bulk") for _ in range(5)]
     closing = threading.Thread(target=batcher.close)
     closing.start()
-    run.gate.set()
+    runner.gate.set()
     closing.join(SECONDS)
     assert not closing.is_alive()
     for ticket in tickets:
@@ -112,9 +120,9 @@ def test_a_ticket_of_nothing_is_done_at_once(batcher: Batcher[Job]) -> None:
 
 
 @pytest.mark.usefixtures("held")
-def test_a_ticket_is_done_when_all_its_works_are(batcher: Batcher[Job], run: Run) -> None:
+def test_a_ticket_is_done_when_all_its_works_are(batcher: Batcher[Job], runner: FakeRunner) -> None:
     works = [Job("part", size) for size in (1, 70, 300)]
     ticket = batcher.submit(works, "bulk")
-    run.gate.set()
+    runner.gate.set()
     ticket.future.result(SECONDS)
     assert [work.remaining for work in works] == [0, 0, 0]

@@ -12,7 +12,7 @@ from service.inference.batcher import Batcher
 from service.inference.queue import MOST_AHEAD, PendingRequest
 from service.inference.scheduler import LATE_SECONDS
 from service.limits import WaitLimits
-from tests.support.gate import SECONDS, Job
+from tests.support.fake_runner import SECONDS, Job
 
 MAX_BULK_WAIT = 0.25
 LIMITS = WaitLimits(interactive=0.2, bulk=MAX_BULK_WAIT)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.inference.engine import OnnxEngine
 from service.inference.task import InferenceTask, run_batch
 from service.language_model import LanguageModel
-from tests.support.wire import Wire, logprobs
+from tests.support.api_client import ApiClient, logprobs
 
 WORDS = ["the", "band", "was", "born", "in", "London", ",", "1990", "xyzzy", "(", "<unk>"]
 
@@ -74,12 +74,12 @@ def test_details_and_top_change_no_logprob(engine: OnnxEngine) -> None:
     assert plain.top_ids is None
 
 
-def test_sixty_four_clients_get_the_bits_that_one_gets(wire: Wire) -> None:
+def test_sixty_four_clients_get_the_bits_that_one_gets(api: ApiClient) -> None:
     chance = random.Random(3)
     texts = [" ".join(chance.choices(WORDS, k=chance.randint(1, 60))) for _ in range(192)]
-    expected = [logprobs(wire.score_one(text=text)) for text in texts]
+    expected = [logprobs(api.score_one(text=text)) for text in texts]
     with ThreadPoolExecutor(64) as clients:
-        found = list(clients.map(lambda text: logprobs(wire.score_one(text=text)), texts))
+        found = list(clients.map(lambda text: logprobs(api.score_one(text=text)), texts))
     assert found == expected
 
 

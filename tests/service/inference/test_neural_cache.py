@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.arrays import CacheSettings
 from service.inference.neural_cache import NeuralCache
 from service.language_model import LanguageModel
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
 
 SETTINGS = CacheSettings(window=7, theta=0.6, interpolation=0.2)
 TEXT = "The river runs to the sea . The old river runs slowly , and the sea is its end . " * 6
@@ -106,9 +106,9 @@ def test_a_word_that_the_model_thinks_impossible_keeps_its_score() -> None:
     assert np.isfinite(found).all()
 
 
-def test_repetition_gets_cheaper_over_http(wire: Wire) -> None:
+def test_repetition_gets_cheaper_over_http(api: ApiClient) -> None:
     plain, cached = (
-        wire.score(text=TEXT, tokens=False, **more)["summary"]
+        api.score(text=TEXT, tokens=False, **more)["summary"]
         for more in ({}, {"cache": {"window": 500, "theta": 0.3, "lambda": 0.2}})
     )
     assert cached["token_count"] == plain["token_count"]
@@ -130,18 +130,24 @@ def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -
     assert crowded == alone
 
 
-def test_what_all_texts_remember_has_a_limit(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_all_texts_remember_has_a_limit(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("service.limits.MAX_CACHE_POSITIONS", 15)
     texts = ["the sea is the sea"] * 3  # six tokens each, the end included
-    assert wire.post("/score", texts=texts, cache={"window": 5}).status_code == 200
-    refusal = error(wire.post("/score", texts=texts, cache={"window": 6}), 422, "input_too_long")
+    assert api.post("/score", texts=texts, cache={"window": 5}).status_code == 200
+    refusal = error_json(
+        api.post("/score", texts=texts, cache={"window": 6}), 422, "input_too_long"
+    )
     assert refusal["param"] == "cache"
     assert "18; at most 15" in refusal["message"]
-    assert wire.post("/score", texts=texts).status_code == 200
+    assert api.post("/score", texts=texts).status_code == 200
 
 
 @pytest.mark.parametrize("more", [{"details": True}, {"top": 2}, {"top_g": 3}])
-def test_with_what_it_does_not_change_it_is_refused(wire: Wire, more: dict[str, object]) -> None:
-    answer = wire.post("/score", text="The sea .", cache={}, **more)
+def test_with_what_it_does_not_change_it_is_refused(
+    api: ApiClient, more: dict[str, object]
+) -> None:
+    answer = api.post("/score", text="The sea .", cache={}, **more)
     assert answer.status_code == 422
     assert "cache" in answer.json()["error"]["message"]

@@ -13,7 +13,7 @@ from service.errors import InvalidState, StartError
 from service.inference.state_handle import StateCodec
 from service.language_model import LanguageModel
 from service.settings import Settings
-from tests.support.wire import Wire, error, logprobs
+from tests.support.api_client import ApiClient, error_json, logprobs
 
 KEY = b"k" * 32
 HASH = "ab" * 32
@@ -62,7 +62,9 @@ def test_two_replicas_with_one_key_take_each_others_handles() -> None:
 
 
 @given(st.data())
-def test_scoring_on_from_a_handle_equals_the_whole_text(wire: Wire, data: st.DataObject) -> None:
+def test_scoring_on_from_a_handle_equals_the_whole_text(
+    api: ApiClient, data: st.DataObject
+) -> None:
     words = TEXT.split(" ")
     cuts = sorted(data.draw(st.sets(st.integers(1, len(words) - 1), max_size=4)))
     pieces = [" ".join(words[a:b]) for a, b in zip([0, *cuts], [*cuts, len(words)], strict=True)]
@@ -70,60 +72,60 @@ def test_scoring_on_from_a_handle_equals_the_whole_text(wire: Wire, data: st.Dat
     state: dict[str, str] = {}
     for index, piece in enumerate(pieces):
         last = index == len(pieces) - 1
-        result = wire.score_one(text=piece, eos=last, return_state=True, **state)
+        result = api.score_one(text=piece, eos=last, return_state=True, **state)
         found += logprobs(result)
         state = {"state": result["state"]}
-    assert found == logprobs(wire.score_one(text=TEXT))
+    assert found == logprobs(api.score_one(text=TEXT))
 
 
-def test_next_words_from_a_handle_equal_those_after_the_whole_context(wire: Wire) -> None:
-    whole = wire.next_token(context="The band released a", top_k=5)
-    before = wire.next_token(context="The band", top_k=0, return_state=True)["state"]
-    assert wire.next_token(context="released a", state=before, top_k=5) == whole
+def test_next_words_from_a_handle_equal_those_after_the_whole_context(api: ApiClient) -> None:
+    whole = api.next_token(context="The band released a", top_k=5)
+    before = api.next_token(context="The band", top_k=0, return_state=True)["state"]
+    assert api.next_token(context="released a", state=before, top_k=5) == whole
 
 
-def test_a_state_alone_tells_what_comes_next(wire: Wire) -> None:
-    answer = wire.next_token(context="The band released a", top_k=5, return_state=True)
-    assert wire.next_token(state=answer["state"], top_k=5)["tokens"] == answer["tokens"]
+def test_a_state_alone_tells_what_comes_next(api: ApiClient) -> None:
+    answer = api.next_token(context="The band released a", top_k=5, return_state=True)
+    assert api.next_token(state=answer["state"], top_k=5)["tokens"] == answer["tokens"]
 
 
-def test_a_state_from_scoring_serves_next_words(wire: Wire) -> None:
-    scored = wire.score_one(text="The band released a", eos=False, return_state=True)
+def test_a_state_from_scoring_serves_next_words(api: ApiClient) -> None:
+    scored = api.score_one(text="The band released a", eos=False, return_state=True)
     assert (
-        wire.next_token(state=scored["state"], top_k=5)["tokens"]
-        == wire.next_token(context="The band released a", top_k=5)["tokens"]
+        api.next_token(state=scored["state"], top_k=5)["tokens"]
+        == api.next_token(context="The band released a", top_k=5)["tokens"]
     )
 
 
-def test_a_state_goes_with_several_texts_and_with_token_ids(wire: Wire) -> None:
-    state = wire.score_one(text="The band", eos=False, return_state=True)["state"]
-    both = wire.score(texts=["released a", "was formed"], state=state)["results"]
-    assert both[0] == wire.score_one(text="released a", state=state)
-    whole = wire.score_one(text="The band was formed")
+def test_a_state_goes_with_several_texts_and_with_token_ids(api: ApiClient) -> None:
+    state = api.score_one(text="The band", eos=False, return_state=True)["state"]
+    both = api.score(texts=["released a", "was formed"], state=state)["results"]
+    assert both[0] == api.score_one(text="released a", state=state)
+    whole = api.score_one(text="The band was formed")
     assert logprobs(both[1]) == logprobs(whole)[2:]
 
 
-def test_an_empty_text_leaves_the_state_as_it_was(wire: Wire) -> None:
-    state = wire.score_one(text="The band", eos=False, return_state=True)["state"]
-    result = wire.score_one(text="", eos=False, state=state, return_state=True)
+def test_an_empty_text_leaves_the_state_as_it_was(api: ApiClient) -> None:
+    state = api.score_one(text="The band", eos=False, return_state=True)["state"]
+    result = api.score_one(text="", eos=False, state=state, return_state=True)
     assert result["token_count"] == 0
     assert result["state"] == state
 
 
 @pytest.mark.parametrize("field", [{"bos": True}, {"context": "a"}, {"contexts": ["a"]}])
 def test_what_stands_before_a_text_is_refused_beside_a_state(
-    wire: Wire, field: dict[str, object]
+    api: ApiClient, field: dict[str, object]
 ) -> None:
-    state = wire.score_one(text="The band", return_state=True)["state"]
-    error(wire.post("/score", text="a", state=state, **field), 422, "invalid_request")
+    state = api.score_one(text="The band", return_state=True)["state"]
+    error_json(api.post("/score", text="a", state=state, **field), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
-def test_a_bad_handle_is_a_clear_refusal(wire: Wire, route: str) -> None:
+def test_a_bad_handle_is_a_clear_refusal(api: ApiClient, route: str) -> None:
     text = {"text": "a"} if route == "/score" else {"context": "a"}
-    good = wire.score_one(text="The band", return_state=True)["state"]
+    good = api.score_one(text="The band", return_state=True)["state"]
     for bad in ("", "abc", good[:-8], good[:40] + "AAAA" + good[44:], "é", "A" * 100_000):
-        refusal = error(wire.post(route, state=bad, **text), 422, "invalid_state")
+        refusal = error_json(api.post(route, state=bad, **text), 422, "invalid_state")
         assert refusal["param"] == "state"
 
 

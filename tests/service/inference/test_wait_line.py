@@ -18,7 +18,7 @@ from service.inference.wait_line import (
 Task = asyncio.Task[None]
 
 
-class Crowd:
+class ConcurrentClients:
     """Requests that stay in the application until they are told to end."""
 
     def __init__(self, line: WaitLine) -> None:
@@ -49,9 +49,9 @@ async def turns_of_the_loop() -> None:
         await asyncio.sleep(0)
 
 
-def with_crowd(story: Callable[[Crowd], Awaitable[None]], line: WaitLine) -> None:
+def with_crowd(story: Callable[[ConcurrentClients], Awaitable[None]], line: WaitLine) -> None:
     async def told() -> None:
-        await story(Crowd(line))
+        await story(ConcurrentClients(line))
 
     asyncio.run(told())
     assert line.waiting_tokens == 0
@@ -59,143 +59,143 @@ def with_crowd(story: Callable[[Crowd], Awaitable[None]], line: WaitLine) -> Non
 
 
 def test_requests_take_turns_in_order() -> None:
-    async def story(crowd: Crowd) -> None:
-        tasks = [await crowd.comes(name) for name in "abcde"]
-        assert crowd.begun == ["a", "b"]
-        assert crowd.line.waiting_tokens == 30
-        await crowd.ends("b")
-        assert crowd.begun == ["a", "b", "c"]
+    async def story(clients: ConcurrentClients) -> None:
+        tasks = [await clients.comes(name) for name in "abcde"]
+        assert clients.begun == ["a", "b"]
+        assert clients.line.waiting_tokens == 30
+        await clients.ends("b")
+        assert clients.begun == ["a", "b", "c"]
         for name in "acde":
-            await crowd.ends(name)
+            await clients.ends(name)
         await asyncio.gather(*tasks)
-        assert crowd.begun == list("abcde")
+        assert clients.begun == list("abcde")
 
     with_crowd(story, WaitLine(2, 1000, 60))
 
 
 def test_tokens_bound_what_runs_together() -> None:
-    async def story(crowd: Crowd) -> None:
-        tasks = [await crowd.comes(name, tokens=40) for name in "abc"]
-        assert crowd.begun == ["a", "b"]
+    async def story(clients: ConcurrentClients) -> None:
+        tasks = [await clients.comes(name, tokens=40) for name in "abc"]
+        assert clients.begun == ["a", "b"]
         for name in "abc":
-            await crowd.ends(name)
+            await clients.ends(name)
         await asyncio.gather(*tasks)
 
     with_crowd(story, WaitLine(100, 100, 60))
 
 
 def test_a_request_beyond_the_bound_runs_alone() -> None:
-    async def story(crowd: Crowd) -> None:
-        small = await crowd.comes("small")
-        huge = await crowd.comes("huge", tokens=10**9)
-        late = await crowd.comes("late")
-        assert crowd.begun == ["small"]
-        await crowd.ends("small")
-        assert crowd.begun == ["small", "huge"]
-        await crowd.ends("huge")
-        assert crowd.begun == ["small", "huge", "late"]
-        await crowd.ends("late")
+    async def story(clients: ConcurrentClients) -> None:
+        small = await clients.comes("small")
+        huge = await clients.comes("huge", tokens=10**9)
+        late = await clients.comes("late")
+        assert clients.begun == ["small"]
+        await clients.ends("small")
+        assert clients.begun == ["small", "huge"]
+        await clients.ends("huge")
+        assert clients.begun == ["small", "huge", "late"]
+        await clients.ends("late")
         await asyncio.gather(small, huge, late)
 
     with_crowd(story, WaitLine(100, 100, 60))
 
 
 def test_a_client_that_leaves_gives_up_its_place() -> None:
-    async def story(crowd: Crowd) -> None:
-        first, leaves, last = [await crowd.comes(name) for name in ("first", "leaves", "last")]
+    async def story(clients: ConcurrentClients) -> None:
+        first, leaves, last = [await clients.comes(name) for name in ("first", "leaves", "last")]
         leaves.cancel()
         await turns_of_the_loop()
-        assert crowd.line.waiting_tokens == 10
-        await crowd.ends("first")
-        assert crowd.begun == ["first", "last"]
-        await crowd.ends("last")
+        assert clients.line.waiting_tokens == 10
+        await clients.ends("first")
+        assert clients.begun == ["first", "last"]
+        await clients.ends("last")
         await asyncio.gather(first, last)
 
     with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_leaving_when_called_passes_the_turn_on() -> None:
-    async def story(crowd: Crowd) -> None:
-        first, leaves, last = [await crowd.comes(name) for name in ("first", "leaves", "last")]
-        crowd._ends["first"].set()
+    async def story(clients: ConcurrentClients) -> None:
+        first, leaves, last = [await clients.comes(name) for name in ("first", "leaves", "last")]
+        clients._ends["first"].set()
         await asyncio.sleep(0)  # the first ends and calls the second, which has not run yet
         leaves.cancel()
         await turns_of_the_loop()
-        assert crowd.begun[-1] == "last"
-        await crowd.ends("last")
+        assert clients.begun[-1] == "last"
+        await clients.ends("last")
         await asyncio.gather(first, last)
 
     with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_waiting_ends_after_the_timeout() -> None:
-    async def story(crowd: Crowd) -> None:
-        first = await crowd.comes("first")
-        waits = await crowd.comes("waits")
+    async def story(clients: ConcurrentClients) -> None:
+        first = await clients.comes("first")
+        waits = await clients.comes("waits")
         with pytest.raises(DeadlineExceeded, match=r"0\.01 seconds"):
             await waits
-        await crowd.ends("first")
+        await clients.ends("first")
         await first
 
     with_crowd(story, WaitLine(1, 1000, 0.01))
 
 
 def test_leaving_when_late_gives_up_one_place_alone() -> None:
-    async def story(crowd: Crowd) -> None:
-        first = await crowd.comes("first")
-        leaves = await crowd.comes("leaves")
-        crowd.line._timeout_seconds = 0.0
-        crowd.line._fail_late()  # its task has not run yet
-        crowd.line._timeout_seconds = 60.0
+    async def story(clients: ConcurrentClients) -> None:
+        first = await clients.comes("first")
+        leaves = await clients.comes("leaves")
+        clients.line._timeout_seconds = 0.0
+        clients.line._fail_late()  # its task has not run yet
+        clients.line._timeout_seconds = 60.0
         leaves.cancel()
         await turns_of_the_loop()
-        later = await crowd.comes("later")
-        assert crowd.begun == ["first"]
-        await crowd.ends("first")
-        await crowd.ends("later")
+        later = await clients.comes("later")
+        assert clients.begun == ["first"]
+        await clients.ends("first")
+        await clients.ends("later")
         await asyncio.gather(first, later)
 
     with_crowd(story, WaitLine(1, 1000, 60))
 
 
 def test_nobody_is_called_while_the_event_loop_is_late() -> None:
-    async def story(crowd: Crowd) -> None:
+    async def story(clients: ConcurrentClients) -> None:
         names = [str(number) for number in range(3 + 2 * MAX_CALLED)]
-        tasks = [await crowd.comes(name) for name in names]
-        line = crowd.line
-        assert crowd.begun == names[:3]
+        tasks = [await clients.comes(name) for name in names]
+        line = clients.line
+        assert clients.begun == names[:3]
         line._lag.seconds = 2 * LATE_SECONDS
-        await crowd.ends("0")
-        await crowd.ends("1")
-        assert crowd.begun == names[:3]
+        await clients.ends("0")
+        await clients.ends("1")
+        assert clients.begun == names[:3]
         line._max_requests = 1000
-        await crowd.ends("2")  # the last that ran: somebody always runs
-        assert crowd.begun == names[:4]
+        await clients.ends("2")  # the last that ran: somebody always runs
+        assert clients.begun == names[:4]
         line._lag.seconds = 0.0
         line._call_if_in_time()
         await turns_of_the_loop()
-        assert crowd.begun == names[: 4 + MAX_CALLED]
+        assert clients.begun == names[: 4 + MAX_CALLED]
         for name in names[3:]:
-            await crowd.ends(name)
+            await clients.ends(name)
         await asyncio.gather(*tasks)
-        assert crowd.begun == names
+        assert clients.begun == names
 
     with_crowd(story, WaitLine(3, 10**6, 60))
 
 
 def test_the_lag_is_measured_while_somebody_waits() -> None:
-    async def story(crowd: Crowd) -> None:
-        tasks = [await crowd.comes(name) for name in "ab"]
+    async def story(clients: ConcurrentClients) -> None:
+        tasks = [await clients.comes(name) for name in "ab"]
         time.sleep(0.1)  # the event loop stands still
         seen = []
         for _ in range(5):
             await asyncio.sleep(0)
-            seen.append(crowd.line._lag.seconds)
+            seen.append(clients.line._lag.seconds)
         assert max(seen) >= 0.05
-        await crowd.ends("a")
-        await crowd.ends("b")
+        await clients.ends("a")
+        await clients.ends("b")
         await asyncio.gather(*tasks)
-        while crowd.line._lag._needed is not None:
+        while clients.line._lag._needed is not None:
             await asyncio.sleep(0.001)
 
     with_crowd(story, WaitLine(1, 1000, 60))
@@ -207,17 +207,17 @@ def test_the_expected_wait_follows_the_speed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(time, "monotonic", lambda: now)
     tokens = 100 - TOKENS_PER_REQUEST
 
-    async def story(crowd: Crowd) -> None:
+    async def story(clients: ConcurrentClients) -> None:
         nonlocal now
-        tasks = [await crowd.comes(str(number), tokens) for number in range(60)]
-        assert crowd.line.expected_wait_seconds == 0  # the speed is not known yet
+        tasks = [await clients.comes(str(number), tokens) for number in range(60)]
+        assert clients.line.expected_wait_seconds == 0  # the speed is not known yet
         for number in range(20):
             now += 1.0
-            await crowd.ends(str(number))
+            await clients.ends(str(number))
         waiting = 60 - 20 - 1
-        assert crowd.line.expected_wait_seconds == pytest.approx(waiting, rel=0.01)
+        assert clients.line.expected_wait_seconds == pytest.approx(waiting, rel=0.01)
         for number in range(20, 60):
-            await crowd.ends(str(number))
+            await clients.ends(str(number))
         await asyncio.gather(*tasks)
 
     assert WINDOW_SECONDS < 1
@@ -228,16 +228,16 @@ def test_a_machine_that_stalls_is_not_believed_slow(monkeypatch: pytest.MonkeyPa
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
-    async def story(crowd: Crowd) -> None:
+    async def story(clients: ConcurrentClients) -> None:
         nonlocal now
-        tasks = [await crowd.comes(str(number), 76) for number in range(40)]
+        tasks = [await clients.comes(str(number), 76) for number in range(40)]
         for number in range(40):
             if number == 5:
-                before = crowd.line.expected_wait_seconds
+                before = clients.line.expected_wait_seconds
             now += 3600.0 if number == 5 else 1.0
-            await crowd.ends(str(number))
+            await clients.ends(str(number))
             if number == 5:
-                assert crowd.line.expected_wait_seconds < 2 * before
+                assert clients.line.expected_wait_seconds < 2 * before
         await asyncio.gather(*tasks)
 
     with_crowd(story, WaitLine(1, 10**6, 1e9))

@@ -18,9 +18,9 @@ from service.errors import StartError
 from service.language_model import LanguageModel
 from service.results.calibration import BIN_NATS, Calibration, Histogram
 from service.settings import Settings
+from tests.support.api_client import ApiClient, error_json, ok_json
 from tests.support.bulk_job import Jobs, rows
-from tests.support.served import served
-from tests.support.wire import Wire, answer, error
+from tests.support.http_server import serve_with
 
 FIGURES = st.lists(st.floats(0, 30), min_size=1, max_size=60)
 
@@ -43,13 +43,13 @@ def table(corpus: Path, bundle_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def calibrated(bundle_path: Path, table: Path) -> Iterator[Wire]:
+def calibrated(bundle_path: Path, table: Path) -> Iterator[ApiClient]:
     given_tables = (f"news={table}", f"other={table}")
     settings = Settings(bundle=bundle_path, threads=1, calibration=given_tables)
-    with served(LanguageModel(Bundle.load(bundle_path), settings)) as (host, port):
+    with serve_with(LanguageModel(Bundle.load(bundle_path), settings)) as (host, port):
         url = f"http://{host}:{port}"
         with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
-            yield Wire(http)
+            yield ApiClient(http)
 
 
 @given(figures=FIGURES)
@@ -110,10 +110,10 @@ def test_nothing_makes_no_table() -> None:
 
 
 def test_the_table_is_of_the_corpus_mean_cross_entropies(
-    corpus: Path, table: Path, wire: Wire
+    corpus: Path, table: Path, api: ApiClient
 ) -> None:
     texts = corpus.read_text().split("\n")
-    results = wire.score(texts=texts, tokens=False)["results"]
+    results = api.score(texts=texts, tokens=False)["results"]
     means = [result["mean_cross_entropy"] for result in results]
     content = json.loads(table.read_text())
     expected = np.percentile(means, np.linspace(0, 100, 1001))
@@ -123,7 +123,7 @@ def test_the_table_is_of_the_corpus_mean_cross_entropies(
     assert content["unit"] == "nats"
 
 
-def test_score_adds_percentiles(calibrated: Wire, corpus: Path) -> None:
+def test_score_adds_percentiles(calibrated: ApiClient, corpus: Path) -> None:
     texts = corpus.read_text().split("\n")
     plain = calibrated.score(texts=texts, unit="bits")
     results = calibrated.score(texts=texts, unit="bits", calibration="news")["results"]
@@ -148,25 +148,29 @@ def test_score_adds_percentiles(calibrated: Wire, corpus: Path) -> None:
     ],
 )
 def test_figures_that_the_table_does_not_describe_get_no_percentile(
-    calibrated: Wire, fields: dict[str, object]
+    calibrated: ApiClient, fields: dict[str, object]
 ) -> None:
     if "state" in fields:
         fields = {"state": calibrated.next_token(context="The", return_state=True)["state"]}
     assert calibrated.post("/score", text="a river", **fields).status_code == 200
     response = calibrated.post("/score", text="a river", calibration="news", **fields)
-    assert error(response, 422, "invalid_request")["param"] == "calibration"
+    assert error_json(response, 422, "invalid_request")["param"] == "calibration"
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones(calibrated: Wire, wire: Wire) -> None:
-    refusal = error(calibrated.post("/score", text="a", calibration="x"), 422, "invalid_request")
+def test_an_unknown_name_is_refused_with_the_known_ones(
+    calibrated: ApiClient, api: ApiClient
+) -> None:
+    refusal = error_json(
+        calibrated.post("/score", text="a", calibration="x"), 422, "invalid_request"
+    )
     assert refusal["param"] == "calibration"
     assert "news, other" in refusal["message"]
-    refusal = error(wire.post("/score", text="a", calibration="x"), 422, "invalid_request")
+    refusal = error_json(api.post("/score", text="a", calibration="x"), 422, "invalid_request")
     assert "none" in refusal["message"]
 
 
-def test_info_lists_the_tables_and_the_client_reads_them(calibrated: Wire) -> None:
-    listed = answer(calibrated.http.get("/info"))["calibrations"]
+def test_info_lists_the_tables_and_the_client_reads_them(calibrated: ApiClient) -> None:
+    listed = ok_json(calibrated.http.get("/info"))["calibrations"]
     assert listed == [{"name": "news", "texts": 200}, {"name": "other", "texts": 200}]
     with Client(str(calibrated.http.base_url)) as client:
         assert [entry.name for entry in client.info().calibrations] == ["news", "other"]

@@ -17,8 +17,8 @@ from service.runtime.metrics import Metrics
 from service.text.detokenizer import starts_in
 from service.text.request_encoder import RequestEncoder
 from service.text.tokenizer import Tokenizer
-from tests.support.token_pieces import CHARACTERS, PIECES, SUBWORD
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
+from tests.support.subword_tokenizers import BYTE_PAIRS, CHARACTERS, SUBWORD
 
 kinds = pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
 texts = st.text(max_size=30) | st.text("the cat河汉é👩\n\r", max_size=30)
@@ -62,10 +62,10 @@ def test_surfaces_of_a_text_make_it_again(tokenizer: Tokenizer, text: str) -> No
 @pytest.mark.parametrize(
     ("tokenizer", "text", "surfaces"),
     [
-        (PIECES, " the 汉a", [" the", " 汉", "汉", "汉", "a", ""]),
-        (PIECES, "河\n👩", ["河", "\n", "👩", "👩", "👩", "👩", ""]),
-        (PIECES, "é", ["é", "é", ""]),
-        (PIECES, "", [""]),
+        (BYTE_PAIRS, " the 汉a", [" the", " 汉", "汉", "汉", "a", ""]),
+        (BYTE_PAIRS, "河\n👩", ["河", "\n", "👩", "👩", "👩", "👩", ""]),
+        (BYTE_PAIRS, "é", ["é", "é", ""]),
+        (BYTE_PAIRS, "", [""]),
         (CHARACTERS, "河x汉\r\n", ["河", "x", "汉", "\r\n", ""]),
         (CHARACTERS, "a<unk><eos>", ["a", "<unk>", "<eos>", ""]),
     ],
@@ -80,10 +80,10 @@ def test_a_surface_is_the_text_as_it_was_sent(
 @pytest.mark.parametrize("eos", [True, False])
 @pytest.mark.parametrize("text", [" the 汉a", "河\n👩", "é", "", "a\n\nb", " 河汉👩 the\n"])
 def test_ids_have_the_surfaces_of_their_text(text: str, eos: bool) -> None:
-    by_text = scored(PIECES, text, eos=eos)
-    by_ids = scored(PIECES, PIECES.encode(text).ids.tolist(), eos=eos)
+    by_text = scored(BYTE_PAIRS, text, eos=eos)
+    by_ids = scored(BYTE_PAIRS, BYTE_PAIRS.encode(text).ids.tolist(), eos=eos)
     assert by_ids.starts is None
-    assert surfaces_of(PIECES, by_ids) == surfaces_of(PIECES, by_text)
+    assert surfaces_of(BYTE_PAIRS, by_ids) == surfaces_of(BYTE_PAIRS, by_text)
 
 
 @kinds
@@ -105,9 +105,9 @@ def test_surfaces_of_any_ids_are_of_their_text(tokenizer: Tokenizer, data: st.Da
 
 
 def test_ids_that_spell_no_character_have_a_mark() -> None:
-    ids = ids_of(PIECES, "Ġæ", "t", "²", "Ġcat", "<eos>", "æ²")
+    ids = ids_of(BYTE_PAIRS, "Ġæ", "t", "²", "Ġcat", "<eos>", "æ²")
     expected = [" \ufffd", "t", "\ufffd", " cat", "\n", "\ufffd", ""]
-    assert surfaces_of(PIECES, scored(PIECES, ids)) == expected
+    assert surfaces_of(BYTE_PAIRS, scored(BYTE_PAIRS, ids)) == expected
 
 
 def after(tokenizer: Tokenizer, *entries: str) -> NextSurfaces:
@@ -135,12 +135,12 @@ def after(tokenizer: Tokenizer, *entries: str) -> NextSurfaces:
 def test_a_next_token_reads_as_what_it_completes(
     entry: str, before: list[str], surface: str
 ) -> None:
-    (token,) = ids_of(PIECES, entry)
-    assert after(PIECES, *before).surface(token) == surface
+    (token,) = ids_of(BYTE_PAIRS, entry)
+    assert after(BYTE_PAIRS, *before).surface(token) == surface
 
 
 def test_alternatives_are_read_after_what_stands_before() -> None:
-    score = scored(PIECES, "汉", eos=False)  # e6 b1 89
+    score = scored(BYTE_PAIRS, "汉", eos=False)  # e6 b1 89
     ids = score.ids.tolist()
     top = np.array([[ids[0], ids[1]], [ids[1], ids[2]], [ids[2], ids[0]]])
     decoded = Decoded(
@@ -151,7 +151,9 @@ def test_alternatives_are_read_after_what_stands_before() -> None:
         *(score.logprobs, score.totals, decoded),
     )
     rows = [
-        row for b in token_rows(PIECES, passage_score, ScoreOptions(True, "nats"), 2) for row in b
+        row
+        for b in token_rows(BYTE_PAIRS, passage_score, ScoreOptions(True, "nats"), 2)
+        for row in b
     ]
     assert [row["surface"] for row in rows] == ["汉"] * 3
     assert [[one["surface"] for one in row["top"]] for row in rows] == [
@@ -161,9 +163,9 @@ def test_alternatives_are_read_after_what_stands_before() -> None:
     ]
 
 
-def test_words_have_the_surface_of_the_text(wire: Wire) -> None:
+def test_words_have_the_surface_of_the_text(api: ApiClient) -> None:
     text = "The\u3000old zzyzx's\r\nriver <unk> "
-    tokens = wire.score_one(text=text, top=3)["tokens"]
+    tokens = api.score_one(text=text, top=3)["tokens"]
     assert [token["surface"] for token in tokens] == [
         *("The", "old", "zzyzx", "'s", "\r\n", "river", "<unk>", ""),
     ]
@@ -174,26 +176,26 @@ def test_words_have_the_surface_of_the_text(wire: Wire) -> None:
             assert one["surface"] == ("\n" if one["text"] == "<eos>" else one["text"])
 
 
-def test_words_by_id_have_the_surface_of_their_entry(model: LanguageModel, wire: Wire) -> None:
+def test_words_by_id_have_the_surface_of_their_entry(model: LanguageModel, api: ApiClient) -> None:
     ids = model.tokenizer.encode("The old\nriver").ids.tolist()
-    tokens = wire.score_one(token_ids=[ids])["tokens"]
+    tokens = api.score_one(token_ids=[ids])["tokens"]
     assert [token["surface"] for token in tokens] == ["The", "old", "\n", "river", ""]
-    ended = wire.score_one(token_ids=[[*ids, model.tokenizer.end_id]], eos=False)["tokens"]
+    ended = api.score_one(token_ids=[[*ids, model.tokenizer.end_id]], eos=False)["tokens"]
     assert [token["surface"] for token in ended] == ["The", "old", "\n", "river", "\n"]
 
 
-def test_surfaces_go_on_from_block_to_block(wire: Wire, model: LanguageModel) -> None:
+def test_surfaces_go_on_from_block_to_block(api: ApiClient, model: LanguageModel) -> None:
     words = ["river" if n % 3 else "zzyzx" for n in range(4100)]
     surfaces = [*words, ""]
-    tokens = wire.score_one(text=" ".join(words))["tokens"]
+    tokens = api.score_one(text=" ".join(words))["tokens"]
     assert [token["surface"] for token in tokens] == surfaces
     ids = model.tokenizer.encode("The old river\n" * 1100).ids.tolist()
-    tokens = wire.score_one(token_ids=[ids])["tokens"]
+    tokens = api.score_one(token_ids=[ids])["tokens"]
     assert [token["surface"] for token in tokens] == [*["The", "old", "river", "\n"] * 1100, ""]
 
 
-def test_next_words_and_candidates_have_a_surface(wire: Wire) -> None:
-    answer = wire.next_token(context="The old", top_k=50, candidates=["river", "zzyzx", "<eos>"])
+def test_next_words_and_candidates_have_a_surface(api: ApiClient) -> None:
+    answer = api.next_token(context="The old", top_k=50, candidates=["river", "zzyzx", "<eos>"])
     for token in answer["tokens"]:
         assert token["surface"] == ("\n" if token["text"] == "<eos>" else token["text"])
     read = [(one["text"], one["surface"], one["oov"]) for one in answer["candidates"]]

@@ -10,8 +10,8 @@ from service.errors import DeadlineExceeded, Overloaded
 from service.language_model import LanguageModel
 from service.limits import WaitLimits
 from service.runtime.background_thread import BackgroundThread
-from tests.support.gate import SECONDS
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
+from tests.support.fake_runner import SECONDS
 
 LONG = "the river " * 500  # more than is tokenized where it is
 
@@ -101,24 +101,24 @@ def test_what_waited_too_long_all_the_same_is_not_begun(gate: threading.Event) -
     ],
 )
 def test_long_texts_alone_are_refused_for_it(
-    wire: Wire,
+    api: ApiClient,
     model: LanguageModel,
     monkeypatch: pytest.MonkeyPatch,
     route: str,
     long: dict[str, object],
     short: dict[str, object],
 ) -> None:
-    assert wire.post(route, **long).status_code == 200
+    assert api.post(route, **long).status_code == 200
     monkeypatch.setattr(model.background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
-    response = wire.post(route, **long)
-    error(response, 429, "overloaded")
+    response = api.post(route, **long)
+    error_json(response, 429, "overloaded")
     assert response.headers["Retry-After"] == "1"
-    assert wire.post(route, **short).status_code == 200
+    assert api.post(route, **short).status_code == 200
 
 
 def test_answers_are_not_refused_for_it(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The JSON of 3,000 tokens is long work too; their text was short."""
     monkeypatch.setattr(model.background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
-    assert len(wire.score(texts=["a b"] * 1000)["results"]) == 1000
+    assert len(api.score(texts=["a b"] * 1000)["results"]) == 1000

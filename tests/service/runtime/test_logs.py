@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server_process import asking, environment, running, stop
-from tests.support.wire import Json
+from tests.support.api_client import Json
+from tests.support.server_process import environment, http_client, running, stop
 
 MARKER, KEY, OTHER_KEY = "Zxqvykmarker", "key-one-0123456789", "key-wrong-9876543210"
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: .+")
@@ -67,7 +67,7 @@ def written(bundle: Path, folder: Path, kind: str) -> Written:
     flags = ("--log-format", kind, "--drain-seconds", "0")
     env = environment(TIEDLM_API_KEYS=KEY)
     with running(bundle, *flags, env=env, log=log, log_level="debug") as (process, port):
-        with asking(port, KEY) as http:
+        with http_client(port, KEY) as http:
             ask_everything(http, port)
         stop(process)
     return Written(log.read_text())
@@ -148,7 +148,7 @@ def test_a_traceback_stays_in_its_line(kind: str | None) -> None:
 def test_levels_below_the_one_chosen_are_not_written(bundle_path: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with running(bundle_path, "--drain-seconds", "0", log=log) as (process, port):
-        with asking(port) as http:
+        with http_client(port) as http:
             http.post("/score", json={"text": "a"})
         stop(process)
     assert log.read_text() == ""

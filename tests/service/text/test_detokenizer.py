@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from service.language_model import LanguageModel
 from service.text.detokenizer import SubwordDetokenizer, WordDetokenizer, detokenizer_of, starts_in
 from service.text.tokenizer import Tokenizer
-from tests.support.token_pieces import PIECES, SUBWORD
+from tests.support.subword_tokenizers import BYTE_PAIRS, SUBWORD
 
 # Half of all tokens are marks, which join to words in their own ways.
 tokens = st.lists(st.integers(2, 120) | st.integers(2, 13_999), min_size=1, max_size=50)
@@ -65,8 +65,8 @@ def test_a_continuation_reads_as_its_tokens_do(model: LanguageModel, data: st.Da
 @given(text=st.text(max_size=30) | st.text("the cat河é\n", max_size=30))
 def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
     text = text.replace("<eos>", "")
-    continuation = SubwordDetokenizer(PIECES)
-    encoding = PIECES.encode(text)
+    continuation = SubwordDetokenizer(BYTE_PAIRS)
+    encoding = BYTE_PAIRS.encode(text)
     for token in encoding.ids.tolist():
         before = continuation.text[: continuation.settled]
         continuation.add(token)
@@ -76,14 +76,14 @@ def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
     assert continuation.starts == encoding.starts
 
 
-@given(ids=st.lists(st.integers(0, PIECES.vocabulary_size - 1), max_size=30))
+@given(ids=st.lists(st.integers(0, BYTE_PAIRS.vocabulary_size - 1), max_size=30))
 def test_any_pieces_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
-    continuation = SubwordDetokenizer(PIECES)
+    continuation = SubwordDetokenizer(BYTE_PAIRS)
     for token in ids:
         before = continuation.text[: continuation.settled]
         continuation.add(token)
         assert continuation.text.startswith(before)
-    assert continuation.text == PIECES.decode(np.array(ids, np.int64))
+    assert continuation.text == BYTE_PAIRS.decode(np.array(ids, np.int64))
     assert continuation.starts == sorted(continuation.starts)
     assert all(start <= len(continuation.text) for start in continuation.starts)
 
@@ -118,20 +118,20 @@ def test_pieces_start_in_the_text_they_decode_to_where_they_do_one_by_one(
 
 
 def test_half_a_character_is_not_settled() -> None:
-    continuation = SubwordDetokenizer(PIECES)
-    continuation.add(PIECES.entries.index("Ġæ"))
+    continuation = SubwordDetokenizer(BYTE_PAIRS)
+    continuation.add(BYTE_PAIRS.entries.index("Ġæ"))
     assert (continuation.text, continuation.settled) == (" \ufffd", 1)
-    continuation.add(PIECES.entries.index("²"))
+    continuation.add(BYTE_PAIRS.entries.index("²"))
     assert (continuation.text, continuation.settled) == (" \ufffd", 1)
-    continuation.add(PIECES.entries.index("³"))
+    continuation.add(BYTE_PAIRS.entries.index("³"))
     assert (continuation.text, continuation.settled) == (" 河", 2)
     assert continuation.starts == [0, 1, 1]
 
 
 def test_a_token_after_half_a_character_starts_behind_it() -> None:
-    continuation = SubwordDetokenizer(PIECES)
+    continuation = SubwordDetokenizer(BYTE_PAIRS)
     for entry in ("Ġæ", "t", "²", "Ġcat"):
-        continuation.add(PIECES.entries.index(entry))
+        continuation.add(BYTE_PAIRS.entries.index(entry))
     assert continuation.text == " \ufffdt\ufffd cat"
     assert continuation.starts == [0, 2, 3, 4]
 
@@ -141,4 +141,4 @@ def test_a_vocabulary_of_words_is_joined_and_one_of_pieces_spelled_out(
 ) -> None:
     prompt = np.empty(0, np.int64)
     assert isinstance(detokenizer_of(model.tokenizer, prompt), WordDetokenizer)
-    assert isinstance(detokenizer_of(PIECES, prompt), SubwordDetokenizer)
+    assert isinstance(detokenizer_of(BYTE_PAIRS, prompt), SubwordDetokenizer)

@@ -20,7 +20,7 @@ from service.text import tokenizer as module
 from service.text.request_encoder import RequestEncoder, TokenizedText
 from service.text.tokenizer import Tokenizer
 from tests.service.text.test_tokenizer import plain, texts, tiny_library_tokenizer, tiny_manifest
-from tests.support.token_pieces import CHARACTERS, PIECES, SUBWORD, served_as
+from tests.support.subword_tokenizers import BYTE_PAIRS, CHARACTERS, SUBWORD, as_served
 
 kinds = pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
 long_lines = st.text(st.sampled_from("the ca 河é\t<x"), min_size=100, max_size=400) | st.lists(
@@ -40,7 +40,7 @@ def test_a_tokenizer_names_its_kind(model: LanguageModel) -> None:
     unigram = tokenizers.Tokenizer(models.Unigram([("<unk>", 0.0), ("<eos>", 0.0)], 0, False))
     made = {kind: served.kind for kind, served in SUBWORD.items()}
     assert made == {"pieces": "bpe", "characters": "char"}
-    assert served_as(unigram).kind == "unigram"
+    assert as_served(unigram).kind == "unigram"
     split = Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest())
     assert split.kind == "whitespace"
     assert model.tokenizer.kind == "words"
@@ -67,21 +67,21 @@ def test_spans_cover_every_line(tokenizer: Tokenizer, text: str) -> None:
 
 @given(text=texts)
 def test_each_part_of_a_character_spans_all_of_it(text: str) -> None:
-    for token, start, end in plain(PIECES.encode(text)):
-        if token != PIECES.end_id:
-            assert PIECES.vocabulary.spellings[token] in text[start:end].encode()
+    for token, start, end in plain(BYTE_PAIRS.encode(text)):
+        if token != BYTE_PAIRS.end_id:
+            assert BYTE_PAIRS.vocabulary.spellings[token] in text[start:end].encode()
 
 
 def test_a_character_of_three_bytes() -> None:
-    assert plain(PIECES.encode("a 汉")) == [
-        (PIECES.entries.index(entry), start, end)
+    assert plain(BYTE_PAIRS.encode("a 汉")) == [
+        (BYTE_PAIRS.entries.index(entry), start, end)
         for entry, start, end in [("a", 0, 1), ("Ġæ", 1, 3), ("±", 2, 3), ("ī", 2, 3)]
     ]
 
 
 @given(text=texts)
 def test_pieces_read_as_the_text_was(text: str) -> None:
-    assert PIECES.decode(PIECES.encode(text).ids) == text.replace("<eos>", "\n")
+    assert BYTE_PAIRS.decode(BYTE_PAIRS.encode(text).ids) == text.replace("<eos>", "\n")
 
 
 @kinds
@@ -105,11 +105,11 @@ def test_a_long_line_in_parts_gives_the_same_tokens(tokenizer: Tokenizer, text: 
             assert plain(tokenizer.encode(text)) == whole
 
 
-def test_a_line_without_spaces_is_cut_into_parts(piece_lengths: list[int]) -> None:
-    PIECES.encode("河" * 50_000)
+def test_a_line_without_spaces_is_cut_into_parts(chunk_lengths: list[int]) -> None:
+    BYTE_PAIRS.encode("河" * 50_000)
     CHARACTERS.encode("河" * 50_000)
-    assert max(piece_lengths) <= module.PIECE_CHARACTERS
-    assert sum(piece_lengths) < 110_000
+    assert max(chunk_lengths) <= module.PIECE_CHARACTERS
+    assert sum(chunk_lengths) < 110_000
 
 
 def spelled(tokenizer: Tokenizer, prefix: str) -> set[str]:
@@ -117,12 +117,12 @@ def spelled(tokenizer: Tokenizer, prefix: str) -> set[str]:
 
 
 def test_what_is_typed_finds_pieces_with_and_without_their_space() -> None:
-    assert spelled(PIECES, "the") == {" the"}
-    assert spelled(PIECES, "ca") == {"ca", "cat", " cat"}
-    assert spelled(PIECES, " ca") == {" cat"}
-    assert spelled(PIECES, "t") == {"t", " t", " the"}
-    assert spelled(PIECES, "河") == {"河"}
-    assert spelled(PIECES, "Ġ") == set()
+    assert spelled(BYTE_PAIRS, "the") == {" the"}
+    assert spelled(BYTE_PAIRS, "ca") == {"ca", "cat", " cat"}
+    assert spelled(BYTE_PAIRS, " ca") == {" cat"}
+    assert spelled(BYTE_PAIRS, "t") == {"t", " t", " the"}
+    assert spelled(BYTE_PAIRS, "河") == {"河"}
+    assert spelled(BYTE_PAIRS, "Ġ") == set()
     assert spelled(CHARACTERS, "c") == {"c"}
     assert spelled(CHARACTERS, " ") == {" "}
     for tokenizer in SUBWORD.values():
@@ -137,7 +137,7 @@ def test_no_two_ids_have_one_name_or_spelling(tokenizer: Tokenizer) -> None:
 
 
 def test_bytes_that_are_no_character_are_named_so() -> None:
-    names = dict(zip(PIECES.entries, PIECES.vocabulary.names, strict=True))
+    names = dict(zip(BYTE_PAIRS.entries, BYTE_PAIRS.vocabulary.names, strict=True))
     assert names["Ġæ"] == "bytes:\\x20\\xe6"
     assert names["é"] == "bytes:\\xe9"
     assert names["æ²³"] == "河"
@@ -159,7 +159,7 @@ def test_bytes_that_are_no_character_are_named_so() -> None:
     ],
 )
 def test_a_candidate_is_what_it_spells_or_else_an_entry(word: str, entries: list[str]) -> None:
-    assert [PIECES.entries[i] for i in PIECES.word_ids(word)] == entries
+    assert [BYTE_PAIRS.entries[i] for i in BYTE_PAIRS.word_ids(word)] == entries
 
 
 def scored(tokenizer: Tokenizer, text: str, unscored: int = 0) -> TextScore:
@@ -202,8 +202,8 @@ def test_white_space_counts_for_the_word_that_follows_and_at_the_end_for_the_las
     [
         (CHARACTERS, "the cat", "he cat"),
         (CHARACTERS, " cat", "cat"),
-        (PIECES, "the cat", "he cat"),
-        (PIECES, "汉 cat", "汉 cat"),  # the other two bytes of its first character are scored
+        (BYTE_PAIRS, "the cat", "he cat"),
+        (BYTE_PAIRS, "汉 cat", "汉 cat"),  # the other two bytes of its first character are scored
     ],
 )
 def test_what_an_unscored_token_spans_is_not_counted(

@@ -126,38 +126,38 @@ def test_a_line_without_single_spaces_cut_into_parts_gives_the_same_tokens(
 
 @pytest.mark.parametrize("text", ["a," * 50_000, "the\u3000" * 25_000, "\t" * 100_000])
 def test_what_holds_no_single_space_is_cut_too(
-    starter: Tokenizer, piece_lengths: list[int], text: str
+    starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     starter.encode(text)
-    assert max(piece_lengths) <= module.PIECE_CHARACTERS + 2 * module.MARGIN_CHARACTERS
-    assert sum(piece_lengths) < 1.1 * len(text)
+    assert max(chunk_lengths) <= module.PIECE_CHARACTERS + 2 * module.MARGIN_CHARACTERS
+    assert sum(chunk_lengths) < 1.1 * len(text)
 
 
 def test_a_long_word_is_not_read_again_before_the_next(
-    starter: Tokenizer, piece_lengths: list[int]
+    starter: Tokenizer, chunk_lengths: list[int]
 ) -> None:
     starter.encode(("x" * 20_000 + " ") * 5)
-    assert sum(piece_lengths) < 5 * (4096 + 16_384 + 65_536)
+    assert sum(chunk_lengths) < 5 * (4096 + 16_384 + 65_536)
 
 
 @pytest.mark.parametrize("text", ["a," * 4_000_000, "a " * 4_000_000, "\n" * 100_000])
 def test_beyond_the_limit_nothing_is_encoded(
-    starter: Tokenizer, piece_lengths: list[int], text: str
+    starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     with pytest.raises(InputTooLong, match="at most 5000"):
         starter.encode(text, 5000)
-    assert sum(piece_lengths) < 5 * module.PIECE_CHARACTERS
+    assert sum(chunk_lengths) < 5 * module.PIECE_CHARACTERS
 
 
 def test_a_word_has_as_many_characters_as_a_request_tokens(
-    starter: Tokenizer, piece_lengths: list[int]
+    starter: Tokenizer, chunk_lengths: list[int]
 ) -> None:
     for text in ("x" * 20_000, "the " * 2000 + "x" * 19_000):
         assert starter.encode(text, 20_000).ids.tolist()[-1] == starter.unknown_id
-    assert max(piece_lengths) <= 20_000
+    assert max(chunk_lengths) <= 20_000
     with pytest.raises(InputTooLong, match="at most 20000 characters"):
         starter.encode("x" * 30_000, 20_000)
-    assert max(piece_lengths) <= 20_000
+    assert max(chunk_lengths) <= 20_000
     assert starter.encode("x" * 30_000).ids.tolist() == [starter.unknown_id]
 
 

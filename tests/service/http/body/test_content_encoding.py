@@ -15,30 +15,30 @@ import pytest
 from service.errors import BodyTooLarge, DamagedBody
 from service.http.body import content_encoding
 from service.http.body.content_encoding import MAX_MEMBERS, PIECE_BYTES, _unpack, unpack
-from tests.support.wire import JSON_TYPE, Wire, answer, error
+from tests.support.api_client import JSON_TYPE, ApiClient, error_json, ok_json
 
 LIMIT = 8 << 20
 BODY = json.dumps({"text": "The old river"}).encode()
 
 
-def send(wire: Wire, content: bytes, coding: str, route: str = "/score") -> httpx.Response:
+def send(api: ApiClient, content: bytes, coding: str, route: str = "/score") -> httpx.Response:
     headers = {**JSON_TYPE, "Content-Encoding": coding}
-    return wire.http.post(route, content=content, headers=headers)
+    return api.http.post(route, content=content, headers=headers)
 
 
 @pytest.fixture(autouse=True)
-def _still_answers(wire: Wire) -> Iterator[None]:
+def _still_answers(api: ApiClient) -> Iterator[None]:
     yield
-    assert wire.score(text="The old river")["results"]
+    assert api.score(text="The old river")["results"]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "identity, gzip", "gzip ,"])
-def test_a_gzip_body_is_answered_as_if_plain(wire: Wire, coding: str) -> None:
-    assert answer(send(wire, gzip.compress(BODY), coding)) == answer(wire.send("/score", BODY))
+def test_a_gzip_body_is_answered_as_if_plain(api: ApiClient, coding: str) -> None:
+    assert ok_json(send(api, gzip.compress(BODY), coding)) == ok_json(api.send("/score", BODY))
 
 
 @pytest.mark.parametrize("route", ["/next-token", "/rescore", "/v1/completions", "/tokenize"])
-def test_every_route_unpacks(wire: Wire, route: str) -> None:
+def test_every_route_unpacks(api: ApiClient, route: str) -> None:
     fields = {
         "/next-token": {"context": "The"},
         "/rescore": {"hypotheses": [{"text": "a"}]},
@@ -46,23 +46,23 @@ def test_every_route_unpacks(wire: Wire, route: str) -> None:
         "/tokenize": {"prompt": "The"},
     }[route]
     body = gzip.compress(json.dumps(fields).encode())
-    assert send(wire, body, "gzip", route).status_code == 200
+    assert send(api, body, "gzip", route).status_code == 200
 
 
-def test_several_members_are_one_body(wire: Wire) -> None:
+def test_several_members_are_one_body(api: ApiClient) -> None:
     parts = [BODY[:5], b"", BODY[5:9], BODY[9:]]
     packed = b"".join(map(gzip.compress, parts)) + b"\0" * 100
-    assert answer(send(wire, packed, "gzip")) == answer(wire.send("/score", BODY))
+    assert ok_json(send(api, packed, "gzip")) == ok_json(api.send("/score", BODY))
 
 
-def test_identity_changes_nothing(wire: Wire) -> None:
-    assert answer(send(wire, BODY, "identity")) == answer(wire.send("/score", BODY))
+def test_identity_changes_nothing(api: ApiClient) -> None:
+    assert ok_json(send(api, BODY, "identity")) == ok_json(api.send("/score", BODY))
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "compress", "gzip, gzip", "gzip, br"])
-def test_another_coding_is_refused_by_name(wire: Wire, coding: str) -> None:
-    response = send(wire, BODY, coding)
-    refusal = error(response, 415, "unsupported_media_type")
+def test_another_coding_is_refused_by_name(api: ApiClient, coding: str) -> None:
+    response = send(api, BODY, coding)
+    refusal = error_json(response, 415, "unsupported_media_type")
     assert coding in refusal["message"]
     assert "gzip" in refusal["message"]
     assert response.headers["Accept-Encoding"] == "gzip, identity"
@@ -82,18 +82,20 @@ def test_another_coding_is_refused_by_name(wire: Wire, coding: str) -> None:
         gzip.compress(BODY)[:-8] + b"\0" * 8,
     ],
 )
-def test_what_is_not_whole_gzip_is_refused(wire: Wire, content: bytes) -> None:
-    assert "gzip" in error(send(wire, content, "gzip"), 400, "invalid_json")["message"]
+def test_what_is_not_whole_gzip_is_refused(api: ApiClient, content: bytes) -> None:
+    assert "gzip" in error_json(send(api, content, "gzip"), 400, "invalid_json")["message"]
 
 
-def test_packed_nonsense_is_no_json(wire: Wire) -> None:
-    error(send(wire, gzip.compress(b"{"), "gzip"), 400, "invalid_json")
-    error(send(wire, gzip.compress(b'{"text": "\xff"}'), "gzip"), 400, "invalid_json")
+def test_packed_nonsense_is_no_json(api: ApiClient) -> None:
+    error_json(send(api, gzip.compress(b"{"), "gzip"), 400, "invalid_json")
+    error_json(send(api, gzip.compress(b'{"text": "\xff"}'), "gzip"), 400, "invalid_json")
 
 
-def test_the_limit_holds_for_the_unpacked_body(wire: Wire) -> None:
-    assert send(wire, gzip.compress(BODY.ljust(LIMIT)), "gzip").status_code == 200
-    refusal = error(send(wire, gzip.compress(BODY.ljust(LIMIT + 1)), "gzip"), 413, "body_too_large")
+def test_the_limit_holds_for_the_unpacked_body(api: ApiClient) -> None:
+    assert send(api, gzip.compress(BODY.ljust(LIMIT)), "gzip").status_code == 200
+    refusal = error_json(
+        send(api, gzip.compress(BODY.ljust(LIMIT + 1)), "gzip"), 413, "body_too_large"
+    )
     assert str(LIMIT) in refusal["message"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from service.http.body import request_json
 from service.http.body.request_json import PART_BYTES
 from service.http.native.rescore import RescoreRequest
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
 
 BYTES = 8_000_000
 COMPLETION = '"model": "tiedlm", '
@@ -73,44 +73,44 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_of_values_is_refused_unparsed(wire: Wire, parsed: Parsed, kind: str) -> None:
+def test_a_flood_of_values_is_refused_unparsed(api: ApiClient, parsed: Parsed, kind: str) -> None:
     route, body, param = FLOODS[kind]
-    refusal = error(wire.send(route, body), 422, "input_too_long")
+    refusal = error_json(api.send(route, body), 422, "input_too_long")
     assert "at most" in refusal["message"]
     assert param is None or refusal["param"] == param
     assert parsed.longest < 100  # the field's name
 
 
 def test_lists_are_counted_before_models_are_built(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even the first of 80,000 hypotheses is validated."""
     validated: list[object] = []
     monkeypatch.setattr(RescoreRequest, "model_validate", validated.append)
     body = json.dumps({"hypotheses": [{"text": "", "id": None}] * 80_000}).encode()
-    refusal = error(wire.send("/rescore", body), 422, "input_too_long")
+    refusal = error_json(api.send("/rescore", body), 422, "input_too_long")
     assert refusal["param"] == "hypotheses"
     assert "80000" in refusal["message"]
     assert validated == []
 
 
-def test_many_values_are_parsed_elsewhere_and_in_parts(wire: Wire, parsed: Parsed) -> None:
+def test_many_values_are_parsed_elsewhere_and_in_parts(api: ApiClient, parsed: Parsed) -> None:
     ids = [2] * 190_000
     sent = json.dumps({"tokens": ids}, indent=1).encode()
     assert len(sent) > 10 * PART_BYTES
-    assert wire.send("/detokenize", sent).status_code == 200
+    assert api.send("/detokenize", sent).status_code == 200
     assert parsed.longest <= PART_BYTES + 2
     assert all("long-work" in name for name in parsed.threads)
 
 
-def test_dense_targets_over_the_vocabulary_are_scored(wire: Wire) -> None:
+def test_dense_targets_over_the_vocabulary_are_scored(api: ApiClient) -> None:
     """Of a language with few words they are as many values as a body may reasonably hold."""
-    vocabulary = wire.next_token(top_k=14_000)["tokens"]
+    vocabulary = api.next_token(top_k=14_000)["tokens"]
     row = {token["text"]: 0.0 for token in vocabulary} | {vocabulary[0]["text"]: 1.0}
     ids = [2] * 20
-    result = wire.score_one(token_ids=[ids], eos=False, targets=[[row] * 20])
+    result = api.score_one(token_ids=[ids], eos=False, targets=[[row] * 20])
     assert len(json.dumps(row)) * 20 > 10 * PART_BYTES
-    top = wire.score_one(token_ids=[ids], eos=False, top=100)
+    top = api.score_one(token_ids=[ids], eos=False, top=100)
     for scored, token in zip(result["tokens"], top["tokens"], strict=True):
         found = {one["text"]: one["logprob"] for one in token["top"]}
         if vocabulary[0]["text"] in found:
@@ -118,11 +118,11 @@ def test_dense_targets_over_the_vocabulary_are_scored(wire: Wire) -> None:
             assert scored["soft_cross_entropy"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_an_error_deep_in_a_large_body_is_named(wire: Wire) -> None:
+def test_an_error_deep_in_a_large_body_is_named(api: ApiClient) -> None:
     hypotheses: list[object] = [{"text": "a" * 60, "score": 0, "id": "a"}] * 4000
     hypotheses[3999] = {"text": 1}
-    refusal = error(wire.post("/rescore", hypotheses=hypotheses), 422, "invalid_request")
+    refusal = error_json(api.post("/rescore", hypotheses=hypotheses), 422, "invalid_request")
     assert refusal["param"] == "hypotheses.3999.text"
     body = json.dumps({"tokens": [0] * 150_000}).encode()[:-2] + b"x]}"
-    refusal = error(wire.send("/detokenize", body), 400, "invalid_json")
+    refusal = error_json(api.send("/detokenize", body), 400, "invalid_json")
     assert str(len(body) - 3) in refusal["message"]

@@ -19,8 +19,8 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.language_model import LanguageModel
-from tests.support.served import Address, served
-from tests.support.wire import strict_json
+from tests.support.api_client import strict_json
+from tests.support.http_server import Address, serve_with
 
 SECONDS = 60.0
 MB = 1 << 20
@@ -98,7 +98,7 @@ def code_of(content: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def address(model: LanguageModel) -> Iterator[Address]:
-    with served(model) as made:
+    with serve_with(model) as made:
         yield made
 
 

@@ -19,8 +19,8 @@ from service.http.connection import closing_protocol, lingering
 from service.http.connection.framed_protocol import DROPPED_BODY_BYTES
 from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
-from tests.support.served import Address, served
-from tests.support.wire import strict_json
+from tests.support.api_client import strict_json
+from tests.support.http_server import Address, serve_with
 
 SECONDS = 60.0
 MB = 1 << 20
@@ -31,7 +31,7 @@ KEY = "a-key-of-sixteen-or-more"
 
 @pytest.fixture(scope="module")
 def address(model: LanguageModel) -> Iterator[Address]:
-    with served(model, client_timeout=SECONDS) as made:
+    with serve_with(model, client_timeout=SECONDS) as made:
         yield made
 
 
@@ -129,7 +129,7 @@ def test_a_refusal_with_much_left_closes_after_the_answer(
 @pytest.mark.parametrize("size", [1, 16 * MB, 64 * MB])
 def test_401_reaches_a_client_that_sends_first(model: LanguageModel, size: int) -> None:
     with (
-        served(model, api_keys=SecretStr(KEY), client_timeout=SECONDS) as address,
+        serve_with(model, api_keys=SecretStr(KEY), client_timeout=SECONDS) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
         connection.sendall(head(f"Content-Length: {size}"))
@@ -141,7 +141,7 @@ def test_401_reaches_a_client_that_sends_first(model: LanguageModel, size: int) 
 
 def test_408_reaches_a_client_that_still_sends(model: LanguageModel) -> None:
     with (
-        served(model, client_timeout=2) as address,
+        serve_with(model, client_timeout=2) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
         connection.sendall(head("Content-Length: 8000000"))
@@ -223,7 +223,7 @@ def test_lingering_does_not_hold_up_the_end(
     ended = threading.Event()
 
     def serve() -> None:
-        with served(model) as address:
+        with serve_with(model) as address:
             connection = socket.create_connection(address, timeout=SECONDS)
             connections.append(connection)
             connection.sendall(head(f"Content-Length: {1 << 40}"))
@@ -273,7 +273,7 @@ def test_an_answer_after_the_end_began_lingers_little(
     connections: list[socket.socket] = []
 
     def serve() -> None:
-        with served(model) as address:
+        with serve_with(model) as address:
             connections.append(socket.create_connection(address, timeout=SECONDS))
             connections[0].sendall(head("Content-Length: 1") + b" ")
             assert begun.wait(SECONDS)
@@ -321,7 +321,7 @@ def test_a_slow_body_does_not_lose_an_early_answer(
 
     monkeypatch.setattr(HttpToolsProtocol, "__init__", with_a_short_keep_alive)
     with (
-        served(model, client_timeout=1) as address,
+        serve_with(model, client_timeout=1) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
         connection.sendall(head("Content-Length: 600000", "Content-Encoding: br"))

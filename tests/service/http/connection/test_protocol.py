@@ -17,15 +17,14 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.connection.closing_protocol import ClosingProtocol
-from service.http.connection.framed_protocol import FramedProtocol
-from service.http.connection.timeouts import (
+from service.http.connection.framed_protocol import (
     MAX_HEAD_BYTES,
     MAX_PIPELINED,
-    TimeoutProtocol,
-    _in_the_kernel,
+    FramedProtocol,
 )
+from service.http.connection.timeouts import TimeoutProtocol, _in_the_kernel
 from service.language_model import LanguageModel
-from tests.support.served import Address, served
+from tests.support.http_server import Address, serve_with
 
 SECONDS = 60.0
 TEXT = {"text": "the old river"}
@@ -36,7 +35,7 @@ FLOOD_BYTES = 200 * MB
 
 @pytest.fixture(scope="module")
 def address(model: LanguageModel) -> Iterator[Address]:
-    with served(model) as made:
+    with serve_with(model) as made:
         yield made
 
 

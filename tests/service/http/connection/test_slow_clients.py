@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from service.http.connection.timeouts import MAX_HEAD_BYTES, TimeoutProtocol
+from service.http.connection.framed_protocol import MAX_HEAD_BYTES
+from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
-from tests.support.served import Address, served
-from tests.support.wire import strict_json
+from tests.support.api_client import strict_json
+from tests.support.http_server import Address, serve_with
 
 PATIENCE = 0.5  # of the server, in seconds
 SECONDS = 60.0  # far beyond it
@@ -22,7 +23,7 @@ GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def impatient(model: LanguageModel) -> Iterator[Address]:
-    with served(model, client_timeout=PATIENCE) as address:
+    with serve_with(model, client_timeout=PATIENCE) as address:
         yield address
 
 
@@ -186,7 +187,7 @@ def test_an_answer_that_nobody_takes_is_dropped(small_window: socket.socket, lar
 def test_an_answer_that_is_taken_slowly_is_sent_whole(model: LanguageModel, large: bytes) -> None:
     """Over more than the patience, which this reader stays far within from piece to piece."""
     patience = 3.0
-    with served(model, client_timeout=patience) as address, socket.socket() as reader:
+    with serve_with(model, client_timeout=patience) as address, socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.settimeout(SECONDS)
         reader.connect(address)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.language_model import LanguageModel
-from tests.support.wire import Json, Wire, error, ids, logprobs
+from tests.support.api_client import ApiClient, Json, error_json, logprobs, token_ids
 
 CONTEXT = "The capital of the"
 UNKNOWN, END = 0, 1
@@ -18,9 +18,9 @@ def vocabulary(model: LanguageModel) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def plain(wire: Wire, vocabulary: list[str]) -> dict[int, float]:
+def plain(api: ApiClient, vocabulary: list[str]) -> dict[int, float]:
     """Probabilities of all words after the context, as the service gives them unshaped."""
-    answer = wire.next_token(context=CONTEXT, top_k=len(vocabulary))
+    answer = api.next_token(context=CONTEXT, top_k=len(vocabulary))
     return {token["id"]: token["probability"] for token in answer["tokens"]}
 
 
@@ -48,14 +48,14 @@ def test_the_whole_vocabulary_sums_to_one(plain: dict[int, float], vocabulary: l
 
 @pytest.mark.parametrize("word", ["city", "the", "Zxqvyk", ",", "\n"])
 def test_a_probability_is_what_score_says_of_that_continuation(
-    wire: Wire, plain: dict[int, float], word: str
+    api: ApiClient, plain: dict[int, float], word: str
 ) -> None:
-    (token,) = wire.score_one(text=word, context=CONTEXT, eos=False)["tokens"]
+    (token,) = api.score_one(text=word, context=CONTEXT, eos=False)["tokens"]
     assert -math.log(plain[token["id"]]) == pytest.approx(token["cross_entropy"], abs=1e-5)
 
 
-def test_tokens_fall_in_probability_ties_by_id(wire: Wire, vocabulary: list[str]) -> None:
-    tokens = wire.next_token(context=CONTEXT, top_k=len(vocabulary))["tokens"]
+def test_tokens_fall_in_probability_ties_by_id(api: ApiClient, vocabulary: list[str]) -> None:
+    tokens = api.next_token(context=CONTEXT, top_k=len(vocabulary))["tokens"]
     order = [(-token["logprob"], token["id"]) for token in tokens]
     assert order == sorted(order)
     assert [token["rank"] for token in tokens] == list(range(1, len(vocabulary) + 1))
@@ -64,21 +64,23 @@ def test_tokens_fall_in_probability_ties_by_id(wire: Wire, vocabulary: list[str]
 
 @pytest.mark.parametrize("top_k", [0, 1, 10])
 def test_top_k_lists_the_first_and_says_what_remains(
-    wire: Wire, plain: dict[int, float], top_k: int
+    api: ApiClient, plain: dict[int, float], top_k: int
 ) -> None:
-    answer = wire.next_token(context=CONTEXT, top_k=top_k)
+    answer = api.next_token(context=CONTEXT, top_k=top_k)
     assert list(probabilities(answer)) == list(plain)[:top_k]
     rest = math.fsum(list(plain.values())[top_k:])
     assert answer["remaining_probability"] == pytest.approx(rest, abs=1e-5)
 
 
-def test_ten_are_listed_by_default(wire: Wire) -> None:
-    assert len(wire.next_token(context=CONTEXT)["tokens"]) == 10
+def test_ten_are_listed_by_default(api: ApiClient) -> None:
+    assert len(api.next_token(context=CONTEXT)["tokens"]) == 10
 
 
-def test_candidates_have_figures_whatever_their_rank(wire: Wire, plain: dict[int, float]) -> None:
+def test_candidates_have_figures_whatever_their_rank(
+    api: ApiClient, plain: dict[int, float]
+) -> None:
     words = ["city", "the", "city", ",", "<eos>"]
-    candidates = wire.next_token(context=CONTEXT, top_k=0, candidates=words)["candidates"]
+    candidates = api.next_token(context=CONTEXT, top_k=0, candidates=words)["candidates"]
     assert [candidate["candidate"] for candidate in candidates] == words
     for candidate in candidates:
         assert candidate["text"] == candidate["candidate"]
@@ -89,11 +91,9 @@ def test_candidates_have_figures_whatever_their_rank(wire: Wire, plain: dict[int
 
 
 def test_an_unknown_candidate_has_the_figures_of_the_unknown_token(
-    wire: Wire, plain: dict[int, float]
+    api: ApiClient, plain: dict[int, float]
 ) -> None:
-    unknown, literal = wire.next_token(context=CONTEXT, candidates=["Zxqvyk", "<unk>"])[
-        "candidates"
-    ]
+    unknown, literal = api.next_token(context=CONTEXT, candidates=["Zxqvyk", "<unk>"])["candidates"]
     assert unknown["candidate"] == "Zxqvyk"
     assert unknown["oov"]
     assert literal["oov"]
@@ -102,15 +102,15 @@ def test_an_unknown_candidate_has_the_figures_of_the_unknown_token(
 
 
 @pytest.mark.parametrize("word", ["two words", "don't", "", "   ", "a\nb"])
-def test_a_candidate_that_is_not_one_token_is_refused_and_named(wire: Wire, word: str) -> None:
-    response = wire.post("/next-token", context=CONTEXT, candidates=["the", "of", word])
-    assert error(response, 422, "unknown_token")["param"] == "candidates.2"
+def test_a_candidate_that_is_not_one_token_is_refused_and_named(api: ApiClient, word: str) -> None:
+    response = api.post("/next-token", context=CONTEXT, candidates=["the", "of", word])
+    assert error_json(response, 422, "unknown_token")["param"] == "candidates.2"
 
 
 def test_without_specials_the_rest_is_renormalised(
-    wire: Wire, plain: dict[int, float], vocabulary: list[str]
+    api: ApiClient, plain: dict[int, float], vocabulary: list[str]
 ) -> None:
-    answer = wire.next_token(
+    answer = api.next_token(
         context=CONTEXT,
         top_k=len(vocabulary),
         exclude_special=True,
@@ -126,9 +126,9 @@ def test_without_specials_the_rest_is_renormalised(
 
 
 def test_a_prefix_keeps_the_words_that_start_so(
-    wire: Wire, plain: dict[int, float], vocabulary: list[str]
+    api: ApiClient, plain: dict[int, float], vocabulary: list[str]
 ) -> None:
-    answer = wire.next_token(
+    answer = api.next_token(
         context=CONTEXT, top_k=len(vocabulary), prefix="th", candidates=["the", "of"]
     )
     kept = {i: p for i, p in plain.items() if vocabulary[i].startswith("th")}
@@ -139,8 +139,8 @@ def test_a_prefix_keeps_the_words_that_start_so(
     assert of["logprob"] is None
 
 
-def test_a_prefix_that_no_word_has_leaves_nothing(wire: Wire) -> None:
-    answer = wire.next_token(context=CONTEXT, prefix="qqqq", candidates=["the"])
+def test_a_prefix_that_no_word_has_leaves_nothing(api: ApiClient) -> None:
+    answer = api.next_token(context=CONTEXT, prefix="qqqq", candidates=["the"])
     assert answer["tokens"] == []
     assert answer["entropy"] is None
     assert answer["prefix_probability"] == 0
@@ -149,23 +149,23 @@ def test_a_prefix_that_no_word_has_leaves_nothing(wire: Wire) -> None:
     assert answer["candidates"][0]["logprob"] is None
 
 
-def test_no_prefix_no_prefix_probability(wire: Wire) -> None:
-    assert wire.next_token(context=CONTEXT).get("prefix_probability") is None
-    assert wire.next_token(context=CONTEXT, prefix="")["prefix_probability"] == pytest.approx(1)
+def test_no_prefix_no_prefix_probability(api: ApiClient) -> None:
+    assert api.next_token(context=CONTEXT).get("prefix_probability") is None
+    assert api.next_token(context=CONTEXT, prefix="")["prefix_probability"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0, 50])
 def test_temperature_divides_the_logits(
-    wire: Wire, plain: dict[int, float], vocabulary: list[str], temperature: float
+    api: ApiClient, plain: dict[int, float], vocabulary: list[str], temperature: float
 ) -> None:
-    answer = wire.next_token(context=CONTEXT, top_k=len(vocabulary), temperature=temperature)
+    answer = api.next_token(context=CONTEXT, top_k=len(vocabulary), temperature=temperature)
     check(answer, renormalized({i: p ** (1 / temperature) for i, p in plain.items()}))
 
 
 def test_temperature_then_specials_then_prefix(
-    wire: Wire, plain: dict[int, float], vocabulary: list[str]
+    api: ApiClient, plain: dict[int, float], vocabulary: list[str]
 ) -> None:
-    answer = wire.next_token(
+    answer = api.next_token(
         context=CONTEXT,
         top_k=len(vocabulary),
         temperature=2.0,
@@ -180,22 +180,24 @@ def test_temperature_then_specials_then_prefix(
 
 
 @pytest.mark.parametrize("nothing", [{}, {"context": ""}, {"token_ids": []}])
-def test_no_context_is_the_start_of_a_text(wire: Wire, nothing: dict[str, Any]) -> None:
-    start = wire.next_token(top_k=5, token_ids=[END], bos=False)
-    assert probabilities(wire.next_token(top_k=5, **nothing)) == pytest.approx(probabilities(start))
-    (first, _) = logprobs(wire.score_one(text=start["tokens"][0]["text"]))
+def test_no_context_is_the_start_of_a_text(api: ApiClient, nothing: dict[str, Any]) -> None:
+    start = api.next_token(top_k=5, token_ids=[END], bos=False)
+    assert probabilities(api.next_token(top_k=5, **nothing)) == pytest.approx(probabilities(start))
+    (first, _) = logprobs(api.score_one(text=start["tokens"][0]["text"]))
     assert start["tokens"][0]["logprob"] == pytest.approx(first, abs=1e-5)
 
 
-def test_without_bos_and_context_the_zero_state_answers(wire: Wire, vocabulary: list[str]) -> None:
-    zero = wire.next_token(bos=False, top_k=len(vocabulary))
+def test_without_bos_and_context_the_zero_state_answers(
+    api: ApiClient, vocabulary: list[str]
+) -> None:
+    zero = api.next_token(bos=False, top_k=len(vocabulary))
     assert math.fsum(probabilities(zero).values()) == pytest.approx(1, abs=1e-5)
-    assert probabilities(zero) != probabilities(wire.next_token(top_k=len(vocabulary)))
+    assert probabilities(zero) != probabilities(api.next_token(top_k=len(vocabulary)))
 
 
-def test_token_ids_equal_their_text(wire: Wire) -> None:
-    by_text = wire.next_token(context=CONTEXT)
-    context = ids(wire.score_one(text=CONTEXT, eos=False))
-    assert probabilities(wire.next_token(token_ids=context)) == pytest.approx(
+def test_token_ids_equal_their_text(api: ApiClient) -> None:
+    by_text = api.next_token(context=CONTEXT)
+    context = token_ids(api.score_one(text=CONTEXT, eos=False))
+    assert probabilities(api.next_token(token_ids=context)) == pytest.approx(
         probabilities(by_text), rel=1e-5
     )

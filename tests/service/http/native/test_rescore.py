@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.wire import Json, Wire, answer, error
+from tests.support.api_client import ApiClient, Json, error_json, ok_json
 
 STEMS = ["", "The old river", "The old river runs", "The young", "In the north ,", "Zxqvyk 's"]
 words = st.sampled_from(["the", "river", "runs", "Zxqvyk", ".", "\n", "👩‍👧", "<unk>", "a"])
@@ -16,8 +16,8 @@ texts = st.builds(
 contexts = st.none() | st.sampled_from(["", "They went on .", "A line .\n"])
 
 
-def rescore(wire: Wire, hypotheses: list[Json], **fields: object) -> list[Json]:
-    return list(answer(wire.post("/rescore", hypotheses=hypotheses, **fields))["results"])
+def rescore(api: ApiClient, hypotheses: list[Json], **fields: object) -> list[Json]:
+    return list(ok_json(api.post("/rescore", hypotheses=hypotheses, **fields))["results"])
 
 
 def by_index(results: list[Json]) -> list[Json]:
@@ -26,12 +26,12 @@ def by_index(results: list[Json]) -> list[Json]:
 
 @given(st.lists(texts, min_size=1, max_size=12), contexts)
 def test_log_probabilities_are_those_of_score_to_the_bit(
-    wire: Wire, hypotheses: list[str], context: str | None
+    api: ApiClient, hypotheses: list[str], context: str | None
 ) -> None:
     """Duplicates, empty ones and beginnings of others among them."""
     fields = {} if context is None else {"context": context}
-    results = by_index(rescore(wire, [{"text": text} for text in hypotheses], **fields))
-    expected = wire.score(texts=hypotheses, **fields)["results"]
+    results = by_index(rescore(api, [{"text": text} for text in hypotheses], **fields))
+    expected = api.score(texts=hypotheses, **fields)["results"]
     assert [result["text"] for result in results] == hypotheses
     for result, score in zip(results, expected, strict=True):
         assert result["logprob"] == -score["total_cross_entropy"]
@@ -44,10 +44,10 @@ weights = st.floats(-10, 10)
 
 @given(st.lists(st.tuples(texts, weights), min_size=1, max_size=8), weights, weights)
 def test_the_total_is_the_formula_and_the_best_comes_first(
-    wire: Wire, scored: list[tuple[str, float]], lm_weight: float, length_bonus: float
+    api: ApiClient, scored: list[tuple[str, float]], lm_weight: float, length_bonus: float
 ) -> None:
     hypotheses: list[Json] = [{"text": text, "score": score} for text, score in scored]
-    results = rescore(wire, hypotheses, lm_weight=lm_weight, length_bonus=length_bonus)
+    results = rescore(api, hypotheses, lm_weight=lm_weight, length_bonus=length_bonus)
     for result in results:
         own = scored[result["index"]][1]
         expected = own + lm_weight * result["logprob"] + length_bonus * result["token_count"]
@@ -56,27 +56,27 @@ def test_the_total_is_the_formula_and_the_best_comes_first(
     assert order == sorted(order)
 
 
-def test_ties_keep_the_order_they_came_in(wire: Wire) -> None:
+def test_ties_keep_the_order_they_came_in(api: ApiClient) -> None:
     hypotheses: list[Json] = [{"text": text, "id": str(n)} for n, text in enumerate("bababa")]
-    results = rescore(wire, hypotheses, lm_weight=0)
+    results = rescore(api, hypotheses, lm_weight=0)
     assert [result["index"] for result in results] == list(range(6))
     assert [result["id"] for result in results] == list("012345")
-    alike = rescore(wire, [{"text": "the river"}] * 4)
+    alike = rescore(api, [{"text": "the river"}] * 4)
     assert [result["index"] for result in alike] == list(range(4))
     assert len({result["logprob"] for result in alike}) == 1
 
 
-def test_an_id_is_given_back_only_where_one_came(wire: Wire) -> None:
-    results = by_index(rescore(wire, [{"text": "a", "id": "x"}, {"text": "b"}]))
+def test_an_id_is_given_back_only_where_one_came(api: ApiClient) -> None:
+    results = by_index(rescore(api, [{"text": "a", "id": "x"}, {"text": "b"}]))
     assert results[0]["id"] == "x"
     assert "id" not in results[1]
 
 
-def test_hypotheses_may_nest_as_deep_as_they_are_many(wire: Wire) -> None:
+def test_hypotheses_may_nest_as_deep_as_they_are_many(api: ApiClient) -> None:
     hypotheses = [" ".join(["the"] * count) for count in range(500)]
-    results = by_index(rescore(wire, [{"text": text} for text in hypotheses]))
+    results = by_index(rescore(api, [{"text": text} for text in hypotheses]))
     checked = hypotheses[::83]
-    expected = wire.score(texts=checked, tokens=False)["results"]
+    expected = api.score(texts=checked, tokens=False)["results"]
     assert [-score["total_cross_entropy"] for score in expected] == [
         result["logprob"] for result in results[::83]
     ]
@@ -86,11 +86,11 @@ def test_hypotheses_may_nest_as_deep_as_they_are_many(wire: Wire) -> None:
     "fields",
     [{}, {"hypotheses": []}, {"hypotheses": [{}]}, {"hypotheses": [{"text": "a", "nonsense": 1}]}],
 )
-def test_what_is_no_n_best_list_is_refused(wire: Wire, fields: Json) -> None:
-    refusal = error(wire.post("/rescore", **fields), 422, "invalid_request")
+def test_what_is_no_n_best_list_is_refused(api: ApiClient, fields: Json) -> None:
+    refusal = error_json(api.post("/rescore", **fields), 422, "invalid_request")
     assert refusal["param"].startswith("hypotheses")
 
 
-def test_too_many_hypotheses_are_refused(wire: Wire) -> None:
+def test_too_many_hypotheses_are_refused(api: ApiClient) -> None:
     hypotheses = [{"text": ""}] * 4097
-    error(wire.post("/rescore", hypotheses=hypotheses), 422, "input_too_long")
+    error_json(api.post("/rescore", hypotheses=hypotheses), 422, "input_too_long")

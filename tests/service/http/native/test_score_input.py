@@ -2,90 +2,90 @@
 
 import pytest
 
-from tests.support.wire import Wire, ids, logprobs
+from tests.support.api_client import ApiClient, logprobs, token_ids
 
 UNKNOWN, END = 0, 1
 FIRST, SECOND = "The city of the north,", "on the river."
 
 
-def test_context_conditions_and_is_not_scored(wire: Wire) -> None:
-    whole = wire.score_one(text=f"{FIRST} {SECOND}")
-    part = wire.score_one(text=SECOND, context=FIRST)
+def test_context_conditions_and_is_not_scored(api: ApiClient) -> None:
+    whole = api.score_one(text=f"{FIRST} {SECOND}")
+    part = api.score_one(text=SECOND, context=FIRST)
     assert logprobs(part) == pytest.approx(logprobs(whole)[-len(logprobs(part)) :], abs=1e-5)
     assert part["token_count"] == len(part["tokens"]) < whole["token_count"]
     assert part["tokens"][0]["start"] == 0
     assert part["word_count"] == len(SECOND.split())
-    assert logprobs(part) != logprobs(wire.score_one(text=SECOND))
+    assert logprobs(part) != logprobs(api.score_one(text=SECOND))
 
 
-def test_one_context_stands_before_every_text(wire: Wire) -> None:
-    together = wire.score(texts=[FIRST, SECOND], context="In 1905")["results"]
+def test_one_context_stands_before_every_text(api: ApiClient) -> None:
+    together = api.score(texts=[FIRST, SECOND], context="In 1905")["results"]
     for text, result in zip([FIRST, SECOND], together, strict=True):
-        alone = wire.score_one(text=text, context="In 1905")
+        alone = api.score_one(text=text, context="In 1905")
         assert logprobs(result) == pytest.approx(logprobs(alone), abs=1e-5)
 
 
-def test_each_text_has_its_own_context(wire: Wire) -> None:
+def test_each_text_has_its_own_context(api: ApiClient) -> None:
     contexts = ["In 1905", ""]
-    together = wire.score(texts=[SECOND, SECOND], contexts=contexts)["results"]
+    together = api.score(texts=[SECOND, SECOND], contexts=contexts)["results"]
     for context, result in zip(contexts, together, strict=True):
-        alone = wire.score_one(text=SECOND, context=context)
+        alone = api.score_one(text=SECOND, context=context)
         assert logprobs(result) == pytest.approx(logprobs(alone), abs=1e-5)
     assert logprobs(together[0]) != logprobs(together[1])
 
 
-def test_an_empty_context_is_no_context(wire: Wire) -> None:
+def test_an_empty_context_is_no_context(api: ApiClient) -> None:
     for bos in (True, False):
-        with_empty = wire.score_one(text=FIRST, context="", bos=bos)
-        assert logprobs(with_empty) == logprobs(wire.score_one(text=FIRST, bos=bos))
+        with_empty = api.score_one(text=FIRST, context="", bos=bos)
+        assert logprobs(with_empty) == logprobs(api.score_one(text=FIRST, bos=bos))
 
 
-def test_without_bos_a_context_stands_before_the_first_token(wire: Wire) -> None:
-    result = wire.score_one(text="the", context="of", bos=False, eos=False)
-    expected = wire.logprobs_after(ids(wire.score_one(text="of", eos=False)), bos=False)
-    assert logprobs(result) == [pytest.approx(expected[ids(result)[0]], abs=1e-5)]
+def test_without_bos_a_context_stands_before_the_first_token(api: ApiClient) -> None:
+    result = api.score_one(text="the", context="of", bos=False, eos=False)
+    expected = api.logprobs_after(token_ids(api.score_one(text="of", eos=False)), bos=False)
+    assert logprobs(result) == [pytest.approx(expected[token_ids(result)[0]], abs=1e-5)]
 
 
-def test_token_ids_equal_their_text(wire: Wire) -> None:
-    text = wire.score_one(text=FIRST, eos=False)
-    by_ids = wire.score_one(token_ids=[ids(text)], eos=False)
-    assert ids(by_ids) == ids(text)
+def test_token_ids_equal_their_text(api: ApiClient) -> None:
+    text = api.score_one(text=FIRST, eos=False)
+    by_ids = api.score_one(token_ids=[token_ids(text)], eos=False)
+    assert token_ids(by_ids) == token_ids(text)
     assert logprobs(by_ids) == pytest.approx(logprobs(text), abs=1e-5)
     assert by_ids["total_cross_entropy"] == pytest.approx(text["total_cross_entropy"], abs=1e-4)
     assert by_ids["word_count"] == text["word_count"]
-    assert [token["start"] for token in by_ids["tokens"]] == [None] * len(ids(text))
+    assert [token["start"] for token in by_ids["tokens"]] == [None] * len(token_ids(text))
 
 
-def test_bos_and_eos_hold_for_token_ids_too(wire: Wire) -> None:
-    the = ids(wire.score_one(text="the", eos=False))
-    assert ids(wire.score_one(token_ids=[the])) == [*the, END]
-    assert logprobs(wire.score_one(token_ids=[the], bos=False, eos=False)) == [None]
-    assert ids(wire.score_one(token_ids=[[]])) == [END]
+def test_bos_and_eos_hold_for_token_ids_too(api: ApiClient) -> None:
+    the = token_ids(api.score_one(text="the", eos=False))
+    assert token_ids(api.score_one(token_ids=[the])) == [*the, END]
+    assert logprobs(api.score_one(token_ids=[the], bos=False, eos=False)) == [None]
+    assert token_ids(api.score_one(token_ids=[[]])) == [END]
 
 
-def test_a_newline_is_the_end_token(wire: Wire) -> None:
-    lines = wire.score_one(text=f"{FIRST}\n{SECOND}")
-    newline = ids(lines).index(END)
+def test_a_newline_is_the_end_token(api: ApiClient) -> None:
+    lines = api.score_one(text=f"{FIRST}\n{SECOND}")
+    newline = token_ids(lines).index(END)
     token = lines["tokens"][newline]
     assert (token["start"], token["end"]) == (len(FIRST), len(FIRST) + 1)
     assert token["text"] == "<eos>"
     assert not token["oov"]
-    first = wire.score_one(text=FIRST)
-    assert ids(lines)[: newline + 1] == ids(first)
+    first = api.score_one(text=FIRST)
+    assert token_ids(lines)[: newline + 1] == token_ids(first)
     assert logprobs(lines)[: newline + 1] == pytest.approx(logprobs(first), abs=1e-5)
-    after = wire.score_one(text=SECOND, context=f"{FIRST}\n")
+    after = api.score_one(text=SECOND, context=f"{FIRST}\n")
     assert logprobs(lines)[newline + 1 :] == pytest.approx(logprobs(after), abs=1e-5)
 
 
-def test_a_newline_at_the_end_and_the_end_of_the_text_are_two_tokens(wire: Wire) -> None:
-    assert ids(wire.score_one(text="the\n"))[1:] == [END, END]
-    assert ids(wire.score_one(text="the\n", eos=False))[1:] == [END]
+def test_a_newline_at_the_end_and_the_end_of_the_text_are_two_tokens(api: ApiClient) -> None:
+    assert token_ids(api.score_one(text="the\n"))[1:] == [END, END]
+    assert token_ids(api.score_one(text="the\n", eos=False))[1:] == [END]
 
 
-def test_a_literal_unknown_token_is_the_unknown_token(wire: Wire) -> None:
-    literal = wire.score_one(text="The <unk> of")
-    unknown = wire.score_one(text="The Zxqvyk of")
-    assert ids(literal) == ids(unknown)
+def test_a_literal_unknown_token_is_the_unknown_token(api: ApiClient) -> None:
+    literal = api.score_one(text="The <unk> of")
+    unknown = api.score_one(text="The Zxqvyk of")
+    assert token_ids(literal) == token_ids(unknown)
     assert logprobs(literal) == pytest.approx(logprobs(unknown), abs=1e-5)
     token = literal["tokens"][1]
     assert (token["id"], token["text"], token["oov"]) == (UNKNOWN, "<unk>", True)
@@ -95,5 +95,5 @@ def test_a_literal_unknown_token_is_the_unknown_token(wire: Wire) -> None:
     assert literal["oov_count"] == unknown["oov_count"] == 1
 
 
-def test_a_literal_end_token_is_the_end_token(wire: Wire) -> None:
-    assert ids(wire.score_one(text="the<eos>of")) == ids(wire.score_one(text="the\nof"))
+def test_a_literal_end_token_is_the_end_token(api: ApiClient) -> None:
+    assert token_ids(api.score_one(text="the<eos>of")) == token_ids(api.score_one(text="the\nof"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import Json, Wire, ids, logprobs
+from tests.support.api_client import ApiClient, Json, logprobs, token_ids
 
 TEXT = "The city was built in the 19th century; Zxqvyk's bridge, too."
 TEXTS = [TEXT, "", "On the river.\nIn the north", "Zxqvyk"]
@@ -13,8 +13,8 @@ UNKNOWN, END = 0, 1
 
 
 @pytest.fixture(scope="module")
-def result(wire: Wire) -> Json:
-    return wire.score_one(text=TEXT)
+def result(api: ApiClient) -> Json:
+    return api.score_one(text=TEXT)
 
 
 def known(result: Json, oov: bool | None = None) -> list[float]:
@@ -26,10 +26,10 @@ def known(result: Json, oov: bool | None = None) -> list[float]:
     ]
 
 
-def test_each_token_has_the_probability_that_next_token_gives_it(wire: Wire) -> None:
+def test_each_token_has_the_probability_that_next_token_gives_it(api: ApiClient) -> None:
     before = [END]
-    for token in wire.score_one(text=TEXT)["tokens"]:
-        expected = wire.logprobs_after(before, bos=False)[token["id"]]
+    for token in api.score_one(text=TEXT)["tokens"]:
+        expected = api.logprobs_after(before, bos=False)[token["id"]]
         assert token["logprob"] == pytest.approx(expected, abs=1e-5)
         before.append(token["id"])
 
@@ -64,14 +64,14 @@ def test_aggregates_are_total_over_count(result: Json) -> None:
     assert result["cross_entropy_per_word"] == pytest.approx(total / len(TEXT.split()))
 
 
-def test_bytes_and_characters_are_counted_apart(wire: Wire) -> None:
-    result = wire.score_one(text="é 中 👩")
+def test_bytes_and_characters_are_counted_apart(api: ApiClient) -> None:
+    result = api.score_one(text="é 中 👩")
     assert result["cross_entropy_per_byte"] == pytest.approx(result["total_cross_entropy"] / 11)
     assert result["cross_entropy_per_character"] == pytest.approx(result["total_cross_entropy"] / 5)
 
 
-def test_the_summary_is_total_over_count_of_all_texts(wire: Wire) -> None:
-    answer = wire.score(texts=TEXTS)
+def test_the_summary_is_total_over_count_of_all_texts(api: ApiClient) -> None:
+    answer = api.score(texts=TEXTS)
     flat = [token for result in answer["results"] for token in result["tokens"]]
     total = -sum(token["logprob"] for token in flat)
     rest = [token["logprob"] for token in flat if not token["oov"]]
@@ -87,9 +87,9 @@ def test_the_summary_is_total_over_count_of_all_texts(wire: Wire) -> None:
     assert summary["word_count"] == sum(len(text.split()) for text in TEXTS)
 
 
-def test_the_answer_names_model_unit_and_vocabulary(wire: Wire) -> None:
-    answer = wire.score(text=TEXT, unit="bans")
-    info = wire.http.get("/info").json()
+def test_the_answer_names_model_unit_and_vocabulary(api: ApiClient) -> None:
+    answer = api.score(text=TEXT, unit="bans")
+    info = api.http.get("/info").json()
     assert answer["model"] == info["model"]
     assert answer["vocabulary_size"] == info["vocabulary_size"]
     assert answer["unit"] == "bans"
@@ -97,9 +97,9 @@ def test_the_answer_names_model_unit_and_vocabulary(wire: Wire) -> None:
 
 @pytest.mark.parametrize(("unit", "base"), [("nats", math.e), ("bits", 2), ("bans", 10)])
 def test_units_scale_cross_entropies_alone(
-    wire: Wire, result: Json, unit: str, base: float
+    api: ApiClient, result: Json, unit: str, base: float
 ) -> None:
-    scaled = wire.score_one(text=TEXT, unit=unit)
+    scaled = api.score_one(text=TEXT, unit=unit)
     assert logprobs(scaled) == logprobs(result)
     assert scaled["perplexity"] == result["perplexity"]
     total = -sum(known(scaled)) / math.log(base)
@@ -109,8 +109,8 @@ def test_units_scale_cross_entropies_alone(
         assert token["cross_entropy"] == pytest.approx(expected, rel=1e-12)
 
 
-def test_aggregates_alone_without_tokens(wire: Wire, result: Json) -> None:
-    short = wire.score_one(text=TEXT, tokens=False)
+def test_aggregates_alone_without_tokens(api: ApiClient, result: Json) -> None:
+    short = api.score_one(text=TEXT, tokens=False)
     assert short == {name: value for name, value in result.items() if name != "tokens"}
 
 
@@ -118,27 +118,27 @@ def test_aggregates_alone_without_tokens(wire: Wire, result: Json) -> None:
     ("bos", "eos", "counted", "listed"),
     [(True, True, 3, 3), (True, False, 2, 2), (False, True, 2, 3), (False, False, 1, 2)],
 )
-def test_bos_and_eos(wire: Wire, bos: bool, eos: bool, counted: int, listed: int) -> None:
-    result = wire.score_one(text="The city", bos=bos, eos=eos)
+def test_bos_and_eos(api: ApiClient, bos: bool, eos: bool, counted: int, listed: int) -> None:
+    result = api.score_one(text="The city", bos=bos, eos=eos)
     first, *rest = logprobs(result)
     assert (first is None) == (not bos)
     assert None not in rest
     assert result["token_count"] == counted
     assert len(result["tokens"]) == listed
-    assert (ids(result)[-1] == END) == eos
+    assert (token_ids(result)[-1] == END) == eos
     assert result["tokens"][0]["cross_entropy"] == (None if first is None else -first)
 
 
-def test_an_uncounted_first_token_is_no_counted_oov(wire: Wire) -> None:
-    result = wire.score_one(text="Zxqvyk city", bos=False)
+def test_an_uncounted_first_token_is_no_counted_oov(api: ApiClient) -> None:
+    result = api.score_one(text="Zxqvyk city", bos=False)
     assert [token["oov"] for token in result["tokens"]] == [True, False, False]
     assert result["oov_count"] == 0
     assert result["perplexity"] == result["perplexity_excluding_oov"]
 
 
 @pytest.mark.parametrize("fields", [{"text": "", "eos": False}, {"text": "city", "bos": False}])
-def test_means_over_nothing_are_null(wire: Wire, fields: dict[str, Any]) -> None:
-    result = wire.score_one(**{"eos": False} | fields)
+def test_means_over_nothing_are_null(api: ApiClient, fields: dict[str, Any]) -> None:
+    result = api.score_one(**{"eos": False} | fields)
     assert result["token_count"] == 0
     assert result["total_cross_entropy"] == 0
     assert math.copysign(1, result["total_cross_entropy"]) == 1
@@ -161,9 +161,9 @@ PER = ("byte", "character", "word")
 )
 @pytest.mark.parametrize("eos", [True, False])
 def test_an_unscored_first_token_is_in_no_denominator(
-    wire: Wire, text: str, rest: str, eos: bool
+    api: ApiClient, text: str, rest: str, eos: bool
 ) -> None:
-    whole = wire.score_one(text=text, bos=False, eos=eos)
+    whole = api.score_one(text=text, bos=False, eos=eos)
     counts = (len(rest.encode()), len(rest), len(rest.split()))
     assert whole["word_count"] == counts[2]
     for name, count in zip(PER, counts, strict=True):
@@ -171,44 +171,44 @@ def test_an_unscored_first_token_is_in_no_denominator(
         assert whole[f"cross_entropy_per_{name}"] == (expected and pytest.approx(expected))
     given = [token["id"] for token in whole["tokens"]][: -1 if eos else None]
     if "Zürich" not in text:  # of an id alone it is not known how it was spelled
-        by_ids = wire.score_one(token_ids=[given], bos=False, eos=eos)
+        by_ids = api.score_one(token_ids=[given], bos=False, eos=eos)
         assert by_ids["word_count"] == whole["word_count"]
         per = [by_ids[f"cross_entropy_per_{name}"] for name in PER]
         assert per == pytest.approx([whole[f"cross_entropy_per_{name}"] for name in PER])
 
 
-def test_after_a_context_or_state_the_first_token_is_counted(wire: Wire) -> None:
-    whole = wire.score_one(text="city", eos=False)
-    state = wire.score_one(text="the", eos=False, return_state=True)["state"]
+def test_after_a_context_or_state_the_first_token_is_counted(api: ApiClient) -> None:
+    whole = api.score_one(text="city", eos=False)
+    state = api.score_one(text="the", eos=False, return_state=True)["state"]
     for more in ({"bos": False, "context": "the"}, {"state": state}):
-        after = wire.score_one(text="city", eos=False, **more)
+        after = api.score_one(text="city", eos=False, **more)
         assert after["word_count"] == whole["word_count"] == 1
         assert after["cross_entropy_per_byte"] == after["total_cross_entropy"] / 4
 
 
-def test_where_nothing_is_scored_every_mean_is_null(wire: Wire) -> None:
+def test_where_nothing_is_scored_every_mean_is_null(api: ApiClient) -> None:
     for text in ("city", " \t", ""):
-        answer = wire.score(texts=[text], bos=False, eos=False)
+        answer = api.score(texts=[text], bos=False, eos=False)
         for figures in (answer["results"][0], answer["summary"]):
             assert figures["token_count"] == 0
             assert [figures[f"cross_entropy_per_{name}"] for name in PER] == [None] * 3
 
 
-def test_an_empty_text_scores_its_end(wire: Wire) -> None:
-    result = wire.score_one(text="")
+def test_an_empty_text_scores_its_end(api: ApiClient) -> None:
+    result = api.score_one(text="")
     assert [(token["start"], token["end"]) for token in result["tokens"]] == [(0, 0)]
-    expected = wire.logprobs_after([])[END]
+    expected = api.logprobs_after([])[END]
     assert logprobs(result) == [pytest.approx(expected, abs=1e-5)]
     assert result["cross_entropy_per_byte"] is None
     assert result["cross_entropy_per_word"] is None
 
 
 @pytest.mark.parametrize("top", [1, 5, 100])
-def test_top_lists_the_most_probable_and_agrees_with_the_token(wire: Wire, top: int) -> None:
-    result = wire.score_one(text="The city of the", top=top)
+def test_top_lists_the_most_probable_and_agrees_with_the_token(api: ApiClient, top: int) -> None:
+    result = api.score_one(text="The city of the", top=top)
     before = [END]
     for token in result["tokens"]:
-        expected = wire.logprobs_after(before, bos=False)
+        expected = api.logprobs_after(before, bos=False)
         alternatives = {other["id"]: other["logprob"] for other in token["top"]}
         best = sorted(expected.values(), reverse=True)[:top]
         assert list(alternatives.values()) == pytest.approx(best, abs=1e-5)
@@ -217,8 +217,8 @@ def test_top_lists_the_most_probable_and_agrees_with_the_token(wire: Wire, top: 
         before.append(token["id"])
 
 
-def test_no_top_unless_asked_for_and_none_where_nothing_stands_before(wire: Wire) -> None:
-    assert all("top" not in token for token in wire.score_one(text=TEXT)["tokens"])
-    first, second = wire.score_one(text="The city", top=2, bos=False, eos=False)["tokens"]
+def test_no_top_unless_asked_for_and_none_where_nothing_stands_before(api: ApiClient) -> None:
+    assert all("top" not in token for token in api.score_one(text=TEXT)["tokens"])
+    first, second = api.score_one(text="The city", top=2, bos=False, eos=False)["tokens"]
     assert first.get("top") is None
     assert len(second["top"]) == 2

@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from service.http.openai import completions, serialize
+from service.http.openai import completion, response
+from service.http.openai.choice import Choice, ChoiceGenerator
+from service.http.openai.serialize import ChoiceSerializer
 from service.language_model import LanguageModel
 from tests.service.http.openai.test_completion_prompts import threads_of
 from tests.service.http.openai.test_completions import complete
-from tests.support.served import client_of
-from tests.support.wire import Json, Wire, answer, error
+from tests.support.api_client import ApiClient, Json, error_json, ok_json
+from tests.support.http_server import http_client_for
 
 CHANCE = random.Random(5)
 ECHO: Json = {"echo": True, "max_tokens": 0}
 Written = tuple[object, str]
-ECHOED: Written = (serialize, "_echo")
-CHOICE: Written = (serialize.ChoiceSerializer, "rest")
+ECHOED: Written = (response, "serialize_echo")
+CHOICE: Written = (ChoiceSerializer, "delta")
 
 
 @pytest.mark.parametrize(
@@ -40,10 +42,10 @@ CHOICE: Written = (serialize.ChoiceSerializer, "rest")
     ],
 )
 def test_more_than_is_allowed_over_all_choices_is_refused(
-    wire: Wire, fields: Json, param: str
+    api: ApiClient, fields: Json, param: str
 ) -> None:
-    response = wire.post("/v1/completions", model="tiedlm", **fields)
-    refusal = error(response, 422, "input_too_long")
+    response = api.post("/v1/completions", model="tiedlm", **fields)
+    refusal = error_json(response, 422, "input_too_long")
     assert refusal["param"] == param
     assert "at most" in refusal["message"]
 
@@ -64,35 +66,35 @@ def test_more_than_is_allowed_over_all_choices_is_refused(
 def test_a_prompt_counts_as_often_as_choices_tell_of_it(
     model: LanguageModel, fields: Json, most: int
 ) -> None:
-    with client_of(model, max_request_tokens=100) as http:
-        wire = Wire(http)
+    with http_client_for(model, max_request_tokens=100) as http:
+        api = ApiClient(http)
         for prompt in ([2] * most, [[2] * (most // 2), [2] * (most - most // 2)]):
             halved = dict(fields)
             if isinstance(prompt[0], list):
                 halved["max_tokens"] //= 2  # of each of the two
-            answer(wire.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
-        more = wire.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
-        assert error(more, 422, "input_too_long")["param"] == "prompt"
+            ok_json(api.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
+        more = api.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
+        assert error_json(more, 422, "input_too_long")["param"] == "prompt"
 
 
-def test_texts_count_together(wire: Wire) -> None:
-    refused = wire.post("/v1/completions", model="tiedlm", prompt=["a " * 70_000] * 3)
-    assert "at most" in error(refused, 422, "input_too_long")["message"]
+def test_texts_count_together(api: ApiClient) -> None:
+    refused = api.post("/v1/completions", model="tiedlm", prompt=["a " * 70_000] * 3)
+    assert "at most" in error_json(refused, 422, "input_too_long")["message"]
 
 
-def test_alternatives_count_where_there_are_some(wire: Wire) -> None:
+def test_alternatives_count_where_there_are_some(api: ApiClient) -> None:
     """A prompt that is only read has none."""
     fields: Json = {"prompt": [2] * 10_000, "max_tokens": 2, "logprobs": 100}
-    assert len(complete(wire, **fields)["choices"]) == 1
-    refused = wire.post("/v1/completions", model="tiedlm", echo=True, **fields)
-    assert error(refused, 422, "input_too_long")["param"] == "logprobs"
+    assert len(complete(api, **fields)["choices"]) == 1
+    refused = api.post("/v1/completions", model="tiedlm", echo=True, **fields)
+    assert error_json(refused, 422, "input_too_long")["param"] == "logprobs"
 
 
 @pytest.mark.parametrize(
     "fields", [{}, {"stream": True}, {"echo": True, "logprobs": 1}, {"prompt_logprobs": 1}]
 )
 def test_a_prompt_is_read_once_for_all_choices(
-    wire: Wire, model: LanguageModel, fields: Json
+    api: ApiClient, model: LanguageModel, fields: Json
 ) -> None:
     ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # no cache knows them
 
@@ -101,31 +103,31 @@ def test_a_prompt_is_read_once_for_all_choices(
 
     before = read()
     body: Json = {"prompt": [ids, ids], "n": 8, "max_tokens": 1, **fields}
-    assert wire.post("/v1/completions", model="tiedlm", **body).status_code == 200
+    assert api.post("/v1/completions", model="tiedlm", **body).status_code == 200
     assert read() - before < 2_200  # each of the two once, if they are scored
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_of_many_choices_some_grow_at_a_time(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, stream: bool
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     """What queues for its next token goes before what others ask."""
     growing = most = 0
 
-    complete_one = completions.complete
+    generate = ChoiceGenerator.generate
 
-    async def counted(*given: Any) -> AsyncIterator[completions.Choice]:
+    async def counted(*given: Any) -> AsyncIterator[Choice]:
         nonlocal growing, most
         growing += 1
         most = max(most, growing)
-        async for choice in complete_one(*given):
+        async for choice in generate(*given):
             yield choice
         growing -= 1
 
-    monkeypatch.setattr(completions, "complete", counted)
+    monkeypatch.setattr(ChoiceGenerator, "generate", counted)
     body: Json = {"prompt": ["He", "She"], "n": 128, "max_tokens": 2, "seed": 1, "stream": stream}
-    assert wire.post("/v1/completions", model="tiedlm", **body).status_code == 200
-    assert 1 < most <= completions.MOST_GROWING
+    assert api.post("/v1/completions", model="tiedlm", **body).status_code == 200
+    assert 1 < most <= completion.MAX_CONCURRENT_CHOICES
 
 
 @pytest.mark.parametrize(
@@ -143,18 +145,18 @@ def test_of_many_choices_some_grow_at_a_time(
     ],
 )
 def test_what_is_long_is_not_written_on_the_event_loop(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, fields: Json, written: Written, apart: bool
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch, fields: Json, written: Written, apart: bool
 ) -> None:
     threads = threads_of(monkeypatch, *written)
-    assert wire.post("/v1/completions", model="tiedlm", seed=1, **fields).status_code == 200
+    assert api.post("/v1/completions", model="tiedlm", seed=1, **fields).status_code == 200
     assert threads
     assert {thread.startswith("long-work") for thread in threads} == {apart}
 
 
 @pytest.mark.parametrize("prompt", [[2] * 999, [1, 2, 3], "He", "", ' \n é 👩‍👧 "\\'])
-def test_what_choices_repeat_is_the_same_in_each(wire: Wire, prompt: Any) -> None:
+def test_what_choices_repeat_is_the_same_in_each(api: ApiClient, prompt: Any) -> None:
     fields: Json = {"logprobs": 3, "prompt_logprobs": 2, **ECHO}
-    first, *others = complete(wire, prompt=prompt, n=3, **fields)["choices"]
-    (alone,) = complete(wire, prompt=prompt, **fields)["choices"]
+    first, *others = complete(api, prompt=prompt, n=3, **fields)["choices"]
+    (alone,) = complete(api, prompt=prompt, **fields)["choices"]
     assert first == alone
     assert others == [{**first, "index": 1}, {**first, "index": 2}]

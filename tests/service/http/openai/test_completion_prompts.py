@@ -8,7 +8,7 @@ import pytest
 
 from service.language_model import LanguageModel
 from tests.service.http.openai.test_completions import complete, only_choice
-from tests.support.wire import Wire, error
+from tests.support.api_client import ApiClient, error_json
 
 SENTENCE = "The old river runs through the city . "
 
@@ -29,29 +29,29 @@ def threads_of(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> lis
     ("prompts", "step"), [([SENTENCE * 20] * 10, "encode"), ([[2] * 500] * 10, "decode")]
 )
 def test_many_short_prompts_are_read_as_one_long_one(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
 ) -> None:
     """Each alone would be read on the event loop, which all of them together would hold up."""
     threads = threads_of(monkeypatch, model.tokenizer, step)
-    assert len(complete(wire, prompt=prompts, max_tokens=0, echo=True)["choices"]) == 10
+    assert len(complete(api, prompt=prompts, max_tokens=0, echo=True)["choices"]) == 10
     assert len(threads) >= 10
     assert all(name.startswith("long-work") for name in threads)
 
 
 @pytest.mark.parametrize(("prompts", "step"), [(["a"] * 4097, "encode"), ([[2]] * 4097, "decode")])
 def test_too_many_prompts_are_refused_unread(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
 ) -> None:
     threads = threads_of(monkeypatch, model.tokenizer, step)
-    refusal = error(
-        wire.post("/v1/completions", model="tiedlm", prompt=prompts), 422, "input_too_long"
+    refusal = error_json(
+        api.post("/v1/completions", model="tiedlm", prompt=prompts), 422, "input_too_long"
     )
     assert refusal["param"] == "prompt"
     assert threads == []
 
 
 def test_ids_that_read_as_others_are_found_in_their_text_at_one_reading(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`'s` after a full stop is not what the tokenizer makes of the text, so that the text does
     not tell where its ids start; reading it once more for each would take time that grows with
@@ -61,7 +61,7 @@ def test_ids_that_read_as_others_are_found_in_their_text_at_one_reading(
     ids = [entries.index(entry) for entry in ("The", "'s", ".", "'s")] * 50
     assert model.tokenizer.encode(model.tokenizer.decode(np.array(ids))).ids.tolist() != ids
     readings = threads_of(monkeypatch, model.tokenizer, "decode")
-    choice = only_choice(wire, prompt=ids, max_tokens=0, echo=True, logprobs=0)
+    choice = only_choice(api, prompt=ids, max_tokens=0, echo=True, logprobs=0)
     assert len(readings) < 5
     offsets = choice["logprobs"]["text_offset"]
     assert offsets == sorted(offsets)

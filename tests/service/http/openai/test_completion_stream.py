@@ -13,7 +13,7 @@ from service.errors import DeadlineExceeded, ServiceError
 from service.http.openai.generation import Step
 from service.language_model import LanguageModel
 from service.limits import WaitLimits
-from tests.support.wire import JSON_TYPE, Json, Wire, error
+from tests.support.api_client import JSON_TYPE, ApiClient, Json, error_json
 
 SECRET = "Xylophone7"
 ASKED: Json = {"model": "tiedlm", "prompt": "The city", "stream": True, "max_tokens": 9}
@@ -27,15 +27,15 @@ def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
         yield Step(12, -1.0, [], [])
         raise failure
 
-    monkeypatch.setattr("service.http.openai.completions.generate", scripted)
+    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
 
 
-def read(wire: Wire, request_id: str, **fields: Any) -> tuple[list[str], bool]:
+def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], bool]:
     """The data of a stream's events, and whether the stream broke."""
     headers = {**JSON_TYPE, "X-Request-Id": request_id}
     body = json.dumps({**ASKED, **fields})
     said: list[str] = []
-    with wire.http.stream("POST", "/v1/completions", content=body, headers=headers) as response:
+    with api.http.stream("POST", "/v1/completions", content=body, headers=headers) as response:
         assert response.status_code == 200
         try:
             for line in response.iter_lines():
@@ -58,10 +58,10 @@ def of_request(caplog: pytest.LogCaptureFixture, request_id: str) -> logging.Log
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, n: int
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, n: int
 ) -> None:
     failing(monkeypatch, RuntimeError(SECRET))
-    said, broke = read(wire, f"failing-{n}", n=n)
+    said, broke = read(api, f"failing-{n}", n=n)
     assert broke
     *events, last = [json.loads(data) for data in said]
     assert [event["choices"][0]["finish_reason"] for event in events] == [None] * len(events)
@@ -74,7 +74,7 @@ def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
 
 
 def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rejected() -> float:
         code = {"code": "deadline_exceeded"}
@@ -83,7 +83,7 @@ def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
     before = rejected()
     failure: ServiceError = DeadlineExceeded("no worker was free")
     failing(monkeypatch, failure)
-    said, broke = read(wire, "late", n=2)
+    said, broke = read(api, "late", n=2)
     assert not broke
     assert json.loads(said[-1])["error"]["code"] == "deadline_exceeded"
     assert "[DONE]" not in said
@@ -91,32 +91,32 @@ def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
 
 
 def test_an_answer_that_fails_inside_is_an_internal_error(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, RuntimeError(SECRET))
-    response = wire.post("/v1/completions", **{**ASKED, "stream": False, "n": 2})
-    error(response, 500, "internal")
+    response = api.post("/v1/completions", **{**ASKED, "stream": False, "n": 2})
+    error_json(response, 500, "internal")
     failing(monkeypatch, DeadlineExceeded("no worker was free"))
-    response = wire.post("/v1/completions", **{**ASKED, "stream": False, "n": 2})
-    error(response, 504, "deadline_exceeded")
+    response = api.post("/v1/completions", **{**ASKED, "stream": False, "n": 2})
+    error_json(response, 504, "deadline_exceeded")
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, stream: bool
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     """The queue had room when the request came, and none for its prompts."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
     monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
     prompts = ["The city", "The river"]
-    response = wire.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
-    error(response, 429, "overloaded")
+    response = api.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
+    error_json(response, 429, "overloaded")
     assert response.headers["Retry-After"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_was_read_and_drawn_is_counted(
-    wire: Wire, model: LanguageModel, caplog: pytest.LogCaptureFixture, stream: bool
+    api: ApiClient, model: LanguageModel, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     def counted() -> float:
         route = {"route": "/v1/completions"}
@@ -126,7 +126,7 @@ def test_what_was_read_and_drawn_is_counted(
     before, request_id = counted(), f"counted-{stream}"
     fields: Json = {**ASKED, "stream": stream, "n": 3, "seed": 1, "logprobs": 0}
     headers = {**JSON_TYPE, "X-Request-Id": request_id}
-    response = wire.http.post("/v1/completions", content=json.dumps(fields), headers=headers)
+    response = api.http.post("/v1/completions", content=json.dumps(fields), headers=headers)
     lines = [line.removeprefix("data: ") for line in response.text.splitlines()]
     bodies = [json.loads(line) for line in lines if line.startswith("{")]
     told = [choice for body in bodies for choice in body["choices"]]

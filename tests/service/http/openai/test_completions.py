@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.language_model import LanguageModel
-from tests.support.wire import Json, Wire, answer, error
+from tests.support.api_client import ApiClient, Json, error_json, ok_json
 
 UNKNOWN, END = 0, 1
 TEXTS = [
@@ -19,29 +19,29 @@ TEXTS = [
 ]
 
 
-def complete(wire: Wire, **fields: Any) -> Json:
-    return answer(wire.post("/v1/completions", **{"model": "tiedlm", **fields}))
+def complete(api: ApiClient, **fields: Any) -> Json:
+    return ok_json(api.post("/v1/completions", **{"model": "tiedlm", **fields}))
 
 
-def only_choice(wire: Wire, **fields: Any) -> Json:
-    (choice,) = complete(wire, **fields)["choices"]
+def only_choice(api: ApiClient, **fields: Any) -> Json:
+    (choice,) = complete(api, **fields)["choices"]
     return dict(choice)
 
 
-def echo(wire: Wire, prompt: Any, **fields: Any) -> Json:
+def echo(api: ApiClient, prompt: Any, **fields: Any) -> Json:
     """The choice of an echoed, scored prompt with nothing after it."""
     return only_choice(
-        wire, prompt=prompt, **{"max_tokens": 0, "echo": True, "logprobs": 3, **fields}
+        api, prompt=prompt, **{"max_tokens": 0, "echo": True, "logprobs": 3, **fields}
     )
 
 
-def tokens_of(wire: Wire, text: str) -> list[Json]:
-    return list(wire.score_one(text=text, eos=False, top=3, details=True)["tokens"])
+def tokens_of(api: ApiClient, text: str) -> list[Json]:
+    return list(api.score_one(text=text, eos=False, top=3, details=True)["tokens"])
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_echoed_text_has_the_tokens_and_figures_of_score(wire: Wire, text: str) -> None:
-    choice, tokens = echo(wire, text), tokens_of(wire, text)
+def test_an_echoed_text_has_the_tokens_and_figures_of_score(api: ApiClient, text: str) -> None:
+    choice, tokens = echo(api, text), tokens_of(api, text)
     arrays = choice["logprobs"]
     assert choice["text"] == text
     assert arrays["tokens"] == [token["text"] for token in tokens]
@@ -53,9 +53,9 @@ def test_an_echoed_text_has_the_tokens_and_figures_of_score(wire: Wire, text: st
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_offsets_cut_an_echoed_text_into_its_tokens(wire: Wire, text: str) -> None:
+def test_offsets_cut_an_echoed_text_into_its_tokens(api: ApiClient, text: str) -> None:
     """Known words stand where they are said to; all but white space belongs to a token."""
-    arrays = echo(wire, text)["logprobs"]
+    arrays = echo(api, text)["logprobs"]
     offsets = arrays["text_offset"]
     assert offsets == sorted(offsets)
     surfaces = [text[a:b] for a, b in pairwise([*offsets, len(text)])]
@@ -68,45 +68,45 @@ def test_offsets_cut_an_echoed_text_into_its_tokens(wire: Wire, text: str) -> No
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_offsets_of_ids_cut_the_text_they_decode_to(wire: Wire, text: str) -> None:
-    ids = [token["id"] for token in tokens_of(wire, text)]
-    choice = echo(wire, [ids])
+def test_the_offsets_of_ids_cut_the_text_they_decode_to(api: ApiClient, text: str) -> None:
+    ids = [token["id"] for token in tokens_of(api, text)]
+    choice = echo(api, [ids])
     offsets = choice["logprobs"]["text_offset"]
-    assert choice["text"] == answer(wire.post("/detokenize", tokens=ids))["prompt"]
+    assert choice["text"] == ok_json(api.post("/detokenize", tokens=ids))["prompt"]
     surfaces = [choice["text"][a:b] for a, b in pairwise([*offsets, len(choice["text"])])]
     for entry, surface in zip(choice["logprobs"]["tokens"], surfaces, strict=True):
         assert surface.strip(" ") == ("\n" if entry == "<eos>" else entry)
 
 
-def test_only_ids_with_nothing_before_them_have_a_null_and_only_one(wire: Wire) -> None:
-    tokens = tokens_of(wire, TEXTS[0])
+def test_only_ids_with_nothing_before_them_have_a_null_and_only_one(api: ApiClient) -> None:
+    tokens = tokens_of(api, TEXTS[0])
     ids = [token["id"] for token in tokens]
-    bare = echo(wire, ids)["logprobs"]
+    bare = echo(api, ids)["logprobs"]
     assert bare["token_logprobs"][0] is None
     assert bare["top_logprobs"][0] is None
     assert None not in bare["token_logprobs"][1:] + bare["top_logprobs"][1:]
-    expected = wire.score_one(token_ids=[ids], bos=False, eos=False)["tokens"]
+    expected = api.score_one(token_ids=[ids], bos=False, eos=False)["tokens"]
     assert bare["token_logprobs"] == [token["logprob"] for token in expected]
-    prefixed = echo(wire, [END, *ids])["logprobs"]
+    prefixed = echo(api, [END, *ids])["logprobs"]
     assert prefixed["token_logprobs"][1:] == [token["logprob"] for token in tokens]
 
 
-def test_no_prompt_at_all_is_answered(wire: Wire) -> None:
+def test_no_prompt_at_all_is_answered(api: ApiClient) -> None:
     prompts: list[Any] = ["", [], [[]]]
     for prompt in prompts:
-        arrays = echo(wire, prompt)["logprobs"]
+        arrays = echo(api, prompt)["logprobs"]
         assert arrays == {name: [] for name in arrays}
-        assert only_choice(wire, prompt=prompt, max_tokens=3, seed=1)["text"]
+        assert only_choice(api, prompt=prompt, max_tokens=3, seed=1)["text"]
 
 
 @pytest.mark.parametrize("prompt", [TEXTS[1], [[END, 12, 392]], [12, 392]])
-def test_prompt_logprobs_put_the_actual_token_first(wire: Wire, prompt: Any) -> None:
-    rows = only_choice(wire, prompt=prompt, max_tokens=1, prompt_logprobs=4)["prompt_logprobs"]
+def test_prompt_logprobs_put_the_actual_token_first(api: ApiClient, prompt: Any) -> None:
+    rows = only_choice(api, prompt=prompt, max_tokens=1, prompt_logprobs=4)["prompt_logprobs"]
     if isinstance(prompt, str):
-        result = wire.score_one(text=prompt, eos=False, top=4, details=True)
+        result = api.score_one(text=prompt, eos=False, top=4, details=True)
     else:
         ids = prompt[0] if isinstance(prompt[0], list) else prompt
-        result = wire.score_one(token_ids=[ids], bos=False, eos=False, top=4, details=True)
+        result = api.score_one(token_ids=[ids], bos=False, eos=False, top=4, details=True)
     assert len(rows) == len(result["tokens"])
     for row, token in zip(rows, result["tokens"], strict=True):
         if token["logprob"] is None:
@@ -125,41 +125,41 @@ def test_prompt_logprobs_put_the_actual_token_first(wire: Wire, prompt: Any) -> 
         assert [row[key]["rank"] for key in expected] == [1, 2, 3, 4]
 
 
-def ends(wire: Wire) -> str:
+def ends(api: ApiClient) -> str:
     """A text after which `<eos>` is the most probable token."""
     for text in ("It was closed .", "The end .", "No one knew .", "It was ."):
-        if wire.next_token(context=text, top_k=1)["tokens"][0]["id"] == END:
+        if api.next_token(context=text, top_k=1)["tokens"][0]["id"] == END:
             return text
     raise AssertionError("none of these")
 
 
-def test_exactly_one_token_follows_an_echoed_scored_prompt_even_the_end(wire: Wire) -> None:
-    text = ends(wire)
-    count = len(tokens_of(wire, text))
-    choice = echo(wire, text, max_tokens=1, temperature=0)
+def test_exactly_one_token_follows_an_echoed_scored_prompt_even_the_end(api: ApiClient) -> None:
+    text = ends(api)
+    count = len(tokens_of(api, text))
+    choice = echo(api, text, max_tokens=1, temperature=0)
     assert choice["logprobs"]["tokens"][count:] == ["<eos>"]
     assert len(choice["logprobs"]["token_logprobs"]) == count + 1
     assert choice["finish_reason"] == "length"
     for seed in range(5):
-        choice = echo(wire, text, max_tokens=1, temperature=5, seed=seed, stop=["the", " "])
+        choice = echo(api, text, max_tokens=1, temperature=5, seed=seed, stop=["the", " "])
         assert len(choice["logprobs"]["tokens"]) == count + 1
 
 
-def test_without_echo_a_choice_stops_before_the_end(wire: Wire) -> None:
-    choice = only_choice(wire, prompt=ends(wire), max_tokens=5, temperature=0, logprobs=1)
+def test_without_echo_a_choice_stops_before_the_end(api: ApiClient) -> None:
+    choice = only_choice(api, prompt=ends(api), max_tokens=5, temperature=0, logprobs=1)
     assert (choice["text"], choice["finish_reason"]) == ("", "stop")
     assert choice["logprobs"]["tokens"] == []
 
 
-def test_an_echoed_answers_arrays_go_on_into_the_completion(wire: Wire) -> None:
+def test_an_echoed_answers_arrays_go_on_into_the_completion(api: ApiClient) -> None:
     prompt = TEXTS[0][:-2]
-    choice = echo(wire, prompt, max_tokens=6, temperature=0, logprobs=2)
+    choice = echo(api, prompt, max_tokens=6, temperature=0, logprobs=2)
     arrays, text = choice["logprobs"], choice["text"]
-    count = len(tokens_of(wire, prompt))
-    ids = [END] + [token["id"] for token in tokens_of(wire, prompt)]
+    count = len(tokens_of(api, prompt))
+    ids = [END] + [token["id"] for token in tokens_of(api, prompt)]
     assert len(arrays["tokens"]) > count
     for at in range(count, len(arrays["tokens"])):
-        tokens = wire.next_token(token_ids=ids, bos=False, top_k=3)["tokens"]
+        tokens = api.next_token(token_ids=ids, bos=False, top_k=3)["tokens"]
         best = next(token for token in tokens if token["id"] != UNKNOWN)
         assert arrays["tokens"][at] == best["text"]
         assert arrays["token_logprobs"][at] == pytest.approx(best["logprob"], abs=1e-5)
@@ -172,17 +172,19 @@ def test_every_token_has_a_name_of_its_own(model: LanguageModel) -> None:
     assert len(set(model.tokenizer.entries)) == model.tokenizer.vocabulary_size
 
 
-def test_another_model_is_not_found(wire: Wire) -> None:
-    refusal = error(wire.post("/v1/completions", model="gpt", prompt="a"), 404, "model_not_found")
+def test_another_model_is_not_found(api: ApiClient) -> None:
+    refusal = error_json(
+        api.post("/v1/completions", model="gpt", prompt="a"), 404, "model_not_found"
+    )
     assert refusal["param"] == "model"
-    error(wire.http.get("/v1/models/gpt"), 404, "model_not_found")
+    error_json(api.http.get("/v1/models/gpt"), 404, "model_not_found")
 
 
-def test_fields_that_other_servers_know_are_ignored(wire: Wire) -> None:
+def test_fields_that_other_servers_know_are_ignored(api: ApiClient) -> None:
     fields: Json = {"prompt": TEXTS[0], "max_tokens": 5, "seed": 1}
     extras: Json = {"user": "me", "logit_bias": {"1": 2}, "presence_penalty": 0.5, "min_p": "x"}
-    assert only_choice(wire, **fields, **extras) == only_choice(wire, **fields)
-    assert answer(wire.post("/tokenize", prompt="a", model="m", x=1))["count"] == 2
+    assert only_choice(api, **fields, **extras) == only_choice(api, **fields)
+    assert ok_json(api.post("/tokenize", prompt="a", model="m", x=1))["count"] == 2
 
 
 @pytest.mark.parametrize(
@@ -207,21 +209,21 @@ def test_fields_that_other_servers_know_are_ignored(wire: Wire) -> None:
         ({"seed": "x"}, "seed"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(wire: Wire, fields: Json, param: str) -> None:
-    response = wire.post("/v1/completions", **{"model": "tiedlm", "prompt": "a", **fields})
+def test_what_cannot_be_done_is_refused_by_name(api: ApiClient, fields: Json, param: str) -> None:
+    response = api.post("/v1/completions", **{"model": "tiedlm", "prompt": "a", **fields})
     assert response.status_code == 422
     assert response.json()["error"]["param"] == param
 
 
-def test_a_field_that_is_missing_is_named(wire: Wire) -> None:
-    refusal = error(wire.post("/v1/completions", prompt="a"), 422, "invalid_request")
+def test_a_field_that_is_missing_is_named(api: ApiClient) -> None:
+    refusal = error_json(api.post("/v1/completions", prompt="a"), 422, "invalid_request")
     assert refusal["param"] == "model"
 
 
-def test_an_id_out_of_range_is_named_where_it_stood(wire: Wire) -> None:
+def test_an_id_out_of_range_is_named_where_it_stood(api: ApiClient) -> None:
     def param(prompt: Any) -> Any:
-        response = wire.post("/v1/completions", model="tiedlm", prompt=prompt)
-        return error(response, 422, "unknown_token")["param"]
+        response = api.post("/v1/completions", model="tiedlm", prompt=prompt)
+        return error_json(response, 422, "unknown_token")["param"]
 
     assert param([[2], [3, 10**6]]) == "prompt.1.1"
     assert param([2, 10**6]) == "prompt.1"

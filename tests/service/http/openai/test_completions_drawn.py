@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from service.http.openai.generation import Step
 from service.language_model import LanguageModel
 from tests.service.http.openai.test_completions import complete, only_choice
-from tests.support.wire import Json, Wire, answer
+from tests.support.api_client import ApiClient, Json, ok_json
 
 PROMPT = "The old river runs through"
 
 
-def streamed(wire: Wire, **fields: Any) -> list[Json]:
+def streamed(api: ApiClient, **fields: Any) -> list[Json]:
     """The choices of a stream's events, and that it ends as it must."""
     body = {"model": "tiedlm", "stream": True, **fields}
-    response = wire.post("/v1/completions", **body)
+    response = api.post("/v1/completions", **body)
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/event-stream")
     *events, last, rest = response.text.split("\n\n")
@@ -58,34 +58,34 @@ STREAMED: list[Json] = [
 
 
 @pytest.mark.parametrize("fields", STREAMED)
-def test_a_stream_says_what_an_answer_says(wire: Wire, fields: Json) -> None:
+def test_a_stream_says_what_an_answer_says(api: ApiClient, fields: Json) -> None:
     fields = {"prompt": PROMPT, **fields}
-    whole = complete(wire, **fields)["choices"]
-    events = streamed(wire, **fields)
+    whole = complete(api, **fields)["choices"]
+    events = streamed(api, **fields)
     assert [joined(events, choice["index"]) for choice in whole] == whole
 
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), data=st.data())
 def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
-    wire: Wire, seed: int, data: st.DataObject
+    api: ApiClient, seed: int, data: st.DataObject
 ) -> None:
     """Any piece of what would come, across tokens and events."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 16, "seed": seed, "logprobs": 0}
-    text = only_choice(wire, **fields)["text"]
+    text = only_choice(api, **fields)["text"]
     if len(text) < 2:
         return
     begin = data.draw(st.integers(0, len(text) - 1))
     stop = text[begin : begin + data.draw(st.integers(1, 12))]
     cut, stops = text.index(stop), [stop, "what never comes"]
-    choice = only_choice(wire, **fields, stop=stops)
+    choice = only_choice(api, **fields, stop=stops)
     assert (choice["text"], choice["finish_reason"]) == (text[:cut], "stop")
     assert all(offset < cut for offset in choice["logprobs"]["text_offset"])
-    assert joined(streamed(wire, **fields, stop=stops), 0) == choice
+    assert joined(streamed(api, **fields, stop=stops), 0) == choice
 
 
 def test_no_stop_text_begins_in_what_a_stream_has_sent(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`well` `-` `known` reads `well -` first and then `well-known`: `l-` comes with the third."""
     ids = [model.tokenizer.entries.index(word) for word in ("well", "-", "known")]
@@ -94,18 +94,18 @@ def test_no_stop_text_begins_in_what_a_stream_has_sent(
         for token in ids:
             yield Step(token, -1.0, [], [])
 
-    monkeypatch.setattr("service.http.openai.completions.generate", scripted)
+    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
     fields: Json = {"prompt": PROMPT, "stop": "l-"}
-    choice = only_choice(wire, **fields)
+    choice = only_choice(api, **fields)
     assert (choice["text"], choice["finish_reason"]) == (" wel", "stop")
-    assert joined(streamed(wire, **fields), 0) == choice
+    assert joined(streamed(api, **fields), 0) == choice
 
 
-def test_greedy_takes_the_most_probable_known_word_each_time(wire: Wire) -> None:
-    text, found = PROMPT, only_choice(wire, prompt=PROMPT, max_tokens=8, temperature=0)
+def test_greedy_takes_the_most_probable_known_word_each_time(api: ApiClient) -> None:
+    text, found = PROMPT, only_choice(api, prompt=PROMPT, max_tokens=8, temperature=0)
     words: list[str] = []
     while len(words) < 8:
-        tokens = wire.next_token(context=text, top_k=2)["tokens"]
+        tokens = api.next_token(context=text, top_k=2)["tokens"]
         best = next(token["text"] for token in tokens if token["text"] != "<unk>")
         if best == "<eos>":
             break
@@ -115,9 +115,9 @@ def test_greedy_takes_the_most_probable_known_word_each_time(wire: Wire) -> None
     assert found["text"].replace(" ", "") == "".join(words)
 
 
-def test_the_unknown_word_is_never_drawn(wire: Wire) -> None:
+def test_the_unknown_word_is_never_drawn(api: ApiClient) -> None:
     """It is among the most probable words nearly everywhere."""
-    choices = complete(wire, prompt=PROMPT, n=16, max_tokens=20, seed=1, logprobs=5)["choices"]
+    choices = complete(api, prompt=PROMPT, n=16, max_tokens=20, seed=1, logprobs=5)["choices"]
     drawn = [token for choice in choices for token in choice["logprobs"]["tokens"]]
     offered = [top for choice in choices for top in choice["logprobs"]["top_logprobs"]]
     assert len(drawn) > 50
@@ -125,9 +125,9 @@ def test_the_unknown_word_is_never_drawn(wire: Wire) -> None:
     assert any("<unk>" in top for top in offered)
 
 
-def test_seeds_tell_texts_apart_and_choices_too(wire: Wire) -> None:
+def test_seeds_tell_texts_apart_and_choices_too(api: ApiClient) -> None:
     def texts(**fields: Any) -> list[str]:
-        answered = complete(wire, prompt=PROMPT, max_tokens=12, **fields)
+        answered = complete(api, prompt=PROMPT, max_tokens=12, **fields)
         return [choice["text"] for choice in answered["choices"]]
 
     assert texts(seed=1, n=3) == texts(seed=1, n=3)
@@ -138,34 +138,34 @@ def test_seeds_tell_texts_apart_and_choices_too(wire: Wire) -> None:
     assert texts(seed=-(2**63))
 
 
-def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(wire: Wire) -> None:
+def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(api: ApiClient) -> None:
     """The prompt is read in other ways then, and to the same state."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 12, "seed": 3}
-    text = only_choice(wire, **fields)["text"]
-    assert only_choice(wire, **fields, prompt_logprobs=2)["text"] == text
-    assert only_choice(wire, **fields, echo=True, logprobs=1)["text"] == PROMPT + text
-    twice = complete(wire, **{**fields, "prompt": [PROMPT, "He", PROMPT]}, n=2)["choices"]
+    text = only_choice(api, **fields)["text"]
+    assert only_choice(api, **fields, prompt_logprobs=2)["text"] == text
+    assert only_choice(api, **fields, echo=True, logprobs=1)["text"] == PROMPT + text
+    twice = complete(api, **{**fields, "prompt": [PROMPT, "He", PROMPT]}, n=2)["choices"]
     assert [twice[0]["text"], twice[4]["text"]] == [text, text]
     assert twice[1]["text"] == twice[5]["text"]
 
 
-def test_usage_counts_what_was_read_and_generated(wire: Wire) -> None:
-    answered = complete(wire, prompt=["The old", "river"], max_tokens=3)
+def test_usage_counts_what_was_read_and_generated(api: ApiClient) -> None:
+    answered = complete(api, prompt=["The old", "river"], max_tokens=3)
     usage = answered["usage"]
     assert usage["prompt_tokens"] == 3
     assert 0 <= usage["completion_tokens"] <= 6
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
-def test_a_choice_of_full_length_says_so(wire: Wire) -> None:
-    choice = only_choice(wire, prompt=PROMPT, max_tokens=1, temperature=0, logprobs=0)
+def test_a_choice_of_full_length_says_so(api: ApiClient) -> None:
+    choice = only_choice(api, prompt=PROMPT, max_tokens=1, temperature=0, logprobs=0)
     assert choice["finish_reason"] == "length"
     assert len(choice["logprobs"]["tokens"]) == 1
 
 
 @pytest.mark.parametrize(("prompt", "seed"), [(PROMPT, 9), ("He said so ,", 2), ("= The end =", 1)])
 def test_the_best_of_several_have_the_highest_mean_log_probability(
-    wire: Wire, model: LanguageModel, prompt: str, seed: int
+    api: ApiClient, model: LanguageModel, prompt: str, seed: int
 ) -> None:
     """Of all tokens drawn: the `<eos>` that ended a choice is one, though no array shows it."""
     fields: Json = {"prompt": prompt, "max_tokens": 6, "seed": seed, "logprobs": 0}
@@ -176,11 +176,11 @@ def test_the_best_of_several_have_the_highest_mean_log_probability(
         if choice["finish_reason"] == "stop":
             ids = [model.tokenizer.entries.index(word) for word in choice["logprobs"]["tokens"]]
             asked: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}
-            found = [*found, wire.next_token(**asked)["candidates"][0]["logprob"]]
+            found = [*found, api.next_token(**asked)["candidates"][0]["logprob"]]
         return sum(found) / len(found)
 
-    several = complete(wire, n=12, **fields)["choices"]
-    best = complete(wire, n=2, best_of=12, **fields)
+    several = complete(api, n=12, **fields)["choices"]
+    best = complete(api, n=2, best_of=12, **fields)
     expected = sorted(several, key=mean, reverse=True)[:2]
     assert [choice["text"] for choice in best["choices"]] == [c["text"] for c in expected]
     generated = sum(len(choice["logprobs"]["tokens"]) for choice in several)
@@ -188,7 +188,7 @@ def test_the_best_of_several_have_the_highest_mean_log_probability(
 
 
 def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
-    wire: Wire, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an end alone at -9, a word at -1 and an end at -9, and a word at -2, the last is best."""
     end = model.tokenizer.end_id
@@ -198,14 +198,14 @@ def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
         for token, logprob in next(drawn):
             yield Step(token, logprob, [], [])
 
-    monkeypatch.setattr("service.http.openai.completions.generate", scripted)
-    best = only_choice(wire, prompt=PROMPT, best_of=3)
+    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
+    best = only_choice(api, prompt=PROMPT, best_of=3)
     assert best["text"].strip() == model.tokenizer.entries[13]
 
 
-def test_choices_come_prompt_by_prompt(wire: Wire) -> None:
+def test_choices_come_prompt_by_prompt(api: ApiClient) -> None:
     prompts = ["The old", "In the north", "He"]
-    choices = complete(wire, prompt=prompts, n=2, max_tokens=4, seed=1, echo=True)["choices"]
+    choices = complete(api, prompt=prompts, n=2, max_tokens=4, seed=1, echo=True)["choices"]
     assert [choice["index"] for choice in choices] == list(range(6))
     for choice in choices:
         assert choice["text"].startswith(prompts[choice["index"] // 2])
@@ -218,21 +218,21 @@ texts = st.text(max_size=80) | st.lists(pieces, max_size=20).map("".join)
 
 @given(text=texts)
 def test_detokenized_text_tokenizes_to_the_same_ids(
-    wire: Wire, model: LanguageModel, text: str
+    api: ApiClient, model: LanguageModel, text: str
 ) -> None:
     def tokenize(prompt: str) -> Json:
-        return answer(wire.post("/tokenize", prompt=prompt, add_special_tokens=False))
+        return ok_json(api.post("/tokenize", prompt=prompt, add_special_tokens=False))
 
     tokens = tokenize(text)["tokens"]
-    again = answer(wire.post("/detokenize", tokens=tokens))["prompt"]
+    again = ok_json(api.post("/detokenize", tokens=tokens))["prompt"]
     assert tokenize(again)["tokens"] == tokens
 
 
-def test_the_prefix_token_is_put_before_a_text_on_request(wire: Wire) -> None:
-    info = answer(wire.http.get("/tokenizer_info"))
-    plain = answer(wire.post("/tokenize", prompt="The old river", add_special_tokens=False))
-    prefixed = answer(wire.post("/tokenize", prompt="The old river"))
-    (end,) = answer(wire.post("/tokenize", prompt=info["bos_token"], add_special_tokens=False))[
+def test_the_prefix_token_is_put_before_a_text_on_request(api: ApiClient) -> None:
+    info = ok_json(api.http.get("/tokenizer_info"))
+    plain = ok_json(api.post("/tokenize", prompt="The old river", add_special_tokens=False))
+    prefixed = ok_json(api.post("/tokenize", prompt="The old river"))
+    (end,) = ok_json(api.post("/tokenize", prompt=info["bos_token"], add_special_tokens=False))[
         "tokens"
     ]
     assert end != 0

@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import Json, Wire, answer, error
+from tests.support.api_client import ApiClient, Json, error_json, ok_json
 
 ASKED: Json = {"model": "tiedlm", "prompt": ["The old river", "In"], "max_tokens": 7, "seed": 3}
 
 
-def events(wire: Wire, **fields: Any) -> list[Json]:
+def events(api: ApiClient, **fields: Any) -> list[Json]:
     """The events of a stream but its last one, `[DONE]`."""
-    response = wire.post("/v1/completions", **ASKED, stream=True, **fields)
+    response = api.post("/v1/completions", **ASKED, stream=True, **fields)
     assert response.status_code == 200, response.text
     *told, done, rest = response.text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     return [json.loads(event.removeprefix("data: ")) for event in told]
 
 
-def test_the_last_event_holds_the_usage(wire: Wire) -> None:
-    *told, last = events(wire, n=2, stream_options={"include_usage": True})
-    whole = answer(wire.post("/v1/completions", **ASKED, n=2))
+def test_the_last_event_holds_the_usage(api: ApiClient) -> None:
+    *told, last = events(api, n=2, stream_options={"include_usage": True})
+    whole = ok_json(api.post("/v1/completions", **ASKED, n=2))
     assert last["choices"] == []
     assert last["usage"] == whole["usage"]
     assert last["usage"]["prompt_tokens"] == 4
@@ -35,8 +35,8 @@ def test_the_last_event_holds_the_usage(wire: Wire) -> None:
 @pytest.mark.parametrize(
     "options", [None, {}, {"include_usage": False}, {"include_usage": None}, {"other": 1}]
 )
-def test_without_it_no_event_speaks_of_usage(wire: Wire, options: Json | None) -> None:
-    told = events(wire, stream_options=options)
+def test_without_it_no_event_speaks_of_usage(api: ApiClient, options: Json | None) -> None:
+    told = events(api, stream_options=options)
     assert all("usage" not in event and event["choices"] for event in told)
 
 
@@ -49,6 +49,6 @@ def test_without_it_no_event_speaks_of_usage(wire: Wire, options: Json | None) -
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
     ],
 )
-def test_options_that_do_not_fit_are_named(wire: Wire, fields: Json, param: str) -> None:
-    refusal = error(wire.post("/v1/completions", **ASKED, **fields), 422, "invalid_request")
+def test_options_that_do_not_fit_are_named(api: ApiClient, fields: Json, param: str) -> None:
+    refusal = error_json(api.post("/v1/completions", **ASKED, **fields), 422, "invalid_request")
     assert refusal["param"] == param

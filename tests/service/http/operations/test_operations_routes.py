@@ -6,7 +6,7 @@ import pytest
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
-from tests.support.wire import Wire
+from tests.support.api_client import ApiClient
 
 NAMES = [
     'tiedlm_requests_total{route="/score",status="200"}',
@@ -27,20 +27,20 @@ NAMES = [
 ]
 
 
-def metric(wire: Wire, name: str) -> float:
+def metric(api: ApiClient, name: str) -> float:
     """0 for one that was not counted yet."""
-    found = re.search(rf"^{re.escape(name)} (\S+)$", wire.http.get("/metrics").text, re.MULTILINE)
+    found = re.search(rf"^{re.escape(name)} (\S+)$", api.http.get("/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
-def test_health(wire: Wire) -> None:
-    assert wire.http.get("/health/live").json() == {"status": "live"}
-    assert wire.http.get("/health/ready").json() == {"status": "ready"}
+def test_health(api: ApiClient) -> None:
+    assert api.http.get("/health/live").json() == {"status": "live"}
+    assert api.http.get("/health/ready").json() == {"status": "ready"}
 
 
-def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
+def test_info_tells_what_is_served(api: ApiClient, model: LanguageModel) -> None:
     bundle = Bundle.load(model.settings.bundle)
-    info = wire.http.get("/info").json()
+    info = api.http.get("/info").json()
     assert info["bundle_hash"] == bundle.hash
     assert info["vocabulary_size"] == bundle.manifest.vocabulary_size
     assert info["tokenizer"] == {"kind": "words", "subword": False}
@@ -65,13 +65,13 @@ def test_info_tells_what_is_served(wire: Wire, model: LanguageModel) -> None:
     assert set(info["versions"]) >= {"tiedlm", "onnxruntime", "numpy"}
 
 
-def test_every_documented_metric_is_there(wire: Wire) -> None:
-    wire.score(text="The city")
-    wire.next_token(context="The city")
-    wire.send("/score", b"{")
-    page = wire.http.get("/metrics").text
+def test_every_documented_metric_is_there(api: ApiClient) -> None:
+    api.score(text="The city")
+    api.next_token(context="The city")
+    api.send("/score", b"{")
+    page = api.http.get("/metrics").text
     assert [name for name in NAMES if f"\n{name} " not in page] == []
-    assert f'hash="{wire.http.get("/info").json()["bundle_hash"]}"' in page
+    assert f'hash="{api.http.get("/info").json()["bundle_hash"]}"' in page
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_every_documented_metric_is_there(wire: Wire) -> None:
         ('tiedlm_queue_tokens{lane="bulk"}', 0),
     ],
 )
-def test_a_scored_text_is_counted_once(wire: Wire, name: str, more: int) -> None:
-    before = metric(wire, name)
-    wire.score(text="The city Zxqvyk")
-    assert metric(wire, name) == before + more
+def test_a_scored_text_is_counted_once(api: ApiClient, name: str, more: int) -> None:
+    before = metric(api, name)
+    api.score(text="The city Zxqvyk")
+    assert metric(api, name) == before + more
 
 
 @pytest.mark.parametrize(
@@ -95,25 +95,25 @@ def test_a_scored_text_is_counted_once(wire: Wire, name: str, more: int) -> None
     [('tiedlm_tokens_total{route="/rescore"}', 6), ("tiedlm_oov_tokens_total", 2)],
 )
 def test_what_is_rescored_is_counted_and_its_context_is_not(
-    wire: Wire, name: str, more: int
+    api: ApiClient, name: str, more: int
 ) -> None:
-    before = metric(wire, name)
+    before = metric(api, name)
     hypotheses = [{"text": "The Zxqvyk"}, {"text": "The Qqxz"}]
-    wire.post("/rescore", hypotheses=hypotheses, context="A Zxqvyk")
-    assert metric(wire, name) == before + more
+    api.post("/rescore", hypotheses=hypotheses, context="A Zxqvyk")
+    assert metric(api, name) == before + more
 
 
-def test_a_refusal_is_counted_by_its_code(wire: Wire) -> None:
+def test_a_refusal_is_counted_by_its_code(api: ApiClient) -> None:
     name = 'tiedlm_rejected_total{code="input_too_long"}'
-    before = metric(wire, name)
-    wire.post("/score", texts=[""] * 4097)
-    assert metric(wire, name) == before + 1
+    before = metric(api, name)
+    api.post("/score", texts=[""] * 4097)
+    assert metric(api, name) == before + 1
 
 
-def test_paths_that_match_no_route_are_counted_as_one(wire: Wire) -> None:
+def test_paths_that_match_no_route_are_counted_as_one(api: ApiClient) -> None:
     name = 'tiedlm_requests_total{route="unmatched",status="404"}'
-    before = metric(wire, name)
+    before = metric(api, name)
     for path in ("/wp-login.php", "/.env"):
-        wire.http.get(path)
-    assert metric(wire, name) == before + 2
-    assert "wp-login" not in wire.http.get("/metrics").text
+        api.http.get(path)
+    assert metric(api, name) == before + 2
+    assert "wp-login" not in api.http.get("/metrics").text

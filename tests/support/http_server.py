@@ -1,4 +1,4 @@
-"""The application over a socket in this process, with other settings than the session's service."""
+"""The application behind a socket in this process, with settings of the caller's choice."""
 
 import copy
 import socket
@@ -19,8 +19,11 @@ Address = tuple[str, int]
 
 
 @contextmanager
-def listening(model: LanguageModel, lifespan: Literal["on", "off"] = "off") -> Iterator[Address]:
-    """Serve a model by the protocol of the real server; closed at the end with lifespan `on`."""
+def serve(model: LanguageModel, lifespan: Literal["on", "off"] = "off") -> Iterator[Address]:
+    """Serve a model with the protocol of the real server.
+
+    With lifespan `on`, the model is closed at the end.
+    """
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     settings = model.settings
@@ -47,18 +50,18 @@ def listening(model: LanguageModel, lifespan: Literal["on", "off"] = "off") -> I
 
 
 @contextmanager
-def served(model: LanguageModel, **settings: Any) -> Iterator[Address]:
-    """The model's workers behind other settings of HTTP."""
+def serve_with(model: LanguageModel, **settings: Any) -> Iterator[Address]:
+    """Serve the model, with its workers, under other HTTP settings."""
     other = copy.copy(model)
     other.settings = model.settings.model_copy(update=settings)
-    with listening(other) as address:
+    with serve(other) as address:
         yield address
 
 
 @contextmanager
-def client_of(model: LanguageModel, **settings: Any) -> Iterator[httpx.Client]:
+def http_client_for(model: LanguageModel, **settings: Any) -> Iterator[httpx.Client]:
     with (
-        served(model, **settings) as (host, port),
+        serve_with(model, **settings) as (host, port),
         httpx.Client(base_url=f"http://{host}:{port}", timeout=60, trust_env=False) as client,
     ):
         yield client

@@ -1,4 +1,4 @@
-"""What the Python client cannot send is refused before it is, and no secret is quoted."""
+"""Requests that cannot be sent are rejected before sending, and no secret is quoted."""
 
 import math
 from typing import Any
@@ -8,18 +8,11 @@ import numpy as np
 import pytest
 
 from service.client import AsyncClient, Client, ConnectionFailed, NotSent, TiedlmError
-from tests.support.either_client import Answers, EitherClient, error_answer
+from tests.service.client.conftest import MakeClient
+from tests.support.sync_or_async_client import CannedResponses, SyncOrAsyncClient
 
-URL = "http://tiedlm.test/below"
-REFUSED = error_answer(422, "invalid_request")
 HALF = "a\ud800"
 SECRETS = "http://somebody:pass-word@127.0.0.1:1/below?token=hidden"
-
-
-@pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
-def answers(request: pytest.FixtureRequest) -> tuple[EitherClient, Answers]:
-    handler = Answers(REFUSED)
-    return EitherClient(request.param, URL, handler), handler
 
 
 @pytest.mark.parametrize(
@@ -45,12 +38,15 @@ def answers(request: pytest.FixtureRequest) -> tuple[EitherClient, Answers]:
         ("tokenize", {"prompt": HALF}, "prompt"),
     ],
 )
-def test_a_lone_surrogate_is_not_sent(
-    answers: tuple[EitherClient, Answers], method: str, fields: dict[str, Any], param: str
+def test_lone_surrogate_is_not_sent(
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: dict[str, Any],
+    param: str,
 ) -> None:
-    ask, handler = answers
+    client, handler = rejecting
     with pytest.raises(NotSent, match="surrogate") as caught:
-        ask(method, **fields)
+        client(method, **fields)
     assert isinstance(caught.value, TiedlmError)
     assert caught.value.param == param
     str(caught.value).encode()
@@ -67,18 +63,24 @@ def test_a_lone_surrogate_is_not_sent(
         ("next_token", lambda x: {"temperature": x}, "temperature"),
     ],
 )
-def test_what_json_has_no_number_for_is_not_sent(
-    answers: tuple[EitherClient, Answers], method: str, fields: Any, param: str, number: float
+def test_nan_and_infinity_are_not_sent(
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+    method: str,
+    fields: Any,
+    param: str,
+    number: float,
 ) -> None:
-    ask, handler = answers
+    client, handler = rejecting
     with pytest.raises(NotSent, match="JSON") as caught:
-        ask(method, **fields(number))
+        client(method, **fields(number))
     assert caught.value.param == param
     assert handler.requests == []
 
 
-def test_what_no_json_can_hold_is_not_sent(answers: tuple[EitherClient, Answers]) -> None:
-    ask, _ = answers
+def test_unrepresentable_values_are_not_sent(
+    rejecting: tuple[SyncOrAsyncClient, CannedResponses],
+) -> None:
+    client, _ = rejecting
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
@@ -86,9 +88,9 @@ def test_what_no_json_can_hold_is_not_sent(answers: tuple[EitherClient, Answers]
     circle["self"] = circle
     for given in (deep, circle):
         with pytest.raises(NotSent, match="nested too deeply"):
-            ask("rescore", [{"text": "a", "score": given}])
+            client("rescore", [{"text": "a", "score": given}])
     with pytest.raises(NotSent, match="too long") as caught:
-        ask("next_token", top_k=10**5000)
+        client("next_token", top_k=10**5000)
     assert caught.value.param == "top_k"
 
 
@@ -100,7 +102,7 @@ def test_what_no_json_can_hold_is_not_sent(answers: tuple[EitherClient, Answers]
         *("http://a:pass-word@b:c", f"http://{'a' * 64}.com", "http://xn--a/", "http://a\n/"),
     ],
 )
-def test_what_is_no_address_is_refused_unquoted(
+def test_invalid_address_is_not_quoted(
     kind: type[Client] | type[AsyncClient], address: str
 ) -> None:
     with pytest.raises(NotSent, match="base_url") as caught:
@@ -110,26 +112,23 @@ def test_what_is_no_address_is_refused_unquoted(
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize("key", ["secret\n", "secret\ud800", "sécret", "secret\x7f"])
-def test_a_key_that_no_header_holds_is_refused_unquoted(
-    kind: type[Client] | type[AsyncClient], key: str
-) -> None:
+def test_invalid_key_is_not_quoted(kind: type[Client] | type[AsyncClient], key: str) -> None:
     with pytest.raises(
-        NotSent, match="api_key holds a character that is not printable ASCII"
+        NotSent, match="api_key contains a character that is not printable ASCII"
     ) as caught:
         kind(api_key=key)
     assert "cret" not in str(caught.value)
-    with pytest.raises(TypeError, match="api_key is a bytes: give a str"):
+    with pytest.raises(TypeError, match="api_key is a bytes: pass a str"):
         kind(api_key=key.encode("utf-8", "replace"))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_no_answer_names_the_address_without_secrets(asynchronous: bool) -> None:
-    answers = Answers(httpx.ConnectError("[Errno 111] Connection refused"))
-    ask = EitherClient(asynchronous, SECRETS, answers, api_key="sk-hidden")
+def test_connection_error_contains_no_secret(make_client: MakeClient) -> None:
+    handler = CannedResponses(httpx.ConnectError("[Errno 111] Connection refused"))
+    client = make_client(handler, url=SECRETS, api_key="sk-hidden")
     with pytest.raises(ConnectionFailed) as caught:
-        ask("score", "a")
+        client("score", "a")
     assert caught.value.message == (
-        "no answer from http://127.0.0.1:1/below/score: "
+        "no response from http://127.0.0.1:1/below/score: "
         "ConnectError: [Errno 111] Connection refused"
     )
     for secret in ("somebody", "pass-word", "hidden"):

@@ -1,13 +1,13 @@
-"""A run for the batcher that does nothing but wait at a gate, write down and fail as it is told.
+"""A fake of the function that runs a batch: it records batches, waits at a gate and can fail.
 
-One worker is held at the gate by a first work; what queues meanwhile is then run in an order that
-does not depend on time.
+The first job holds the only worker at the gate. Jobs that are queued meanwhile then run in an order
+that does not depend on time.
 """
 
 import threading
 from dataclasses import dataclass, field
 
-SECONDS = 20.0  # far beyond what anything here takes: a hanging batcher fails and does not hang
+SECONDS = 20.0  # far above what a test takes, so that a hanging batcher fails
 MAX_BATCH_TOKENS = 64
 MAX_QUEUE_TOKENS = 1000
 TIMEOUT_SECONDS = 60.0
@@ -20,8 +20,8 @@ class Job:
 
 
 @dataclass
-class Run:
-    """Writes down what it is given; works named `gate` wait for the gate, `bad` ones fail."""
+class FakeRunner:
+    """Records its batches. A job named `gate...` waits for the gate; a job named `bad` fails."""
 
     names: list[list[str]] = field(default_factory=list)
     padded: list[int] = field(default_factory=list)
@@ -35,10 +35,10 @@ class Run:
             self.reached.set()
             assert self.gate.wait(SECONDS)
         if any(work.name == "bad" for work in works):
-            raise ZeroDivisionError("as it was told")
+            raise ZeroDivisionError("a bad job")
         for work in works:
             work.remaining -= min(limit, work.remaining)
 
     def first(self, name: str) -> int:
-        """The first run that held the work."""
+        """Return the index of the first batch that holds the job."""
         return next(index for index, names in enumerate(self.names) if name in names)

@@ -1,4 +1,4 @@
-"""The service as a client sees it: JSON over a socket on 127.0.0.1, parsed strictly."""
+"""A minimal client of the HTTP API: JSON over a socket on 127.0.0.1, parsed strictly."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ JSON_TYPE = {"Content-Type": "application/json"}
 
 
 def strict_json(content: bytes) -> Any:
-    """Python's parser takes NaN and Infinity, which are not JSON; here they fail."""
+    """Parse JSON and reject NaN and Infinity, which Python's parser accepts."""
 
     def refuse(constant: str) -> NoReturn:
         raise AssertionError(f"{constant} is not JSON")
@@ -20,7 +20,7 @@ def strict_json(content: bytes) -> Any:
     return json.loads(content.decode(), parse_constant=refuse)
 
 
-class Wire:
+class ApiClient:
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
 
@@ -28,35 +28,35 @@ class Wire:
         return self.http.post(route, content=content, headers=JSON_TYPE)
 
     def post(self, route: str, **fields: Any) -> httpx.Response:
-        """All but ASCII is escaped on the way, so that lone surrogates can be sent too."""
+        """Send the fields as ASCII JSON, so that lone surrogates can be sent too."""
         return self.send(route, json.dumps(fields).encode())
 
     def score(self, **fields: Any) -> Json:
-        return answer(self.post("/score", **fields))
+        return ok_json(self.post("/score", **fields))
 
     def score_one(self, **fields: Any) -> Json:
-        """The one result of a request with one text."""
+        """Return the only result of a request with one text."""
         (result,) = self.score(**fields)["results"]
         return dict(result)
 
     def next_token(self, **fields: Any) -> Json:
-        return answer(self.post("/next-token", **fields))
+        return ok_json(self.post("/next-token", **fields))
 
     def logprobs_after(self, ids: list[int], **fields: Any) -> dict[int, float]:
-        """Of every word of the vocabulary, by the route that answers about one position."""
+        """Return the log-probability of every vocabulary entry, by /next-token."""
         size = self.next_token(top_k=0)["vocabulary_size"]
         tokens = self.next_token(token_ids=ids, top_k=size, **fields)["tokens"]
         return {token["id"]: token["logprob"] for token in tokens}
 
 
-def answer(response: httpx.Response) -> Json:
+def ok_json(response: httpx.Response) -> Json:
     assert response.status_code == 200, response.text
     assert response.headers["Content-Type"] == "application/json"
     return dict(strict_json(response.content))
 
 
-def error(response: httpx.Response, status: int, code: str) -> Json:
-    """The error of a refused request; every refusal has this one shape."""
+def error_json(response: httpx.Response, status: int, code: str) -> Json:
+    """Check the error envelope of a rejected request and return its `error` object."""
     assert response.status_code == status, response.text
     assert response.headers["X-Request-Id"]
     content = strict_json(response.content)
@@ -77,10 +77,10 @@ def logprobs(result: Json) -> list[float | None]:
     return [token["logprob"] for token in result["tokens"]]
 
 
-def scored(result: Json) -> list[float]:
-    """The log-probabilities of the tokens that have one."""
+def scored_logprobs(result: Json) -> list[float]:
+    """Return the log-probabilities of the tokens that have one."""
     return [logprob for logprob in logprobs(result) if logprob is not None]
 
 
-def ids(result: Json) -> list[int]:
+def token_ids(result: Json) -> list[int]:
     return [token["id"] for token in result["tokens"]]

@@ -1,4 +1,4 @@
-"""A call through `Client` or `AsyncClient`, so that a test says once what both must do."""
+"""Calls through `Client` or `AsyncClient`, so that one test covers both."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from service.client import AsyncClient, Client
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-class EitherClient:
-    """Makes a client for each call, closes it, and notes its sleeps instead of sleeping.
+class SyncOrAsyncClient:
+    """A client per call, closed after it, that records its sleeps instead of sleeping.
 
-    Without a handler it asks over the network, past any proxy of the environment.
+    Without a handler it uses the network and ignores the proxies of the environment.
     """
 
     def __init__(
@@ -28,13 +28,13 @@ class EitherClient:
 
     def __call__(self, method: str, *args: Any, **fields: Any) -> Any:
         if self._asynchronous:
-            return asyncio.run(self._awaited(method, *args, **fields))
+            return asyncio.run(self._call_async(method, *args, **fields))
         transport = self._mock or httpx.HTTPTransport()
         options = {**self._options, "transport": transport, "sleep": self.sleeps.append}
         with Client(self._base_url, **options) as client:
             return getattr(client, method)(*args, **fields)
 
-    async def _awaited(self, method: str, *args: Any, **fields: Any) -> Any:
+    async def _call_async(self, method: str, *args: Any, **fields: Any) -> Any:
         async def sleep(seconds: float) -> None:
             self.sleeps.append(seconds)
 
@@ -44,32 +44,34 @@ class EitherClient:
             return await getattr(client, method)(*args, **fields)
 
 
-class Answers:
-    """A handler that gives its answers in turn, the last one for ever, and keeps the requests."""
+class CannedResponses:
+    """A handler that returns its responses in turn, repeats the last, and keeps the requests."""
 
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
+    def __init__(self, *responses: httpx.Response | Exception) -> None:
         self.requests: list[httpx.Request] = []
-        self._answers = answers
+        self._responses = responses
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        index = min(len(self.requests), len(self._answers) - 1)
+        index = min(len(self.requests), len(self._responses) - 1)
         self.requests.append(request)
-        answer = self._answers[index]
-        if isinstance(answer, Exception):
-            raise answer
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        response = self._responses[index]
+        if isinstance(response, Exception):
+            raise response
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=response.content
+        )
 
 
-def error_answer(status: int, code: str, **headers: str) -> httpx.Response:
+def error_response(status: int, code: str, **headers: str) -> httpx.Response:
     envelope = {"message": "not so", "type": "some_error", "param": "texts.3", "code": code}
     return httpx.Response(status, json={"error": envelope}, headers=headers)
 
 
-def what_is_there(value: Any) -> Any:
-    """JSON-like data with None and empty lists left out of objects, and tuples as lists."""
+def drop_missing(value: Any) -> Any:
+    """Return JSON-like data without None and empty lists in objects, and with tuples as lists."""
     if isinstance(value, dict):
-        kept = {name: what_is_there(item) for name, item in value.items()}
+        kept = {name: drop_missing(item) for name, item in value.items()}
         return {name: item for name, item in kept.items() if item is not None and item != []}
     if isinstance(value, list | tuple):
-        return [what_is_there(item) for item in value]
+        return [drop_missing(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""Tokenizers of characters and of bytes as the library makes them, without the trainer."""
+"""Character and byte-pair tokenizers, built with the library and without the trainer."""
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
@@ -13,7 +13,7 @@ MERGES = [
 ]
 
 
-def byte_pairs() -> tokenizers.Tokenizer:
+def byte_pair_tokenizer() -> tokenizers.Tokenizer:
     merged = [left + right for left, right in MERGES]
     entries = [BYTES[0], "<eos>", *BYTES[1:], *merged]
     vocabulary = {entry: index for index, entry in enumerate(entries)}
@@ -26,7 +26,7 @@ def byte_pairs() -> tokenizers.Tokenizer:
     return made
 
 
-def characters() -> tokenizers.Tokenizer:
+def character_tokenizer() -> tokenizers.Tokenizer:
     vocabulary = {entry: index for index, entry in enumerate(["<unk>", "<eos>", *"theca 河é<>os"])}
     made = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Split(Regex(r"<unk>|<eos>|[\s\S]"), "isolated")
@@ -34,7 +34,7 @@ def characters() -> tokenizers.Tokenizer:
     return made
 
 
-def served_as(made: tokenizers.Tokenizer) -> Tokenizer:
+def as_served(made: tokenizers.Tokenizer) -> Tokenizer:
     manifest = tiny_manifest(
         vocabulary_size=made.get_vocab_size(),
         unknown_token_id=made.token_to_id("<unk>"),
@@ -43,6 +43,6 @@ def served_as(made: tokenizers.Tokenizer) -> Tokenizer:
     return Tokenizer(made.to_str().encode(), manifest)
 
 
-PIECES = served_as(byte_pairs())
-CHARACTERS = served_as(characters())
-SUBWORD = {"pieces": PIECES, "characters": CHARACTERS}
+BYTE_PAIRS = as_served(byte_pair_tokenizer())
+CHARACTERS = as_served(character_tokenizer())
+SUBWORD = {"pieces": BYTE_PAIRS, "characters": CHARACTERS}
