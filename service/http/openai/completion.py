@@ -18,6 +18,7 @@ from service.http.openai.prompt import Prompt, split_prompts
 from service.http.openai.response import CompletionResponse, Usage, server_sent_event
 from service.http.openai.schemas import CompletionRequest
 from service.http.request_context import RequestContext
+from service.limits import BYTES_PER_TOKEN
 
 # Each choice queues for its next token by itself: thousands at once would delay other requests.
 MAX_CONCURRENT_CHOICES = 64
