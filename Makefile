@@ -4,7 +4,7 @@
 # of paths is read as the shell reads one: FILES="'my text.txt' other.txt".
 PYTHON ?= python3
 CONFIG ?= train/configs/starter.toml
-PATHS = DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES
+PATHS = VERSION DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES
 $(foreach name,$(PATHS),$(eval override export $(name) := $$(value $(name))))
 SERVICE = .venv
 TEST = .venv-test
@@ -15,7 +15,7 @@ CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
 .PHONY: help venv serve test check format bench portability soak overload faults scale scale-bulk \
-  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock clean
+  bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock version clean
 
 help:
 	@echo "make venv                      set up .venv, the Python of the README's commands"
@@ -45,6 +45,7 @@ help:
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
 	@echo "make format                    put the code into shape"
 	@echo "make lock                      renew the locked versions"
+	@echo "make version VERSION=…         write a new version into every file that states it"
 	@echo "make clean                     remove the virtual environments"
 
 # $(call need,NAME,what): stop with a line where the variable is empty.
@@ -68,6 +69,7 @@ check: $(DEV)/ready
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy
+	$(DEV)/bin/vulture
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python -m tests.programs.benchmarks $(if $(DATA),--data "$$DATA") --out docs/benchmarks.md $(ARGS)
@@ -124,6 +126,10 @@ fuzz: $(CLIENTS)/ready
 lm-eval: $(CLIENTS)/ready
 	@$(call need,DATA,<folder with a test.txt>)
 	$(CLIENTS)/bin/python -m tests.clients.lm_eval_compare "$$DATA" $(ARGS)
+
+version: $(DEV)/ready
+	@$(call need,VERSION,0.2.0)
+	$(DEV)/bin/python -m tests.programs.set_version "$$VERSION"
 
 format: $(DEV)/ready
 	$(DEV)/bin/ruff format .

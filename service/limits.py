@@ -28,6 +28,23 @@ class WaitLimits:
         return self.bulk if priority == "bulk" else self.interactive
 
 
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """The limits that the settings of a server choose; `/info` publishes them. Waits and timeouts
+    are in seconds.
+    """
+
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_bulk_wait: float
+    max_interactive_wait: float
+    max_body_bytes: int
+    max_texts: int
+    max_request_tokens: int
+    request_timeout: float
+    client_timeout: float
+
+
 def check_count(tokens: int, most: int) -> None:
     """Raises InputTooLong."""
     if tokens > most:
@@ -76,3 +93,15 @@ def check_targets(targets: Sequence[Sized], texts: Sequence[Sized], begun: Seque
             raise InvalidRequest(
                 f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
             )
+
+
+# Limits of single fields.
+MAX_CACHE_WINDOW = 10_000  # positions
+MAX_CACHE_THETA = 100
+MAX_CANDIDATES = 1000  # of a request to /next-token
+MAX_CANDIDATE_LENGTH = 1000  # characters
+MAX_CHOICES = 128  # for each prompt
+MAX_PROMPT_LOGPROBS = 20
+MAX_STOPS = 16
+MAX_TEMPERATURE = 100
+MAX_WEIGHT = 1e9  # larger than any recogniser's, and no sum of products is infinite

@@ -137,7 +137,7 @@ class Hide:
 sys.meta_path.insert(0, Hide())
 import importlib.util
 real = importlib.util.find_spec
-import {room}.installed as installed
+import {room}.runtime.packages as installed
 def find_spec(name):
     try:
         return real(name)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from service.http.operations.playground import FILES, FOLDER
+from service.http.operations.playground import FILES, PAGE_FOLDER
 from tests.playground.browser import Playground, axe
 from tests.playground.conftest import KEY
 from tests.support.api_client import ApiClient, error_json
@@ -31,7 +31,7 @@ def test_the_page_allows_nothing_but_its_own_files(api: ApiClient) -> None:
 )
 def test_files_have_their_types(api: ApiClient, name: str, kind: str) -> None:
     answer = api.http.get(f"/playground/{name}")
-    assert answer.content == (FOLDER / name).read_bytes()
+    assert answer.content == (PAGE_FOLDER / name).read_bytes()
     assert answer.headers["Content-Type"] == kind
 
 

@@ -1,4 +1,4 @@
-"""The bodies of `/next-token`."""
+"""The request and response bodies of `/next-token`."""
 
 from typing import Annotated, ClassVar, Self
 
@@ -13,9 +13,7 @@ from service.http.schema_types import (
     example_of,
     with_examples,
 )
-from service.limits import MAX_INTEGER
-
-Word = Annotated[UnicodeStr, Field(max_length=1000)]
+from service.limits import MAX_CANDIDATE_LENGTH, MAX_CANDIDATES, MAX_INTEGER
 
 
 class NextTokenRequest(StrictRequest):
@@ -41,7 +39,8 @@ class NextTokenRequest(StrictRequest):
         examples=[10],
     )
     candidates: Annotated[
-        FailFastList[Annotated[UnicodeStr, Field(max_length=1000)]], Field(max_length=1000)
+        FailFastList[Annotated[UnicodeStr, Field(max_length=MAX_CANDIDATE_LENGTH)]],
+        Field(max_length=MAX_CANDIDATES),
     ] = Field(
         [],
         description="Words to answer about, whatever their rank. Where tokens are pieces of "
@@ -69,11 +68,11 @@ class NextTokenRequest(StrictRequest):
     )
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _check_fields(self) -> Self:
         if self.context is not None and self.token_ids is not None:
             raise ValueError("give context or token_ids, not both")
         if self.state is not None and "bos" in self.model_fields_set:
-            raise ValueError("with state there is no bos")
+            raise ValueError("state cannot be combined with bos")
         return self
 
 

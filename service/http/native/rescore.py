@@ -1,4 +1,4 @@
-"""The bodies of `/rescore`."""
+"""The request and response bodies of `/rescore`."""
 
 from typing import Annotated, ClassVar
 
@@ -12,9 +12,9 @@ from service.http.schema_types import (
     example_of,
     with_examples,
 )
+from service.limits import MAX_WEIGHT
 
-# Wide enough for any recogniser, and no sum of them is infinite.
-Weight = Annotated[float, Field(ge=-1e9, le=1e9)]
+Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
 
 
 class Hypothesis(StrictRequest):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.arrays import Floats
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from service.results.text_score import TextScore
 from service.text.request_encoder import TokenizedText
 

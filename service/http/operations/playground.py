@@ -1,4 +1,4 @@
-"""`GET /` and the files of its page, which asks this server and no other."""
+"""`GET /`: the playground page and its files. The page sends requests to this server only."""
 
 import re
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-FOLDER = Path(__file__).parents[2] / "playground"
-TYPES = {
+PAGE_FOLDER = Path(__file__).parents[2] / "playground"
+MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 PAGE = "index.html"
-# No inline script or style, no other host, and no string that becomes markup.
-POLICY = "; ".join(
+# No inline scripts and styles, no other host, and no markup from strings.
+CONTENT_POLICY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
@@ -30,38 +30,38 @@ POLICY = "; ".join(
     ]
 )
 
-RELATIVE = re.compile(rb'\b(href|src)="(?=(?:playground/|docs"))')
+RELATIVE_URL = re.compile(rb'\b(href|src)="(?=(?:playground/|docs"))')
 
 router = APIRouter(include_in_schema=False)
 
 
-def _read() -> dict[str, tuple[bytes, str]]:
-    """Content and type of every file, by name: nothing else can be asked for."""
-    paths = (path for path in FOLDER.iterdir() if path.suffix in TYPES)
-    return {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in paths}
+def _read_files() -> dict[str, tuple[bytes, str]]:
+    """Return the content and media type of every file by name. No other file can be requested."""
+    paths = (path for path in PAGE_FOLDER.iterdir() if path.suffix in MEDIA_TYPES)
+    return {path.name: (path.read_bytes(), MEDIA_TYPES[path.suffix]) for path in paths}
 
 
-FILES = _read()
+FILES = _read_files()
 
 
 @router.get("/")
 async def page(request: Request) -> Response:
-    """The page's addresses are relative. Under a prefix they are not, because a browser may show
-    the page at `/lm`, without the slash that they count from.
+    """Return the page. Its relative URLs become absolute under a root path, because a browser may
+    show the page at `/lm` without the final slash, and then resolves them against `/`.
     """
-    content, kind = FILES[PAGE]
+    content, media_type = FILES[PAGE]
     if root := request.scope.get("root_path"):
-        content = RELATIVE.sub(rf'\1="{root}/'.encode(), content)
-    return Response(content, media_type=kind, headers={"Content-Security-Policy": POLICY})
+        content = RELATIVE_URL.sub(rf'\1="{root}/'.encode(), content)
+    return _response(content, media_type)
 
 
 @router.get("/playground/{name}")
 async def file(name: str) -> Response:
     if name not in FILES:
         raise HTTPException(404)
-    return _file(name)
+    return _response(*FILES[name])
 
 
-def _file(name: str) -> Response:
-    content, kind = FILES[name]
-    return Response(content, media_type=kind, headers={"Content-Security-Policy": POLICY})
+def _response(content: bytes, media_type: str) -> Response:
+    headers = {"Content-Security-Policy": CONTENT_POLICY}
+    return Response(content, media_type=media_type, headers=headers)

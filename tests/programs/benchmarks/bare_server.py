@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.http.native.next_token import NextTokenRequest
-from service.http.native.score import ScoreRequest
+from service.http.native.score_request import ScoreRequest
 
 
 def create_app(answers: dict[str, Any]) -> FastAPI:

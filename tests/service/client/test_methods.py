@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from service import client
 from service.client import Client, requests
 from service.client.score_request import score as score_call
-from service.http.native import next_token, rescore, score
-from service.http.openai import schemas as openai
+from service.http.native import next_token, rescore, score_response
+from service.http.native.score_request import ScoreRequest
+from service.http.openai import request_schemas, response_schemas
 from service.http.operations import schemas as operations
 
 METHODS = ("score", "next_token", "rescore", "tokenize", "detokenize", "info", "ready")
@@ -34,19 +35,19 @@ def test_importing_the_client_loads_only_httpx() -> None:
 @pytest.mark.parametrize(
     ("result", "schema"),
     [
-        (client.ScoreResult, score.ScoreResponse),
-        (client.TextResult, score.TextResult),
-        (client.Aggregates, score.Aggregates),
-        (client.TokenScore, score.TokenScore),
-        (client.WordScore, score.WordScore),
-        (client.Alternative, score.Alternative),
+        (client.ScoreResult, score_response.ScoreResponse),
+        (client.TextResult, score_response.TextResult),
+        (client.Aggregates, score_response.Aggregates),
+        (client.TokenScore, score_response.TokenScore),
+        (client.WordScore, score_response.WordScore),
+        (client.Alternative, score_response.Alternative),
         (client.NextTokenResult, next_token.NextTokenResponse),
         (client.RankedToken, next_token.RankedToken),
         (client.CandidateToken, next_token.CandidateToken),
         (client.RescoreResult, rescore.RescoreResponse),
         (client.RescoredHypothesis, rescore.RescoredHypothesis),
         (client.Hypothesis, rescore.Hypothesis),
-        (client.Tokenization, openai.TokenizeResponse),
+        (client.Tokenization, response_schemas.TokenizeResponse),
         (client.Info, operations.Info),
         (client.Limits, operations.Limits),
         (client.TokenizerSummary, operations.TokenizerSummary),
@@ -59,11 +60,11 @@ def test_client_has_every_field_of_the_wire(result: Any, schema: type[BaseModel]
 @pytest.mark.parametrize(
     ("call", "schema"),
     [
-        (score_call, score.ScoreRequest),
+        (score_call, ScoreRequest),
         (requests.next_token, next_token.NextTokenRequest),
         (requests.rescore, rescore.RescoreRequest),
-        (requests.tokenize, openai.TokenizeRequest),
-        (requests.detokenize, openai.DetokenizeRequest),
+        (requests.tokenize, request_schemas.TokenizeRequest),
+        (requests.detokenize, request_schemas.DetokenizeRequest),
     ],
 )
 def test_client_has_the_arguments_and_defaults_of_the_wire(

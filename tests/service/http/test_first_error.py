@@ -7,8 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from service.http.native.next_token import NextTokenRequest
 from service.http.native.rescore import RescoreRequest
-from service.http.native.score import ScoreRequest
-from service.http.openai.schemas import CompletionRequest, DetokenizeRequest
+from service.http.native.score_request import ScoreRequest
+from service.http.openai.request_schemas import CompletionRequest, DetokenizeRequest
 
 MANY = 5000
 MOST = 8  # a prompt may be of four types, and each says what is wrong with it as one

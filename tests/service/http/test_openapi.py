@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from service.http.native.next_token import NextTokenResponse
 from service.http.native.rescore import RescoreResponse
-from service.http.native.score import ScoreResponse
-from service.http.openai.schemas import (
+from service.http.native.score_response import ScoreResponse
+from service.http.openai.response_schemas import (
     CompletionResponse,
     DetokenizeResponse,
     ModelEntry,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.http.openai import completion, response
+from service.http.openai import completion, response_serializer
 from service.http.openai.choice import Choice, ChoiceGenerator
 from service.http.openai.serialize import ChoiceSerializer
 from service.language_model import LanguageModel
@@ -18,7 +18,7 @@ from tests.support.http_server import http_client_for
 CHANCE = random.Random(5)
 ECHO: Json = {"echo": True, "max_tokens": 0}
 Written = tuple[object, str]
-ECHOED: Written = (response, "serialize_echo")
+ECHOED: Written = (response_serializer, "serialize_echo")
 CHOICE: Written = (ChoiceSerializer, "delta")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.http.openai.schemas import CompletionRequest
+from service.http.openai.request_schemas import CompletionRequest
 from tests.support.api_client import ApiClient, Json, error_json, ok_json
 
 GIVEN: Json = {"model": "tiedlm", "prompt": "The old river", "seed": 1}

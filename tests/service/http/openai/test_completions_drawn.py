@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.http.openai.generation import Step
 from service.language_model import LanguageModel
+from service.results.sampling import Step
 from tests.service.http.openai.test_completions import complete, only_choice
 from tests.support.api_client import ApiClient, Json, ok_json
 
@@ -94,7 +94,7 @@ def test_no_stop_text_begins_in_what_a_stream_has_sent(
         for token in ids:
             yield Step(token, -1.0, [], [])
 
-    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
+    monkeypatch.setattr(LanguageModel, "generate", scripted)
     fields: Json = {"prompt": PROMPT, "stop": "l-"}
     choice = only_choice(api, **fields)
     assert (choice["text"], choice["finish_reason"]) == (" wel", "stop")
@@ -198,7 +198,7 @@ def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
         for token, logprob in next(drawn):
             yield Step(token, logprob, [], [])
 
-    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
+    monkeypatch.setattr(LanguageModel, "generate", scripted)
     best = only_choice(api, prompt=PROMPT, best_of=3)
     assert best["text"].strip() == model.tokenizer.entries[13]
 
