@@ -24,7 +24,7 @@ from service.inference.prefix_tree import score_prefix_tree
 from service.inference.scheduler import Scheduler
 from service.inference.state_handle import StateCodec
 from service.inference.task import InferenceTask
-from service.limits import ServerLimits, check_positions, check_targets, check_top
+from service.limits import ServerLimits, check_cache_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
 from service.results.distribution import DistributionOptions, next_token_distribution
 from service.results.model_info import model_info
@@ -43,7 +43,8 @@ from service.runtime.background_thread import BackgroundThread
 from service.runtime.cpu_count import usable_cores
 from service.runtime.metrics import Metrics
 from service.settings import Settings
-from service.text.request_encoder import RequestEncoder, TokenizedText
+from service.text.request_encoder import RequestEncoder
+from service.text.tokenized_text import TokenizedText
 from service.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
@@ -148,7 +149,7 @@ class LanguageModel:
 
         Raises InputTooLong, InvalidRequest, Overloaded, DeadlineExceeded.
         """
-        question = partial(next_token_distribution, shape=self._distribution_options(options))
+        question = partial(next_token_distribution, options=self._distribution_options(options))
         found, after = await self._ask(context.ids, question, state, bos=options.bos)
         self._count("/next-token", len(context.ids))
         return NextTokenResult(context.ids, found, options.candidates, after)
@@ -230,7 +231,8 @@ class LanguageModel:
     ) -> T:
         """Run `work`, which takes about `seconds`, without blocking the event loop.
 
-        With a `priority`, raise Overloaded if it would wait too long and DeadlineExceeded if it did.
+        With a `priority`, raise Overloaded if the expected wait is too long, and DeadlineExceeded if
+        the wait was.
         """
         return await self.background_thread.run(work, seconds, priority=priority)
 
@@ -267,7 +269,7 @@ class LanguageModel:
             before = lefts or [prefix] * len(texts)
             begun = [state is not None or len(left) > 0 for left in before]
             check_targets(options.targets, scored, begun)
-            soft = await self.encoder.soft_targets(options.targets)
+            soft = await self.encoder.encode_targets(options.targets)
         starts: Sequence[Floats | None] = [state] * len(texts)
         if contexts is not None:
             starts, prefix = await self.contexts.states_after(lefts), NOTHING
@@ -329,7 +331,7 @@ class LanguageModel:
         self._check_length(tokens + sum(read.values()))
         check_top(tokens, options.top)
         if options.cache is not None:
-            check_positions(options.cache.window, scored)
+            check_cache_positions(options.cache.window, scored)
 
     def _check_length(self, tokens: int) -> None:
         limit = self.settings.max_request_tokens

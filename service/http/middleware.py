@@ -15,11 +15,12 @@ from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.arrays import Priority
 from service.errors import DeadlineExceeded, Overloaded, RequestError, Unavailable
-from service.http.auth import Gate
+from service.http.auth import Authenticator
 from service.http.body.content_encoding import check_encoding, unpack
 from service.http.body.request_body import (
     ClientDisconnected,
@@ -41,15 +42,16 @@ PRIORITY_BY_PATH: dict[str, Priority] = {
     "/next-token": "interactive",
     "/v1/completions": "interactive",
 }
+METHODS = "GET, HEAD, OPTIONS, POST"
 
 log = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, models: ModelRegistry, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, models: ModelRegistry, authenticator: Authenticator) -> None:
         self._app = restore_root(app)
         self._models = models
-        self._gate = gate
+        self._authenticator = authenticator
         self._settings = models.model.settings
         self._metrics = models.model.metrics
         self._route_metrics: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
@@ -96,8 +98,11 @@ class RequestMiddleware:
     async def _check_and_run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that a check refuses; run the application for any other."""
         context = request_context(scope)
+        if context.path == "*":  # `OPTIONS *` (RFC 9110, 9.3.7)
+            await Response(headers={"Allow": METHODS})(scope, receive, send)
+            return
         try:
-            self._gate.check(context.path, context.headers)
+            self._authenticator.check(context.path, context.headers)
             slot = context.model.admission.admit(
                 PRIORITY_BY_PATH.get(context.path),
                 announced_bytes(context.headers),

@@ -12,11 +12,11 @@ from service.http.native.score_response import ScoreResponse
 from service.http.openapi import INFERENCE_ERRORS
 from service.http.request_context import Context
 from service.language_model import LanguageModel
-from service.limits import blamed
+from service.limits import name_field
 from service.results.calibration import Calibration
 from service.results.options import NextTokenOptions, ScoreOptions
 from service.results.token_rows import RowOptions
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 JSON = "application/json"
 
@@ -28,7 +28,7 @@ async def score(request: ScoreRequest, request_context: Context) -> Response:
     model = request_context.model
     calibration = _calibration(request, model)
     passages, contexts = await _passages(request, model), await _contexts(request, model)
-    with blamed(_longest(request, passages, contexts)):
+    with name_field(_longest(request, passages, contexts)):
         scores = await model.score(
             passages,
             _score_options(request),
@@ -50,16 +50,18 @@ async def next_token(request: NextTokenRequest, request_context: Context) -> Res
         temperature=request.temperature,
         exclude_special=request.exclude_special,
         prefix=request.prefix,
-        candidates=await model.encoder.candidates(request.candidates),
+        candidates=await model.encoder.find_candidates(request.candidates),
     )
     if request.token_ids is not None:
         source = "token_ids"
-        context = await model.encoder.ids(request.token_ids, source, "interactive")
+        context = await model.encoder.decode_ids(request.token_ids, source, "interactive")
     else:
         source = "context"
-        (context,) = await model.encoder.texts([request.context or ""], source, "interactive")
+        (context,) = await model.encoder.encode_texts(
+            [request.context or ""], source, "interactive"
+        )
     state = None if request.state is None else model.open_state(request.state)
-    with blamed(source):
+    with name_field(source):
         result = await model.next_token(context, options, state)
     request_context.record_tokens(len(context.ids))
     body = await render_next_tokens(model, result, return_state=request.return_state)
@@ -70,13 +72,13 @@ async def next_token(request: NextTokenRequest, request_context: Context) -> Res
 async def rescore(request: RescoreRequest, request_context: Context) -> Response:
     model = request_context.model
     texts = [hypothesis.text for hypothesis in request.hypotheses]
-    passages = await model.encoder.texts(texts, "hypotheses")
+    passages = await model.encoder.encode_texts(texts, "hypotheses")
     context = None
     if request.context is not None:
-        (context,) = await model.encoder.texts([request.context], "context")
+        (context,) = await model.encoder.encode_texts([request.context], "context")
     before = 0 if context is None else len(context.ids)
     after = sum(len(passage.ids) for passage in passages)
-    with blamed("context" if before > after else "hypotheses"):
+    with name_field("context" if before > after else "hypotheses"):
         scores = await model.rescore(passages, context)
     request_context.record_tokens(sum(score.token_count for score in scores))
     return Response(render_rescored(request, scores), media_type=JSON)
@@ -114,17 +116,17 @@ def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | N
 
 async def _passages(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText]:
     if request.token_ids is not None:
-        return await model.encoder.id_lists(request.token_ids, "token_ids")
-    return await model.encoder.texts(request.texts or [request.text or ""], _source(request))
+        return await model.encoder.decode_id_lists(request.token_ids, "token_ids")
+    return await model.encoder.encode_texts(request.texts or [request.text or ""], _source(request))
 
 
 async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText] | None:
     if request.context is not None:
-        return await model.encoder.texts([request.context], "context") * request.count
+        return await model.encoder.encode_texts([request.context], "context") * request.count
     if request.contexts is None:
         return None
     distinct = list(dict.fromkeys(request.contexts))
-    read = dict(zip(distinct, await model.encoder.texts(distinct, "contexts"), strict=True))
+    read = dict(zip(distinct, await model.encoder.encode_texts(distinct, "contexts"), strict=True))
     return [read[context] for context in request.contexts]
 
 

@@ -60,14 +60,14 @@ class Completion:
     ) -> None:
         encoder, limits = self._model.encoder, self._limits
         if texts:
-            tokenized = await encoder.texts(texts, "prompt", priority)
+            tokenized = await encoder.encode_texts(texts, "prompt", priority)
             limits.check_tokens([len(text.ids) for text in tokenized])
         else:
             limits.check_tokens(list(map(len, id_lists)))
             if id_lists == [self._request.prompt]:
-                tokenized = [await encoder.ids(id_lists[0], "prompt", priority)]
+                tokenized = [await encoder.decode_ids(id_lists[0], "prompt", priority)]
             else:
-                tokenized = await encoder.id_lists(id_lists, "prompt", priority)
+                tokenized = await encoder.decode_id_lists(id_lists, "prompt", priority)
         limits.check_echoed_bytes(text.text for text in tokenized)
         self._prompts = [Prompt(text) for text in tokenized]
 

@@ -54,7 +54,7 @@ def measure(bundle: Bundle, texts: list[str]) -> dict[str, float]:
 
 
 def _engine(engine: OnnxEngine) -> dict[str, float]:
-    """Seconds of thread time, medians: a batch in the encoder and decoder, and a single step."""
+    """Return median thread seconds of a batch in the encoder and decoder, and of a step."""
     random = np.random.default_rng(0)
     ids = random.integers(0, engine.vocabulary_size, (BATCH, STEPS))
     lengths = np.full(BATCH, STEPS, np.int32)
@@ -72,7 +72,7 @@ def _engine(engine: OnnxEngine) -> dict[str, float]:
 
 
 def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[float, float]:
-    """Wall and CPU seconds to score all sentences once, ids ready, queue always full."""
+    """Return wall and CPU seconds to score all sentences once, from ids, with a full queue."""
     scheduler: Scheduler[InferenceTask] = Scheduler(4096)
     batcher = Batcher(
         lambda tasks, chunk_length: (run_batch(engine, tasks, chunk_length), None)[1],
