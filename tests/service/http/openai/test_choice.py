@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from service.http.openai.generation import Step
 from service.language_model import LanguageModel
-from tests.service.http.openai.test_completions import complete, only_choice
 from tests.support.api_client import ApiClient, Json, ok_json
+from tests.support.completions import complete, only_choice
 
 PROMPT = "The old river runs through"
 
@@ -58,7 +58,7 @@ STREAMED: list[Json] = [
 
 
 @pytest.mark.parametrize("fields", STREAMED)
-def test_a_stream_says_what_an_answer_says(api: ApiClient, fields: Json) -> None:
+def test_stream_equals_response(api: ApiClient, fields: Json) -> None:
     fields = {"prompt": PROMPT, **fields}
     whole = complete(api, **fields)["choices"]
     events = streamed(api, **fields)
@@ -67,9 +67,7 @@ def test_a_stream_says_what_an_answer_says(api: ApiClient, fields: Json) -> None
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), data=st.data())
-def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
-    api: ApiClient, seed: int, data: st.DataObject
-) -> None:
+def test_stop_text_cuts_choice(api: ApiClient, seed: int, data: st.DataObject) -> None:
     """Any piece of what would come, across tokens and events."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 16, "seed": seed, "logprobs": 0}
     text = only_choice(api, **fields)["text"]
@@ -84,7 +82,7 @@ def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
     assert joined(streamed(api, **fields, stop=stops), 0) == choice
 
 
-def test_no_stop_text_begins_in_what_a_stream_has_sent(
+def test_stream_sends_no_start_of_stop_text(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`well` `-` `known` reads `well -` first and then `well-known`: `l-` comes with the third."""
@@ -101,7 +99,7 @@ def test_no_stop_text_begins_in_what_a_stream_has_sent(
     assert joined(streamed(api, **fields), 0) == choice
 
 
-def test_greedy_takes_the_most_probable_known_word_each_time(api: ApiClient) -> None:
+def test_temperature_0_is_greedy(api: ApiClient) -> None:
     text, found = PROMPT, only_choice(api, prompt=PROMPT, max_tokens=8, temperature=0)
     words: list[str] = []
     while len(words) < 8:
@@ -115,7 +113,7 @@ def test_greedy_takes_the_most_probable_known_word_each_time(api: ApiClient) -> 
     assert found["text"].replace(" ", "") == "".join(words)
 
 
-def test_the_unknown_word_is_never_drawn(api: ApiClient) -> None:
+def test_unknown_word_is_never_drawn(api: ApiClient) -> None:
     """It is among the most probable words nearly everywhere."""
     choices = complete(api, prompt=PROMPT, n=16, max_tokens=20, seed=1, logprobs=5)["choices"]
     drawn = [token for choice in choices for token in choice["logprobs"]["tokens"]]
@@ -125,7 +123,7 @@ def test_the_unknown_word_is_never_drawn(api: ApiClient) -> None:
     assert any("<unk>" in top for top in offered)
 
 
-def test_seeds_tell_texts_apart_and_choices_too(api: ApiClient) -> None:
+def test_seed_and_index_determine_text(api: ApiClient) -> None:
     def texts(**fields: Any) -> list[str]:
         answered = complete(api, prompt=PROMPT, max_tokens=12, **fields)
         return [choice["text"] for choice in answered["choices"]]
@@ -138,7 +136,7 @@ def test_seeds_tell_texts_apart_and_choices_too(api: ApiClient) -> None:
     assert texts(seed=-(2**63))
 
 
-def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(api: ApiClient) -> None:
+def test_echo_and_logprobs_keep_the_seeded_text(api: ApiClient) -> None:
     """The prompt is read in other ways then, and to the same state."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 12, "seed": 3}
     text = only_choice(api, **fields)["text"]
@@ -149,7 +147,7 @@ def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(api: 
     assert twice[1]["text"] == twice[5]["text"]
 
 
-def test_usage_counts_what_was_read_and_generated(api: ApiClient) -> None:
+def test_usage_counts_prompt_and_completion_tokens(api: ApiClient) -> None:
     answered = complete(api, prompt=["The old", "river"], max_tokens=3)
     usage = answered["usage"]
     assert usage["prompt_tokens"] == 3
@@ -157,14 +155,14 @@ def test_usage_counts_what_was_read_and_generated(api: ApiClient) -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
-def test_a_choice_of_full_length_says_so(api: ApiClient) -> None:
+def test_full_length_choice_has_reason_length(api: ApiClient) -> None:
     choice = only_choice(api, prompt=PROMPT, max_tokens=1, temperature=0, logprobs=0)
     assert choice["finish_reason"] == "length"
     assert len(choice["logprobs"]["tokens"]) == 1
 
 
 @pytest.mark.parametrize(("prompt", "seed"), [(PROMPT, 9), ("He said so ,", 2), ("= The end =", 1)])
-def test_the_best_of_several_have_the_highest_mean_log_probability(
+def test_best_of_has_highest_mean_logprob(
     api: ApiClient, model: LanguageModel, prompt: str, seed: int
 ) -> None:
     """Of all tokens drawn: the `<eos>` that ended a choice is one, though no array shows it."""
@@ -187,7 +185,7 @@ def test_the_best_of_several_have_the_highest_mean_log_probability(
     assert best["usage"]["completion_tokens"] == generated
 
 
-def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
+def test_mean_logprob_includes_eos(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an end alone at -9, a word at -1 and an end at -9, and a word at -2, the last is best."""
@@ -203,7 +201,7 @@ def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
     assert best["text"].strip() == model.tokenizer.entries[13]
 
 
-def test_choices_come_prompt_by_prompt(api: ApiClient) -> None:
+def test_choices_are_ordered_by_prompt(api: ApiClient) -> None:
     prompts = ["The old", "In the north", "He"]
     choices = complete(api, prompt=prompts, n=2, max_tokens=4, seed=1, echo=True)["choices"]
     assert [choice["index"] for choice in choices] == list(range(6))
@@ -217,9 +215,7 @@ texts = st.text(max_size=80) | st.lists(pieces, max_size=20).map("".join)
 
 
 @given(text=texts)
-def test_detokenized_text_tokenizes_to_the_same_ids(
-    api: ApiClient, model: LanguageModel, text: str
-) -> None:
+def test_detokenize_inverts_tokenize(api: ApiClient, model: LanguageModel, text: str) -> None:
     def tokenize(prompt: str) -> Json:
         return ok_json(api.post("/tokenize", prompt=prompt, add_special_tokens=False))
 
@@ -228,7 +224,7 @@ def test_detokenized_text_tokenizes_to_the_same_ids(
     assert tokenize(again)["tokens"] == tokens
 
 
-def test_the_prefix_token_is_put_before_a_text_on_request(api: ApiClient) -> None:
+def test_add_special_tokens_prepends_bos(api: ApiClient) -> None:
     info = ok_json(api.http.get("/tokenizer_info"))
     plain = ok_json(api.post("/tokenize", prompt="The old river", add_special_tokens=False))
     prefixed = ok_json(api.post("/tokenize", prompt="The old river"))

@@ -57,7 +57,7 @@ def of_request(caplog: pytest.LogCaptureFixture, request_id: str) -> logging.Log
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
+def test_unexpected_error_ends_stream_and_is_logged(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, n: int
 ) -> None:
     failing(monkeypatch, RuntimeError(SECRET))
@@ -73,7 +73,7 @@ def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
     assert SECRET in str(logged.exc_info[1])
 
 
-def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
+def test_deadline_error_ends_stream_and_is_counted(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rejected() -> float:
@@ -90,7 +90,7 @@ def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
     assert rejected() == before + 1
 
 
-def test_an_answer_that_fails_inside_is_an_internal_error(
+def test_error_while_generating_sets_status(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, RuntimeError(SECRET))
@@ -102,7 +102,7 @@ def test_an_answer_that_fails_inside_is_an_internal_error(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
+def test_full_queue_rejects_before_streaming(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     """The queue had room when the request came, and none for its prompts."""
@@ -115,7 +115,7 @@ def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_what_was_read_and_drawn_is_counted(
+def test_metrics_and_log_count_tokens(
     api: ApiClient, model: LanguageModel, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     def counted() -> float:
