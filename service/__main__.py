@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     log.info(
         "serving %s (%s) on %d threads",
-        model.bundle.manifest.name,
-        model.bundle.manifest.precision,
-        model.threads,
+        model.info.name,
+        model.info.precision,
+        model.info.threads,
     )
     if settings.state_key_file is None:
         log.info("no state key file: state handles hold until this process ends")

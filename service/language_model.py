@@ -1,44 +1,63 @@
-"""The whole use case without HTTP: texts in, figures out.
+"""The language model without HTTP: texts in, figures out.
 
-    TokenizedText → InferenceTask → EngineRunner
-        ⇒ worker thread: encoder, decoder ⇒ TextScore, NextTokens
+    TokenizedText → InferenceTask → EngineRunner ⇒ worker thread: encoder, decoder ⇒ TextScore
 
-Everything here is in tokens and nats. It knows no JSON, no status code and no onnxruntime.
+The use cases are `score`, `next_token`, `rescore`, `prefill` and `generate`. They take and return
+values, in tokens and nats, and count what they compute in the metrics. This module knows no JSON,
+no status code and no onnxruntime.
 """
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.arrays import PRIORITIES, CacheSettings, Floats, Ids, SoftTarget
+from service.arrays import PRIORITIES, Floats, Ids, Priority, SoftTarget
 from service.bundle import Bundle
-from service.errors import InputTooLong
+from service.errors import InputTooLong, InvalidRequest
 from service.inference.admission import Admission
 from service.inference.context_encoder import ContextEncoder, keys_of
 from service.inference.engine_runner import EngineRunner
-from service.inference.neural_cache import NeuralCache
 from service.inference.prefix_tree import score_prefix_tree
 from service.inference.state_handle import StateCodec
-from service.limits import check_positions, check_targets, check_top
+from service.limits import ServerLimits, check_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
-from service.results.distribution import DistributionOptions, NextTokens, next_token_distribution
-from service.results.text_score import TextScore, scoring_task, text_score
+from service.results.distribution import DistributionOptions, next_token_distribution
+from service.results.model_info import model_info
+from service.results.next_token import NextTokenResult
+from service.results.options import (
+    GenerationOptions,
+    NextTokenOptions,
+    PrefillOptions,
+    ScoreOptions,
+)
+from service.results.result_rows import ResultRows
+from service.results.sampling import Sampler, Step
+from service.results.scoring_task import apply_options, context_ids, scoring_task
+from service.results.text_score import HypothesisScore, Prefilled, TextScore, text_score
 from service.runtime.background_thread import BackgroundThread
 from service.runtime.cpu_count import usable_cores
 from service.runtime.metrics import Metrics
 from service.settings import Settings
-from service.text.request_encoder import Distributions, RequestEncoder, TokenizedText
+from service.text.request_encoder import RequestEncoder, TokenizedText
 from service.text.tokenizer import Tokenizer
 
 T = TypeVar("T")
 
+DEFAULT_OPTIONS = ScoreOptions()
+NOTHING: Ids = np.empty(0, np.int64)
+
 
 class LanguageModel:
+    """One bundle behind its use cases.
+
+    `encoder` turns a request's texts into `TokenizedText`, `rows` turns results into rows, and
+    `admission` refuses requests that would wait too long. `info` and `limits` are values.
+    """
+
     def __init__(
         self,
         bundle: Bundle,
@@ -46,20 +65,21 @@ class LanguageModel:
         metrics: Metrics | None = None,
         state_key: bytes | None = None,
     ) -> None:
-        """Loads the engine, starts its workers and warms them up. Raises StartError."""
-        self.bundle = bundle
+        """Load the engine, start its workers and warm them up. Raises StartError."""
         self.settings = settings
+        self.metrics = metrics or Metrics()
         self.calibrations = read_calibrations(
             settings.calibration, bundle.manifest.name, bundle.hash
         )
-        self.started = int(time.time())  # seconds since 1970
-        self.metrics = metrics or Metrics()
+        self.bundle = bundle
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
+        self.info = model_info(bundle, self.tokenizer, self.threads, int(time.time()))
         self.background_thread = BackgroundThread(settings.wait_limits, settings.request_timeout)
         self.encoder = RequestEncoder(
             self.tokenizer, self.metrics, self.background_thread, settings.max_request_tokens
         )
+        self.rows = ResultRows(self.tokenizer)
         self._state_key = state_key or settings.state_key()
         self._runner = EngineRunner(
             bundle,
@@ -82,97 +102,186 @@ class LanguageModel:
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
         self.contexts = ContextEncoder(self._runner, self.metrics, settings.prefix_cache_bytes)
-        self._end = _ids(self.tokenizer.end_id)
+        self._end = np.array([self.tokenizer.end_id], np.int64)
+
+    @property
+    def limits(self) -> ServerLimits:
+        return self.settings.limits
 
     def reload_from(self, bundle: Bundle) -> "LanguageModel":
-        """A model of another bundle beside this one, with its settings, metrics and state key.
+        """Return a model of another bundle with the same settings, metrics and state key.
 
-        Raises StartError, and leaves this one as it is.
+        Raises StartError, and this model stays as it is.
         """
         return LanguageModel(bundle, self.settings, self.metrics, self._state_key)
 
     def close(self) -> None:
-        """Finish what is in flight and end the workers."""
+        """Finish the requests that are running and end the workers."""
         self._runner.close()
         self.background_thread.close()
 
     async def score(
         self,
-        passages: Sequence[TokenizedText],
+        texts: Sequence[TokenizedText],
+        options: ScoreOptions = DEFAULT_OPTIONS,
+        *,
         contexts: Sequence[TokenizedText] | None = None,
         state: Floats | None = None,
-        *,
-        bos: bool = True,
-        eos: bool = True,
-        details: bool = False,
-        top: int = 0,
-        targets: Sequence[Distributions] | None = None,
-        cache: CacheSettings | None = None,
-        return_state: bool = False,
-        admitted: bool = True,
     ) -> list[TextScore]:
-        """Score each passage, from the start of a text, after its context, or after a state.
+        """Score each text from the start of a text, after its context, or after a state (S,).
 
-        With `bos` and `eos`, context c and passage a b, the model reads and scores
-
-            reads    <eos>  c   a   b
-            scores          ·   a   b   <eos>
-
-        With neither `bos` nor context nor state nothing stands before a, and it has no score.
-        `targets` gives, for each passage, a distribution over words for each of its scored
-        positions. With `cache`, words of the passage itself become likelier where it is like their
-        places. What was not `admitted` by `Admission` is refused where the queue is full.
-        Raises InputTooLong, InvalidRequest, UnknownToken, Overloaded, DeadlineExceeded.
+        Without `bos`, context and state nothing precedes the first token, and it has no score.
+        Raises InputTooLong, InvalidRequest, UnknownToken, DeadlineExceeded.
         """
-        prefix = self._end if bos and state is None else _ids()
-        scored = [np.concatenate([p.ids, self._end]) if eos else p.ids for p in passages]
-        lefts = _lefts(prefix, contexts or [])
-        read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
-        tokens = sum(map(len, scored))
-        self._check_length(tokens + sum(read.values()))
-        check_top(tokens, top)
-        if cache is not None:
-            check_positions(cache.window, scored)
-        soft: Sequence[list[SoftTarget] | None] = [None] * len(passages)
-        if targets is not None:
-            before = lefts or [prefix] * len(passages)
-            begun = [state is not None or len(left) > 0 for left in before]
-            check_targets(targets, scored, begun)
-            soft = await self.encoder.soft_targets(targets)
-        starts: Sequence[Floats | None] = [state] * len(passages)
-        if contexts is not None:
-            starts, prefix = await self.contexts.states_after(lefts), _ids()
-        zero_state = self.engine.zero_state()
-        sequences = [
-            scoring_task(prefix, start, ids, zero_state, to_its_end=return_state)
-            for start, ids in zip(starts, scored, strict=True)
-        ]
-        for sequence, wanted in zip(sequences, soft, strict=True):
-            sequence.details, sequence.top, sequence.soft_targets = details, top, wanted
-            if cache is not None:
-                own = cache.within(len(sequence.inputs))
-                sequence.cache = NeuralCache(own, self.engine.embedding_size)
-        await self._runner.run(sequences, "bulk", admitted=admitted)
-        unknown = self.tokenizer.unknown_id
-        return [
-            text_score(passage, ids, s.decoded(), unknown, s.state if return_state else None)
-            for passage, ids, s in zip(passages, scored, sequences, strict=True)
-        ]
+        scores = await self._score(texts, options, contexts, state, admitted=True)
+        self._count("/score", sum(score.totals.tokens for score in scores))
+        self.metrics.oov_tokens.inc(sum(score.totals.oov_tokens for score in scores))
+        return scores
 
     async def next_token(
-        self,
-        context: TokenizedText,
-        shape: DistributionOptions,
-        state: Floats | None = None,
-        *,
-        bos: bool = True,
-    ) -> tuple[NextTokens, Floats]:
-        """The distribution of the word after `context`, and the state there. Raises as `score`."""
-        return await self.ask(
-            context.ids, partial(next_token_distribution, shape=shape), state, bos=bos
-        )
+        self, context: TokenizedText, options: NextTokenOptions, state: Floats | None = None
+    ) -> NextTokenResult:
+        """Return the distribution of the word after `context`, and the state (S,) there.
 
-    async def ask(
+        Raises InputTooLong, InvalidRequest, Overloaded, DeadlineExceeded.
+        """
+        question = partial(next_token_distribution, shape=self._distribution_options(options))
+        found, after = await self._ask(context.ids, question, state, bos=options.bos)
+        self._count("/next-token", len(context.ids))
+        return NextTokenResult(context.ids, found, options.candidates, after)
+
+    async def rescore(
+        self, hypotheses: Sequence[TokenizedText], context: TokenizedText | None = None
+    ) -> list[HypothesisScore]:
+        """Score hypotheses of one text. Prefixes that they share are encoded once.
+
+        Raises InputTooLong, DeadlineExceeded.
+        """
+        ids = [np.concatenate([hypothesis.ids, self._end]) for hypothesis in hypotheses]
+        left = self._end if context is None else np.concatenate([self._end, context.ids])
+        self._check_length(sum(map(len, ids)) + len(left))
+        (start,) = await self.contexts.states_after([left])
+        assert start is not None
+        rows = await score_prefix_tree(ids, start, self._runner)
+        self._count("/rescore", sum(map(len, rows)))
+        unknown = -1 if self.info.unknown_id is None else self.info.unknown_id
+        scores = [
+            HypothesisScore(row.astype(np.float64), int((hypothesis.ids == unknown).sum()))
+            for hypothesis, row in zip(hypotheses, rows, strict=True)
+        ]
+        self.metrics.oov_tokens.inc(sum(score.oov_count for score in scores))
+        return scores
+
+    async def prefill(
+        self, prompts: Sequence[TokenizedText], options: PrefillOptions
+    ) -> list[Prefilled]:
+        """Encode each distinct prompt once: return its score and the state after it, as requested.
+
+        Raises InputTooLong, Overloaded, DeadlineExceeded.
+        """
+        found = [Prefilled(None, None)] * len(prompts)
+        if options.score:
+            wanted = ScoreOptions(
+                bos=options.bos,
+                eos=False,
+                details=options.details,
+                top=options.top,
+                return_state=options.return_state,
+            )
+            scores = await self._score(prompts, wanted, None, None, admitted=options.admitted)
+            found = [Prefilled(score, score.state) for score in scores]
+        elif options.return_state:
+            prefix = self._end if options.bos else NOTHING
+            states = await self._states_after(context_ids(prefix, prompts))
+            found = [Prefilled(None, state) for state in states]
+        self._count("/v1/completions", sum(len(prompt.ids) for prompt in prompts))
+        return found
+
+    async def generate(self, state: Floats, options: GenerationOptions) -> AsyncIterator[Step]:
+        """Yield the tokens drawn after a state (S,); `<unk>` is never drawn.
+
+        A request was admitted with its prompts, so that no token raises Overloaded. Raises
+        DeadlineExceeded.
+        """
+        sampler = Sampler(options, excluded=self.info.unknown_id)
+        ids = NOTHING
+        for _ in range(options.max_tokens):
+            step, state = await self._ask(ids, sampler, state, admitted=True)
+            if options.stop_at_end and step.id == self.info.end_id:
+                yield step
+                return
+            self._count("/v1/completions", 1)
+            yield step
+            ids = np.array([step.id], np.int64)
+
+    def open_state(self, handle: str) -> Floats:
+        """Return the state (S,) of a handle. Raises InvalidState."""
+        return self.states.open(handle)
+
+    def seal_state(self, state: Floats) -> str:
+        """Return the handle of a state (S,)."""
+        return self.states.seal(state)
+
+    async def run_in_background(
+        self, work: Callable[[], T], seconds: float = 0.0, priority: Priority | None = None
+    ) -> T:
+        """Run `work`, which takes about `seconds`, without blocking the event loop.
+
+        With a `priority`, raise Overloaded if it would wait too long and DeadlineExceeded if it did.
+        """
+        return await self.background_thread.run(work, seconds, lane=priority)
+
+    def publish(self) -> None:
+        """Make the metrics describe this model alone."""
+        info = self.info
+        self.metrics.bundle_info.clear()
+        self.metrics.bundle_info.labels(
+            info.name, info.bundle_hash, info.precision, str(info.vocabulary_size)
+        ).set(1)
+        for priority in PRIORITIES:
+            waiting = partial(self.admission.waiting_tokens, priority)
+            self.metrics.queue_tokens.labels(priority).set_function(waiting)
+
+    def count_rejection(self, code: str) -> None:
+        """Count an error that is sent after the response has started."""
+        self.metrics.rejected.labels(code).inc()
+
+    async def _score(
+        self,
+        texts: Sequence[TokenizedText],
+        options: ScoreOptions,
+        contexts: Sequence[TokenizedText] | None,
+        state: Floats | None,
+        *,
+        admitted: bool,
+    ) -> list[TextScore]:
+        prefix = self._end if options.bos and state is None else NOTHING
+        scored = [np.concatenate([t.ids, self._end]) if options.eos else t.ids for t in texts]
+        lefts = context_ids(prefix, contexts or [])
+        self._check_score_limits(scored, lefts, options)
+        soft: Sequence[list[SoftTarget] | None] = [None] * len(texts)
+        if options.targets is not None:
+            before = lefts or [prefix] * len(texts)
+            begun = [state is not None or len(left) > 0 for left in before]
+            check_targets(options.targets, scored, begun)
+            soft = await self.encoder.soft_targets(options.targets)
+        starts: Sequence[Floats | None] = [state] * len(texts)
+        if contexts is not None:
+            starts, prefix = await self.contexts.states_after(lefts), NOTHING
+        keep, zero_state = options.return_state, self.engine.zero_state()
+        tasks = [
+            scoring_task(prefix, start, ids, zero_state, to_its_end=keep)
+            for start, ids in zip(starts, scored, strict=True)
+        ]
+        apply_options(tasks, options, soft, self.engine.embedding_size)
+        await self._runner.run(tasks, "bulk", admitted=admitted)
+        unknown = self.info.unknown_id
+        return [
+            text_score(text, ids, task.decoded(), unknown, task.state if keep else None)
+            for text, ids, task in zip(texts, scored, tasks, strict=True)
+        ]
+
+    async def _ask(
         self,
         context: Ids,
         question: Callable[[Floats], T],
@@ -181,54 +290,49 @@ class LanguageModel:
         bos: bool = True,
         admitted: bool = False,
     ) -> tuple[T, Floats]:
-        """What `question` says of the log-probabilities (V,) after `context`, and the state there.
+        """Return `question` of the log-probabilities (V,) after `context`, and the state there.
 
-        It is called in a worker thread, so that the row never leaves it. What is part of a request
-        that was `admitted` is never Overloaded; else raises as `score`.
+        It is called in a worker thread, so that the row never leaves it.
         """
-        left = np.concatenate([self._end if bos and state is None else _ids(), context])
+        prefix = self._end if bos and state is None else NOTHING
+        left = np.concatenate([prefix, context])
         self._check_length(len(left))
         return await self.contexts.ask(left, question, state, admitted)
 
-    async def states_after(
-        self, contexts: Sequence[TokenizedText], *, bos: bool = True
-    ) -> list[Floats]:
-        """The state after each context, equal ones read once. Raises as `score`."""
-        prefix = self._end if bos else _ids()
-        lefts = [np.concatenate([prefix, context.ids]) for context in contexts]
-        self._check_length(sum(map(len, lefts)))
-        states = await self.contexts.states_after(lefts, "interactive")
+    async def _states_after(self, contexts: list[Ids]) -> list[Floats]:
+        self._check_length(sum(map(len, contexts)))
+        states = await self.contexts.states_after(contexts, "interactive")
         return [self.engine.zero_state() if state is None else state for state in states]
 
-    async def rescore(
-        self, hypotheses: Sequence[TokenizedText], context: TokenizedText | None = None
-    ) -> list[NDArray[np.float64]]:
-        """Log-probabilities of each hypothesis' tokens and its `<eos>`, as `score` gives them;
-        beginnings that hypotheses share are read once. Raises as `score` does.
-        """
-        ids = [np.concatenate([hypothesis.ids, self._end]) for hypothesis in hypotheses]
-        left = self._end if context is None else np.concatenate([self._end, context.ids])
-        self._check_length(sum(map(len, ids)) + len(left))
-        (start,) = await self.contexts.states_after([left])
-        assert start is not None
-        rows = await score_prefix_tree(ids, start, self._runner)
-        return [row.astype(np.float64) for row in rows]
+    def _distribution_options(self, options: NextTokenOptions) -> DistributionOptions:
+        if options.top_k > self.info.vocabulary_size:
+            raise InvalidRequest(f"top_k is at most {self.info.vocabulary_size}", "top_k")
+        vocabulary, prefix = self.tokenizer.vocabulary, options.prefix
+        return DistributionOptions(
+            top_k=options.top_k,
+            temperature=options.temperature,
+            excluded=self.tokenizer.special_ids if options.exclude_special else None,
+            allowed=None if prefix is None else vocabulary.with_prefix(prefix),
+            candidates=[candidate.id for candidate in options.candidates],
+        )
+
+    def _check_score_limits(
+        self, scored: list[Ids], lefts: list[Ids], options: ScoreOptions
+    ) -> None:
+        read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
+        tokens = sum(map(len, scored))
+        self._check_length(tokens + sum(read.values()))
+        check_top(tokens, options.top)
+        if options.cache is not None:
+            check_positions(options.cache.window, scored)
 
     def _check_length(self, tokens: int) -> None:
         limit = self.settings.max_request_tokens
         if tokens > limit:
             raise InputTooLong(f"the request holds {tokens} tokens; at most {limit} are allowed")
 
-    def publish(self) -> None:
-        """Let the metrics tell of this model, and of no other."""
-        manifest = self.bundle.manifest
-        self.metrics.bundle_info.clear()
-        self.metrics.bundle_info.labels(
-            manifest.name, self.bundle.hash, manifest.precision, str(manifest.vocabulary_size)
-        ).set(1)
-        for lane in PRIORITIES:
-            waiting = partial(self.admission.waiting_tokens, lane)
-            self.metrics.queue_tokens.labels(lane).set_function(waiting)
+    def _count(self, route: str, tokens: int) -> None:
+        self.metrics.tokens.labels(route).inc(tokens)
 
 
 def _callers_of(model: LanguageModel) -> Callable[[], int]:
@@ -242,14 +346,3 @@ def _callers_of(model: LanguageModel) -> Callable[[], int]:
         return 0 if found is None else found.admission.requests
 
     return callers
-
-
-def _lefts(prefix: Ids, contexts: Sequence[TokenizedText]) -> list[Ids]:
-    """The ids before each text; one array for a context that stands before many."""
-    distinct = {id(context): context for context in contexts}
-    made = {at: np.concatenate([prefix, context.ids]) for at, context in distinct.items()}
-    return [made[id(context)] for context in contexts]
-
-
-def _ids(*ids: int) -> Ids:
-    return np.array(ids, np.int64)

@@ -26,6 +26,23 @@ class WaitLimits:
         return self.bulk if priority == "bulk" else self.interactive
 
 
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """The limits that the settings of a server choose; `/info` publishes them. Waits and timeouts
+    are in seconds.
+    """
+
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_bulk_wait: float
+    max_interactive_wait: float
+    max_body_bytes: int
+    max_texts: int
+    max_request_tokens: int
+    request_timeout: float
+    client_timeout: float
+
+
 def check_count(tokens: int, most: int) -> None:
     """Raises InputTooLong."""
     if tokens > most:

@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError
-from service.limits import WaitLimits
+from service.limits import ServerLimits, WaitLimits
 
 KEY_BYTES = 32
 ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
@@ -135,6 +135,20 @@ class Settings(BaseSettings):
     @property
     def wait_limits(self) -> WaitLimits:
         return WaitLimits(interactive=self.max_interactive_wait, bulk=self.max_bulk_wait)
+
+    @property
+    def limits(self) -> ServerLimits:
+        return ServerLimits(
+            max_batch_tokens=self.max_batch_tokens,
+            max_queue_tokens=self.max_queue_tokens,
+            max_bulk_wait=self.max_bulk_wait,
+            max_interactive_wait=self.max_interactive_wait,
+            max_body_bytes=self.max_body_bytes,
+            max_texts=self.max_texts,
+            max_request_tokens=self.max_request_tokens,
+            request_timeout=self.request_timeout,
+            client_timeout=self.client_timeout,
+        )
 
     @field_validator("root_path")
     @classmethod

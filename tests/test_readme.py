@@ -81,6 +81,35 @@ def test_there_are_examples() -> None:
     assert TRAINING is not None
 
 
+def folders_of_the_tree() -> set[str]:
+    """Return the paths of the README's tree, whose indentation is two spaces a level."""
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)
+    assert tree is not None
+    parents: list[str] = []
+    found = set()
+    for indent, name in re.findall(r"^( *)([\w.]+)/ +\S", tree[1], re.MULTILINE):
+        parents = [*parents[: len(indent) // 2], name]
+        found.add("/".join(parents))
+    return found
+
+
+def test_the_tree_names_every_folder() -> None:
+    mirrored = ("tests/service", "tests/train", "tests/model_export")  # as the code
+    listed = ["git", "ls-files", "-co", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    folders = {str(path.parent) for path in map(Path, files.splitlines()) if len(path.parts) > 1}
+    named = folders_of_the_tree()
+    missing = {
+        folder
+        for folder in folders - named
+        if not folder.startswith((*mirrored, "tests/programs/", "docker/grafana/", ".ci"))
+        and folder != "tests/clients/task"
+        and (ROOT / folder).exists()
+    }
+    assert missing == set()
+    assert {folder for folder in named if not (ROOT / folder).is_dir()} == set()
+
+
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES)
 def test_a_curl_line_gives_the_answer_beside_it(address: str, command: str, answer: str) -> None:
     words = shlex.split(there(command.replace("\\\n", " "), address))

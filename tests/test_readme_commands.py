@@ -82,7 +82,7 @@ def test_every_line_is_of_a_kind_that_is_checked() -> None:
     assert set(LINES) == {*PROGRAMS, *MAKE, *INSTALLS, *ASKED, *ELSEWHERE}
     assert min(len(PROGRAMS), len(MAKE)) > 4
     assert len(INSTALLS) == 1
-    assert "python" in README.partition("## Ask it")[0]
+    assert "python" in README.partition("## Use it")[0]
 
 
 def test_programs_work_in_their_order(clone: Path, tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ class Job:
     def _rows_sink(self, path: Path, committed: int) -> Sink:
         columns = self.options.columns
         if self.options.format == "parquet":
-            return ParquetSink(path, committed, columns, self.model.tokenizer.subword)
+            return ParquetSink(path, committed, columns, self.model.info.subword)
         return lines_sink(bytes_sink(path, committed), self.options, begun=committed > 0)
 
     def _errors_sink(self, committed: int) -> Sink:

@@ -62,7 +62,7 @@ async def score_split(model: LanguageModel, options: Options, split: Split) -> S
     with TemporaryDirectory(prefix=ATTEMPT, dir=part.parent) as folder:
         own = Path(folder) / part.name
         sink = (
-            Part(own, options.columns, model.tokenizer.subword)
+            Part(own, options.columns, model.info.subword)
             if options.format == "parquet"
             else lines_sink(FileSink(own, 0), options, begun=False)
         )

@@ -68,7 +68,7 @@ async def _score(model: LanguageModel, block: Block, render: Callable[[Scored], 
         pairs = [(r, next(left) if r.problem is None else None) for r in block.records]
         return Done(block, render(pairs), tally)
 
-    return await model.background_thread.run(finish)
+    return await model.run_in_background(finish)
 
 
 async def _score_texts(model: LanguageModel, texts: list[str]) -> list[TextScore]:

@@ -23,8 +23,8 @@ from service.http.body.request_json import is_quick, parse
 from service.http.middleware import PRIORITY_BY_PATH
 from service.http.request_context import request_context
 from service.http.schema_types import RequestBody
+from service.limits import ServerLimits
 from service.runtime.background_thread import SECONDS_PER_JSON_BYTE
-from service.settings import Settings
 
 
 class FastJsonRoute(APIRoute):
@@ -48,14 +48,14 @@ class FastJsonRoute(APIRoute):
             content = await request.body()
 
             def parse_body() -> RequestBody:
-                return _parse(content, body_type, model.settings)
+                return _parse(content, body_type, model.limits)
 
             if is_quick(content):
                 body = parse_body()
             else:
                 seconds = len(content) * SECONDS_PER_JSON_BYTE
                 priority = PRIORITY_BY_PATH.get(self.path)
-                body = await model.background_thread.run(parse_body, seconds, lane=priority)
+                body = await model.run_in_background(parse_body, seconds, priority)
             response: Response | BaseModel = await endpoint(body, context)
             if isinstance(response, BaseModel):
                 return Response(response.model_dump_json(), media_type="application/json")
@@ -73,7 +73,7 @@ def require_json(request: Request) -> None:
         )
 
 
-def _parse(content: bytes, body_type: type[RequestBody], settings: Settings) -> RequestBody:
+def _parse(content: bytes, body_type: type[RequestBody], limits: ServerLimits) -> RequestBody:
     """Return the validated body.
 
     Raise RequestValidationError with FastAPI's locations; InputTooLong; HTTPException (400) for
@@ -83,8 +83,8 @@ def _parse(content: bytes, body_type: type[RequestBody], settings: Settings) -> 
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "empty"}])
     body = None
     try:
-        body = parse(content, max_values(settings))
-        check_lists(body, body_type.lists, settings)
+        body = parse(content, max_values(limits))
+        check_lists(body, body_type.lists, limits)
         return body_type.model_validate(body)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)

@@ -68,7 +68,7 @@ class ModelRegistry:
                 raise ReloadFailed(f"{reason}; the old one is still served")
             self.model = new
             new.publish()
-            log.info("serving %s, bundle %s", new.bundle.manifest.name, new.bundle.hash[:16])
+            log.info("serving %s, bundle %s", new.info.name, new.info.bundle_hash[:16])
             self._retire(old)
             return new
 

@@ -111,4 +111,4 @@ async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Score
     )
     tokens = [Token(*row) for row in rows]
     perplexity = score.totals.figures(unit)["perplexity"]
-    return Scored(name, text, tokens, unit, model.bundle.manifest.name, perplexity)
+    return Scored(name, text, tokens, unit, model.info.name, perplexity)

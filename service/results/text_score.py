@@ -7,9 +7,22 @@ from numpy.typing import NDArray
 
 from service.arrays import Floats, Ids
 from service.inference.engine import Decoded
-from service.inference.task import UNSCORED, InferenceTask
 from service.scoring import Totals
 from service.text.request_encoder import TokenizedText
+
+
+@dataclass(frozen=True, slots=True)
+class HypothesisScore:
+    """The natural log-probabilities (n,) of a hypothesis' tokens and its `<eos>`, and the number of
+    unknown words among them.
+    """
+
+    logprobs: NDArray[np.float64]
+    oov_count: int
+
+    @property
+    def token_count(self) -> int:
+        return len(self.logprobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +52,12 @@ class TextScore:
         return len(self.ids) - len(self.decoded.logprobs)
 
 
-def scoring_task(
-    lead: Ids, state: Floats | None, scored: Ids, zero_state: Floats, *, to_its_end: bool
-) -> InferenceTask:
-    """Reads `lead` and all but the last of `scored` from a state, which stands for a lead, or from
-    the beginning; the last too where the state after it is wanted.
-    """
-    whole = np.concatenate([lead, scored])
-    targets = whole[1:]
-    if to_its_end:
-        targets = np.append(targets, UNSCORED)[: len(whole)]
-    follows_state = state is not None and len(scored) > 0
-    return InferenceTask(
-        inputs=whole[: len(targets)],
-        targets=targets,
-        state=zero_state if state is None else state,
-        first_target=int(scored[0]) if follows_state else UNSCORED,
-    )
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """A prompt that was encoded: its score and the state (S,) after it, None if not requested."""
+
+    score: TextScore | None
+    state: Floats | None
 
 
 def text_score(

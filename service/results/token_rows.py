@@ -18,9 +18,10 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreOptions:
-    """How much of a score is answered: `unit` of cross-entropies and entropies, per-token detail,
-    ranks and entropies in it, and whether a token is among the `top_g` most probable.
+class RowOptions:
+    """Which parts of a score to write: `tokens` adds the rows of tokens, `ranks` their ranks and
+    entropies, `top_g` whether each is among the `top_g` most probable. Cross-entropies and entropies
+    are in `unit`.
     """
 
     tokens: bool
@@ -30,10 +31,10 @@ class ScoreOptions:
 
 
 def token_rows(
-    tokenizer: Tokenizer, score: TextScore, detail: ScoreOptions, block: int
+    tokenizer: Tokenizer, score: TextScore, options: RowOptions, block: int
 ) -> Iterator[list[Row]]:
     """Yield all tokens of a text, `block` of them at a time. Logprobs are always natural."""
-    entries, factor = tokenizer.entries, NATS_IN[detail.unit]
+    entries, factor = tokenizer.entries, NATS_IN[options.unit]
     text, starts, ends = covered(tokenizer, score)
     following = NextSurfaces(tokenizer) if score.decoded.has_more else None
     for begin in range(0, len(score.ids), block):
@@ -68,7 +69,7 @@ def token_rows(
             for row in tokens[:unscored]:
                 following.add(row["id"])
             asked = slice(begin + unscored - score.unscored, begin + block - score.unscored)
-            _add_asked(tokens[unscored:], entries, following, score.decoded, asked, detail)
+            _add_asked(tokens[unscored:], entries, following, score.decoded, asked, options)
         yield tokens
 
 
@@ -96,18 +97,18 @@ def _add_asked(
     following: NextSurfaces,
     decoded: Decoded,
     rows: slice,
-    detail: ScoreOptions,
+    options: RowOptions,
 ) -> None:
     """Add to scored tokens what was asked about them beyond their log-probabilities."""
-    factor = NATS_IN[detail.unit]
+    factor = NATS_IN[options.unit]
     if decoded.ranks is not None and decoded.entropies is not None:
         ranks = decoded.ranks[rows].tolist()
         entropies = (decoded.entropies[rows].astype(np.float64) * factor).tolist()
         for token, rank, entropy in zip(tokens, ranks, entropies, strict=True):
-            if detail.ranks:
+            if options.ranks:
                 token["rank"], token["entropy"] = rank, entropy
-            if detail.top_g is not None:
-                token["anomalous"] = rank > detail.top_g
+            if options.top_g is not None:
+                token["anomalous"] = rank > options.top_g
     if decoded.soft_cross_entropies is not None:
         soft = (decoded.soft_cross_entropies[rows].astype(np.float64) * factor).tolist()
         for token, cross_entropy in zip(tokens, soft, strict=True):

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from service.arrays import Ids
+from service.text.request_encoder import TokenizedText
 from service.text.tokenizer import Tokenizer
 
 # How many ids before a token decide how it is joined to them.
@@ -27,6 +28,16 @@ def detokenizer_of(tokenizer: Tokenizer, prompt: Ids) -> IncrementalDetokenizer:
     return (
         SubwordDetokenizer(tokenizer) if tokenizer.subword else WordDetokenizer(tokenizer, prompt)
     )
+
+
+def token_starts(tokenizer: Tokenizer, text: TokenizedText) -> list[int]:
+    """Return the offset of each token in `text.text`, in code points."""
+    if text.starts is not None:
+        return text.starts
+    encoding = tokenizer.encode(text.text)
+    if np.array_equal(encoding.ids, text.ids):
+        return encoding.starts
+    return starts_in(text.text, tokenizer, text.ids)
 
 
 def starts_in(text: str, tokenizer: Tokenizer, ids: Ids) -> list[int]:

@@ -15,7 +15,7 @@ from service.bulk.output.cell import escaped
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration
 from service.results.text_score import TextScore
-from service.results.token_rows import ScoreOptions, token_rows, word_rows
+from service.results.token_rows import RowOptions
 from service.results.word_score import word_scores
 from service.scoring import NATS_IN, Totals, perplexity
 
@@ -71,7 +71,7 @@ def _row(
         row["id"] = record.id
     if score is None:
         names = [*columns.names, *(["tokens"] if columns.tokens else [])]
-        names += ["words"] if columns.tokens and model.tokenizer.subword else []
+        names += ["words"] if columns.tokens and model.info.subword else []
         return row | dict.fromkeys(name for name in names if name not in row)
     if columns.text:
         row["text"] = record.text
@@ -79,11 +79,10 @@ def _row(
     if columns.percentile and calibration is not None:
         row["percentile"] = calibration.percentile(score.totals.mean_nats)
     if columns.tokens:
-        detail = ScoreOptions(tokens=True, unit=columns.unit)
-        row["tokens"] = [t for b in token_rows(model.tokenizer, score, detail, MANY) for t in b]
-        if model.tokenizer.subword:
-            end_id = model.tokenizer.end_id
-            row["words"] = [w for b in word_rows(score, end_id, columns.unit, MANY) for w in b]
+        options = RowOptions(tokens=True, unit=columns.unit)
+        row["tokens"] = [t for b in model.rows.tokens(score, options, MANY) for t in b]
+        if model.info.subword:
+            row["words"] = [w for b in model.rows.words(score, columns.unit, MANY) for w in b]
     return row
 
 
@@ -121,7 +120,7 @@ def kenlm_query(model: LanguageModel, scored: Scored) -> bytes:
 
 
 def _kenlm_line(model: LanguageModel, score: TextScore) -> str:
-    shift = 0 if model.tokenizer.unknown_id == 0 else 1
+    shift = 0 if model.info.unknown_id == 0 else 1
     parts = [
         f"{word}={0 if oov else token + shift} {length} {logprob * NATS_IN['bans']:.7g}\t"
         for length, (word, token, logprob, oov) in enumerate(_kenlm_words(model, score), 2)
@@ -131,10 +130,10 @@ def _kenlm_line(model: LanguageModel, score: TextScore) -> str:
 
 
 def _kenlm_words(model: LanguageModel, score: TextScore) -> list[tuple[str, int, float, bool]]:
-    end_id, ids = model.tokenizer.end_id, score.ids.tolist()
+    end_id, ids = model.info.end_id, score.ids.tolist()
     assert score.starts is not None
     assert score.ends is not None
-    if not model.tokenizer.subword:
+    if not model.info.subword:
         return [
             ("</s>" if token == end_id else score.text[start:end], token, logprob, oov)
             for token, start, end, logprob, oov in zip(
@@ -186,7 +185,7 @@ def surprisal_tsv(model: LanguageModel, unit: str, scored: Scored) -> bytes:
     inputs; the surprisal in `unit`. The token is the text's own spelling. A document that is not
     scored is a line with its number alone.
     """
-    factor, end_id, entries = NATS_IN[unit], model.tokenizer.end_id, model.tokenizer.entries
+    factor, end_id, end_token = NATS_IN[unit], model.info.end_id, model.info.end_token
     lines = []
     for record, score in scored:
         if score is None:
@@ -202,6 +201,6 @@ def surprisal_tsv(model: LanguageModel, unit: str, scored: Scored) -> bytes:
             strict=True,
         )
         for position, (token, start, end, surprisal) in enumerate(columns, 1):
-            word = entries[token] if token == end_id else escaped(score.text[start:end])
+            word = end_token if token == end_id else escaped(score.text[start:end])
             lines.append(f"{record.number}\t{position}\t{word}\t{surprisal!r}\n")
     return "".join(lines).encode()

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, Literal
 
 from service.errors import InputTooLong
-from service.settings import Settings
+from service.limits import ServerLimits
 
 # Values of a body, whatever they are: more than any request within the other limits has.
 MAX_VALUES = 1_000_000
@@ -15,16 +15,16 @@ Unit = Literal["texts", "tokens"]
 Lists = Mapping[str, tuple[Unit, ...]]
 
 
-def max_values(settings: Settings) -> int:
+def max_values(limits: ServerLimits) -> int:
     """Return how many values a body may hold."""
-    return max(MAX_VALUES, 4 * settings.max_request_tokens)
+    return max(MAX_VALUES, 4 * limits.max_request_tokens)
 
 
-def check_lists(body: Any, lists: Lists, settings: Settings) -> None:
+def check_lists(body: Any, lists: Lists, limits: ServerLimits) -> None:
     """Raises InputTooLong, which names the field. Any other fault is left to the model."""
     if not isinstance(body, dict):
         return
-    most = {"texts": settings.max_texts, "tokens": settings.max_request_tokens}
+    most = {"texts": limits.max_texts, "tokens": limits.max_request_tokens}
     for field, units in lists.items():
         entries = body.get(field)
         if not isinstance(entries, list):

@@ -14,10 +14,9 @@ from service.http.request_context import Context
 from service.language_model import LanguageModel
 from service.limits import blamed
 from service.results.calibration import Calibration
-from service.results.distribution import DistributionOptions
-from service.results.token_rows import ScoreOptions
-from service.text.request_encoder import Candidate, TokenizedText
-from service.text.tokenizer import Tokenizer
+from service.results.options import NextTokenOptions, ScoreOptions
+from service.results.token_rows import RowOptions
+from service.text.request_encoder import TokenizedText
 
 JSON = "application/json"
 
@@ -32,40 +31,38 @@ async def score(request: ScoreRequest, request_context: Context) -> Response:
     with blamed(_longest(request, passages, contexts)):
         scores = await model.score(
             passages,
-            contexts,
-            model.states.open(request.state) if request.state is not None else None,
-            bos=request.bos,
-            eos=request.eos,
-            details=request.details or request.top_g is not None,
-            top=request.top,
-            targets=request.targets,
-            cache=None if request.cache is None else request.cache.settings(),
-            return_state=request.return_state,
+            _score_options(request),
+            contexts=contexts,
+            state=None if request.state is None else model.open_state(request.state),
         )
-    request_context.record_tokens(sum(s.totals.tokens for s in scores))
-    model.metrics.oov_tokens.inc(sum(s.totals.oov_tokens for s in scores))
-    detail = ScoreOptions(request.tokens, request.unit, request.details, request.top_g)
-    body = await render_scores(model, scores, detail, calibration)
+    request_context.record_tokens(sum(score.totals.tokens for score in scores))
+    options = RowOptions(request.tokens, request.unit, request.details, request.top_g)
+    body = await render_scores(model, scores, options, calibration)
     return Response(body, media_type=JSON)
 
 
 @router.post("/next-token", response_model=NextTokenResponse, summary="Next-word distribution")
 async def next_token(request: NextTokenRequest, request_context: Context) -> Response:
     model = request_context.model
-    candidates = await model.encoder.candidates(request.candidates)
-    shape = _shape(request, candidates, model.tokenizer)
+    options = NextTokenOptions(
+        top_k=request.top_k,
+        bos=request.bos,
+        temperature=request.temperature,
+        exclude_special=request.exclude_special,
+        prefix=request.prefix,
+        candidates=await model.encoder.candidates(request.candidates),
+    )
     if request.token_ids is not None:
         source = "token_ids"
         context = await model.encoder.ids(request.token_ids, source, "interactive")
     else:
         source = "context"
         (context,) = await model.encoder.texts([request.context or ""], source, "interactive")
-    state = model.states.open(request.state) if request.state is not None else None
+    state = None if request.state is None else model.open_state(request.state)
     with blamed(source):
-        result, after = await model.next_token(context, shape, state, bos=request.bos)
+        result = await model.next_token(context, options, state)
     request_context.record_tokens(len(context.ids))
-    after_or_none = after if request.return_state else None
-    body = await render_next_tokens(model, context, result, candidates, after_or_none)
+    body = await render_next_tokens(model, result, return_state=request.return_state)
     return Response(body, media_type=JSON)
 
 
@@ -80,11 +77,21 @@ async def rescore(request: RescoreRequest, request_context: Context) -> Response
     before = 0 if context is None else len(context.ids)
     after = sum(len(passage.ids) for passage in passages)
     with blamed("context" if before > after else "hypotheses"):
-        logprobs = await model.rescore(passages, context)
-    request_context.record_tokens(sum(map(len, logprobs)))
-    unknown = model.tokenizer.unknown_id
-    model.metrics.oov_tokens.inc(sum(int((p.ids == unknown).sum()) for p in passages))
-    return Response(render_rescored(model, request, passages, logprobs), media_type=JSON)
+        scores = await model.rescore(passages, context)
+    request_context.record_tokens(sum(score.token_count for score in scores))
+    return Response(render_rescored(request, scores), media_type=JSON)
+
+
+def _score_options(request: ScoreRequest) -> ScoreOptions:
+    return ScoreOptions(
+        bos=request.bos,
+        eos=request.eos,
+        details=request.details or request.top_g is not None,
+        top=request.top,
+        targets=request.targets,
+        cache=None if request.cache is None else request.cache.settings(),
+        return_state=request.return_state,
+    )
 
 
 def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | None:
@@ -137,19 +144,3 @@ def _longest(
     if sum(distinct.values()) <= scored:
         return _source(request)
     return "contexts" if request.context is None else "context"
-
-
-def _shape(
-    request: NextTokenRequest, candidates: list[Candidate], tokenizer: Tokenizer
-) -> DistributionOptions:
-    if request.top_k > tokenizer.vocabulary_size:
-        raise InvalidRequest(f"top_k is at most {tokenizer.vocabulary_size}", "top_k")
-    return DistributionOptions(
-        top_k=request.top_k,
-        temperature=request.temperature,
-        excluded=tokenizer.special_ids if request.exclude_special else None,
-        allowed=None
-        if request.prefix is None
-        else tokenizer.vocabulary.with_prefix(request.prefix),
-        candidates=[candidate.id for candidate in candidates],
-    )

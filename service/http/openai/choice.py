@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from service.http.openai.generation import Sampler, Sampling, Step, generate
 from service.http.openai.prompt import Prompt
 from service.http.openai.request_schemas import CompletionRequest
 from service.language_model import LanguageModel
-from service.text.detokenizer import IncrementalDetokenizer, detokenizer_of
+from service.results.options import GenerationOptions
+from service.results.sampling import Step
+from service.text.detokenizer import IncrementalDetokenizer
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class ChoiceGenerator:
     def __init__(self, request: CompletionRequest, model: LanguageModel) -> None:
         self._request = request
         self._model = model
-        self._end_id = model.tokenizer.end_id
+        self._end_id = model.info.end_id
         # Evaluation tools score a prompt with echo and one token, and expect exactly one token.
         self._is_scoring_probe = (
             request.echo and request.logprobs is not None and request.max_tokens == 1
@@ -66,7 +67,7 @@ class ChoiceGenerator:
         A choice ends before `<eos>`, before a stop text, or after `max_tokens`. Raises
         DeadlineExceeded.
         """
-        choice = Choice(detokenizer_of(self._model.tokenizer, prompt.tokenized.ids))
+        choice = Choice(self._model.rows.detokenizer(prompt.tokenized))
         async for step in self._steps(prompt, index):
             if step.id == self._end_id and not self._is_scoring_probe:
                 choice.end_step, choice.finish_reason = step, "stop"
@@ -98,13 +99,13 @@ class ChoiceGenerator:
         if prompt.state is None:  # max_tokens is 0
             return
         request = self._request
-        sampling = Sampling(
+        options = GenerationOptions(
+            max_tokens=request.max_tokens,
             temperature=request.temperature,
             top_p=request.top_p,
-            excluded=self._model.tokenizer.unknown_id,
             top=request.logprobs or 0,
+            seed=None if request.seed is None else [abs(request.seed), index],
+            stop_at_end=not self._is_scoring_probe,
         )
-        seed = None if request.seed is None else [abs(request.seed), index]
-        sampler = Sampler(sampling, seed)
-        async for step in generate(self._model, prompt.state, sampler, request.max_tokens):
+        async for step in self._model.generate(prompt.state, options):
             yield step

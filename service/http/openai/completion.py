@@ -19,6 +19,7 @@ from service.http.openai.request_schemas import CompletionRequest
 from service.http.openai.response_serializer import ResponseSerializer, Usage, server_sent_event
 from service.http.request_context import RequestContext
 from service.inference.admission import BYTES_PER_TOKEN
+from service.results.options import PrefillOptions
 
 # Each choice queues for its next token by itself: thousands at once would delay other requests.
 MAX_CONCURRENT_CHOICES = 64
@@ -32,7 +33,7 @@ class Completion:
         self._request = request
         self._context = context
         self._model = model
-        self._limits = CompletionLimits(request, model.settings)
+        self._limits = CompletionLimits(request, model.limits)
         self._generator = ChoiceGenerator(request, model)
         self._response = ResponseSerializer(request, model)
         self._prompts: list[Prompt] = []
@@ -74,26 +75,20 @@ class Completion:
 
     async def _prefill_prompts(self) -> None:
         """Encode each prompt once, however many choices follow it."""
-        request, model = self._request, self._model
+        request = self._request
         tokenized = [prompt.tokenized for prompt in self._prompts]
         bos = tokenized[0].starts is not None  # texts only: nothing is added to ids
-        generates = request.max_tokens > 0
-        if request.scores_prompts:
-            scores = await model.score(
-                tokenized,
-                bos=bos,
-                eos=False,
-                details=request.prompt_logprobs is not None,
-                top=request.max_alternatives,
-                return_state=generates,
-                admitted=request.only_scores,
-            )
-            for prompt, score in zip(self._prompts, scores, strict=True):
-                prompt.score, prompt.state = score, score.state
-        elif generates:
-            states = await model.states_after(tokenized, bos=bos)
-            for prompt, state in zip(self._prompts, states, strict=True):
-                prompt.state = state
+        options = PrefillOptions(
+            bos=bos,
+            score=request.scores_prompts,
+            details=request.prompt_logprobs is not None,
+            top=request.max_alternatives,
+            return_state=request.max_tokens > 0,
+            admitted=request.only_scores,
+        )
+        results = await self._model.prefill(tokenized, options)
+        for prompt, result in zip(self._prompts, results, strict=True):
+            prompt.score, prompt.state = result.score, result.state
 
     async def choices(
         self, on_token: Callable[[int, Choice], None] = lambda index, choice: None
@@ -164,7 +159,7 @@ class Completion:
             yield server_sent_event(b"[DONE]")
         except Exception as error:
             content = error_content(error)
-            self._context.metrics.rejected.labels(content["error"]["code"]).inc()
+            self._model.count_rejection(content["error"]["code"])
             yield server_sent_event(orjson.dumps(content))
             if not isinstance(error, ServiceError):
                 raise

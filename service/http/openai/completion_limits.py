@@ -4,16 +4,15 @@ from collections.abc import Iterable
 
 from service.errors import InputTooLong, InvalidRequest
 from service.http.openai.request_schemas import CompletionRequest
-from service.limits import MAX_TOP_TOKENS
-from service.settings import Settings
+from service.limits import MAX_TOP_TOKENS, ServerLimits
 
 
 class CompletionLimits:
     """Checks of one request. Each raises InputTooLong with the field that is too large."""
 
-    def __init__(self, request: CompletionRequest, settings: Settings) -> None:
+    def __init__(self, request: CompletionRequest, limits: ServerLimits) -> None:
         self._request = request
-        self._settings = settings
+        self._server = limits
         self._alternatives = request.max_alternatives
         # How many choices contain the tokens of their prompt.
         self._copies = request.n if request.echo or request.prompt_logprobs is not None else 0
@@ -32,7 +31,7 @@ class CompletionLimits:
 
     def check_choices(self, prompts: int) -> None:
         """Check the number of prompts and choices, and of tokens to generate for them."""
-        request, limit = self._request, self._settings.max_texts
+        request, limit = self._request, self._server.max_texts
         if prompts > limit:
             raise InputTooLong(f"too many prompts: {prompts} (at most {limit})", "prompt")
         choices = prompts * request.choices_per_prompt
@@ -41,7 +40,7 @@ class CompletionLimits:
                 f"too many choices over all prompts: {choices} (at most {limit})",
                 "n" if request.best_of is None else "best_of",
             )
-        tokens, limit = choices * request.max_tokens, self._settings.max_request_tokens
+        tokens, limit = choices * request.max_tokens, self._server.max_request_tokens
         if tokens > limit:
             raise InputTooLong(
                 f"too many tokens to generate over all choices: {tokens} (at most {limit})",
@@ -52,7 +51,7 @@ class CompletionLimits:
         """Check the tokens of prompts with these `lengths` and those to generate. A prompt counts
         once for each choice that contains it.
         """
-        request, limit = self._request, self._settings.max_request_tokens
+        request, limit = self._request, self._server.max_request_tokens
         generated = len(lengths) * request.choices_per_prompt * request.max_tokens
         prompt_tokens = max(1, self._copies) * sum(lengths)
         if prompt_tokens + generated > limit:
@@ -76,7 +75,7 @@ class CompletionLimits:
         """
         if not self._request.echo or self._request.n == 1:
             return
-        limit = self._settings.max_body_bytes
+        limit = self._server.max_body_bytes
         repeated = (self._request.n - 1) * sum(len(text.encode()) for text in texts)
         if repeated > limit:
             raise InputTooLong(

@@ -9,10 +9,9 @@ import numpy as np
 import orjson
 
 from service.http.json_blocks import blocks_of, to_array
+from service.results.result_rows import ResultRows
 from service.results.text_score import TextScore
-from service.text.detokenizer import starts_in
 from service.text.request_encoder import TokenizedText
-from service.text.tokenizer import Tokenizer
 
 COLUMNS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
 
@@ -31,10 +30,10 @@ def to_columns(rows: Iterable[Row], alternatives: int) -> Columns:
 
 
 def prompt_rows(
-    tokenizer: Tokenizer, prompt: TokenizedText, score: TextScore, alternatives: int
+    result_rows: ResultRows, prompt: TokenizedText, score: TextScore, alternatives: int
 ) -> Iterator[Row]:
     """Yield a row for each token of an echoed prompt."""
-    names, offsets = tokenizer.vocabulary.names, _offsets(tokenizer, prompt)
+    names, offsets = result_rows.names, result_rows.token_starts(prompt)
     for at, (token, offset) in enumerate(zip(score.ids.tolist(), offsets, strict=True)):
         logprob, ids, values = _scored(score, at, alternatives)
         top = None if logprob is None else top_with_actual(names, token, logprob, ids, values)
@@ -90,13 +89,3 @@ def _scored(
     ids = score.decoded.top_ids[row][:alternatives].tolist()
     top_logprobs = score.decoded.top_logprobs[row][:alternatives]
     return logprob, ids, top_logprobs.astype(np.float64).tolist()
-
-
-def _offsets(tokenizer: Tokenizer, prompt: TokenizedText) -> list[int]:
-    """Return where each token of a prompt starts in its text, in code points."""
-    if prompt.starts is not None:
-        return prompt.starts
-    again = tokenizer.encode(prompt.text)
-    if np.array_equal(again.ids, prompt.ids):
-        return again.starts
-    return starts_in(prompt.text, tokenizer, prompt.ids)

@@ -26,34 +26,34 @@ class ResponseSerializer:
 
     def __init__(self, request: CompletionRequest, model: LanguageModel) -> None:
         self._request = request
-        self._tokenizer = model.tokenizer
-        self._background_thread = model.background_thread
+        self._rows = model.rows
+        self._run_in_background = model.run_in_background
         self._echoes: list[Echo] = []
         self._header = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
-            "model": model.bundle.manifest.name,
+            "model": model.info.name,
         }
 
     async def serialize_echoes(self, prompts: list[Prompt]) -> None:
         """Serialise what the choices repeat of each prompt, once for all choices."""
-        request, tokenizer = self._request, self._tokenizer
+        request, rows = self._request, self._rows
 
         def serialize() -> list[Echo]:
-            return [serialize_echo(request, tokenizer, prompt) for prompt in prompts]
+            return [serialize_echo(request, rows, prompt) for prompt in prompts]
 
         characters = sum(len(prompt.tokenized.text) for prompt in prompts if request.echo)
         tokens = sum(len(prompt.tokenized.ids) for prompt in prompts if prompt.score is not None)
         alternatives = (request.logprobs or 0) + (request.prompt_logprobs or 0)
         long = characters > INLINE_CHARACTERS or tokens * (1 + alternatives) > BLOCK_TOKENS
-        self._echoes = await self._background_thread.run(serialize) if long else serialize()
+        self._echoes = await self._run_in_background(serialize) if long else serialize()
 
     def choice_serializers(self) -> list[ChoiceSerializer]:
         """Return a serialiser for each choice: `n` of the first prompt, `n` of the second …"""
         n = self._request.n
         return [
-            ChoiceSerializer(self._request, self._tokenizer, echo, number * n + index)
+            ChoiceSerializer(self._request, self._rows, echo, number * n + index)
             for number, echo in enumerate(self._echoes)
             for index in range(n)
         ]
@@ -70,7 +70,7 @@ class ResponseSerializer:
         steps = sum(len(choice.steps) for choice in choices if request.logprobs is not None)
         long = steps * (1 + (request.logprobs or 0)) > BLOCK_TOKENS
         long |= request.n * sum(echo.size for echo in self._echoes) > INLINE_BYTES
-        return await self._background_thread.run(serialize) if long else serialize()
+        return await self._run_in_background(serialize) if long else serialize()
 
     def event(self, choices: list[dict[str, Any]], usage: Usage | None = None) -> bytes:
         """Return an event with deltas of `choices`; `usage` only if the request includes it."""

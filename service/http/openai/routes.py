@@ -56,7 +56,7 @@ async def completions(request: CompletionRequest, request_context: Context) -> R
 
 @router.get("/v1/models", response_model=ModelList, summary="The one model served")
 async def models(model: Model) -> ModelList:
-    return ModelList(data=[_entry(model, model.bundle.manifest.name)])
+    return ModelList(data=[_entry(model, model.info.name)])
 
 
 @router.get(
@@ -76,9 +76,9 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
 async def tokenize(request: TokenizeRequest, request_context: Context) -> TokenizeResponse:
     model = request_context.model
     (passage,) = await model.encoder.texts([request.prompt], "prompt", "interactive")
-    prefix = [model.tokenizer.end_id] if request.add_special_tokens else []
+    prefix = [model.info.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
-    limit = model.settings.max_request_tokens
+    limit = model.limits.max_request_tokens
     return TokenizeResponse(tokens=tokens, count=len(tokens), max_model_len=limit)
 
 
@@ -97,21 +97,20 @@ async def detokenize(request: DetokenizeRequest, request_context: Context) -> De
 
 @router.get("/tokenizer_info", response_model=TokenizerInfo, summary="The special tokens")
 async def tokenizer_info(model: Model) -> TokenizerInfo:
-    tokenizer = model.tokenizer
-    end, unknown = tokenizer.entries[tokenizer.end_id], tokenizer.unknown_id
+    info = model.info
     return TokenizerInfo(
-        eos_token=end,
-        bos_token=end,
-        unk_token=None if unknown is None else tokenizer.entries[unknown],
+        eos_token=info.end_token,
+        bos_token=info.end_token,
+        unk_token=info.unknown_token,
         tokenizer_class="tiedlm",
-        vocabulary_size=tokenizer.vocabulary_size,
+        vocabulary_size=info.vocabulary_size,
     )
 
 
 def _check_name(name: str, model: LanguageModel) -> None:
-    if name not in (model.bundle.manifest.name, ALIAS):
-        raise ModelNotFound(f"the model served is {model.bundle.manifest.name}", "model")
+    if name not in (model.info.name, ALIAS):
+        raise ModelNotFound(f"the model served is {model.info.name}", "model")
 
 
 def _entry(model: LanguageModel, name: str) -> ModelEntry:
-    return ModelEntry(id=name, created=model.started)
+    return ModelEntry(id=name, created=model.info.started_at)

@@ -18,7 +18,7 @@ from service.http.openai.logprobs import (
 )
 from service.http.openai.prompt import Prompt
 from service.http.openai.request_schemas import CompletionRequest
-from service.text.tokenizer import Tokenizer
+from service.results.result_rows import ResultRows
 
 BYTES_PER_LOGPROB = 50  # of a token with its names and offset, roughly
 
@@ -37,15 +37,15 @@ class Echo:
     size: int
 
 
-def serialize_echo(request: CompletionRequest, tokenizer: Tokenizer, prompt: Prompt) -> Echo:
+def serialize_echo(request: CompletionRequest, result_rows: ResultRows, prompt: Prompt) -> Echo:
     """Serialise what the choices of `prompt` repeat of it."""
     text, score = prompt.tokenized.text if request.echo else "", prompt.score
     rows, by_id, size = iter(list[Row]()), None, len(text)
     if score is not None and request.echo and request.logprobs is not None:
-        rows = prompt_rows(tokenizer, prompt.tokenized, score, request.logprobs)
+        rows = prompt_rows(result_rows, prompt.tokenized, score, request.logprobs)
         size += BYTES_PER_LOGPROB * len(score.ids) * (1 + request.logprobs)
     if score is not None and request.prompt_logprobs is not None:
-        by_id = logprobs_by_id(tokenizer.vocabulary.names, score, request.prompt_logprobs)
+        by_id = logprobs_by_id(result_rows.names, score, request.prompt_logprobs)
         size += BYTES_PER_LOGPROB * len(score.ids) * (1 + request.prompt_logprobs)
     return Echo(
         text=text,
@@ -59,11 +59,11 @@ class ChoiceSerializer:
     """Serialiser of one choice. Each delta goes on where the last one ended."""
 
     def __init__(
-        self, request: CompletionRequest, tokenizer: Tokenizer, echo: Echo, index: int
+        self, request: CompletionRequest, result_rows: ResultRows, echo: Echo, index: int
     ) -> None:
         """`index` is the choice's own, over all prompts."""
         self._request = request
-        self._names = tokenizer.vocabulary.names
+        self._names = result_rows.names
         self._echo: Echo | None = echo
         self._echoed_length = len(echo.text)
         self._index = index

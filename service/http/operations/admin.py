@@ -13,4 +13,4 @@ router = APIRouter(tags=["operations"], responses=RELOAD_ERRORS, prefix="/admin"
 async def reload(request: Request) -> Reloaded:
     models: ModelRegistry = request.app.state.models
     model = await models.reload()
-    return Reloaded(model=model.bundle.manifest.name, bundle_hash=model.bundle.hash)
+    return Reloaded(model=model.info.name, bundle_hash=model.info.bundle_hash)

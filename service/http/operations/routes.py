@@ -1,5 +1,6 @@
 """Health and information for whoever operates the service."""
 
+from dataclasses import asdict
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
@@ -38,22 +39,21 @@ async def metrics(model: Model) -> Response:
 
 @router.get("/info", response_model=Info, summary="Model, limits and versions")
 async def info(model: Model) -> Info:
-    manifest, settings = model.bundle.manifest, model.settings
-    limits = {**settings.model_dump(), "max_queue_seconds": settings.max_bulk_wait}
+    info, limits = model.info, asdict(model.limits)
     return Info(
-        model=manifest.name,
-        bundle_hash=model.bundle.hash,
-        precision=manifest.precision,
-        vocabulary_size=manifest.vocabulary_size,
-        tokenizer=TokenizerSummary(kind=model.tokenizer.kind, subword=model.tokenizer.subword),
-        parameters=manifest.parameters,
-        threads=model.threads,
-        limits=Limits.model_validate(limits),
+        model=info.name,
+        bundle_hash=info.bundle_hash,
+        precision=info.precision,
+        vocabulary_size=info.vocabulary_size,
+        tokenizer=TokenizerSummary(kind=info.tokenizer_kind, subword=info.subword),
+        parameters=info.parameters,
+        threads=info.threads,
+        limits=Limits(**limits, max_queue_seconds=model.limits.max_bulk_wait),
         versions={package: version(package) for package in PACKAGES},
-        parity=manifest.parity,
+        parity=info.parity,
         calibrations=[
             CalibrationEntry(name=name, texts=calibration.texts)
             for name, calibration in model.calibrations.items()
         ],
-        training=manifest.training,
+        training=info.training,
     )

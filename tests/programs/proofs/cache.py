@@ -21,6 +21,7 @@ from model_export.export import export
 from service.arrays import CacheSettings
 from service.bundle import Bundle
 from service.language_model import LanguageModel
+from service.results.options import ScoreOptions
 from service.runtime.console import print_any_text
 from service.settings import Settings
 from train.checkpoint import Checkpoint
@@ -35,7 +36,8 @@ LEAST_GAIN = 0.03
 
 def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> float:
     async def score() -> float:
-        (score,) = await model.score(await model.encoder.texts([text]), cache=cache, eos=False)
+        texts = await model.encoder.texts([text])
+        (score,) = await model.score(texts, ScoreOptions(cache=cache, eos=False))
         found = score.totals.figures("nats")["perplexity"]
         assert found is not None
         return found

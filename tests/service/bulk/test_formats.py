@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,10 @@ def test_kenlm_query_of_pieces_is_by_word(
     ids = np.append(encoding.ids, BYTE_PAIRS.end_id)
     logprobs = -np.arange(1, len(ids) + 1, dtype=np.float32)
     score = text_score(passage, ids, Decoded(logprobs), BYTE_PAIRS.unknown_id, None)
-    monkeypatch.setattr(model, "tokenizer", BYTE_PAIRS)
+    info = replace(
+        model.info, subword=True, end_id=BYTE_PAIRS.end_id, unknown_id=BYTE_PAIRS.unknown_id
+    )
+    monkeypatch.setattr(model, "info", info)
     record = Document("", 1, 1, text, None, None, 1, Position())
     ((cells, total, oov),), _ = parse_query(
         kenlm_query(model, [(record, score)]).decode() + "a:\t1\n" * 4

@@ -17,8 +17,8 @@ import pytest
 from service.http.connection import read_ahead
 from service.http.connection.framed_protocol import MAX_PIPELINED
 from service.http.connection.read_ahead import ReadAhead
-from service.http.openai.generation import Sampler
 from service.language_model import LanguageModel
+from service.results.sampling import Sampler
 from tests.support.api_client import Json
 from tests.support.http_server import Address, serve_with
 

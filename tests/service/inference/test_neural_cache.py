@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from service.arrays import CacheSettings
 from service.inference.neural_cache import NeuralCache
 from service.language_model import LanguageModel
+from service.results.options import ScoreOptions
 from tests.support.api_client import ApiClient, error_json
 
 SETTINGS = CacheSettings(window=7, theta=0.6, interpolation=0.2)
@@ -118,7 +119,7 @@ def test_repetition_gets_cheaper_over_http(api: ApiClient) -> None:
 def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -> None:
     async def score(texts: list[str]) -> list[bytes]:
         passages = await model.encoder.texts(texts)
-        scores = await model.score(passages, cache=CacheSettings(50, 0.3, 0.2))
+        scores = await model.score(passages, ScoreOptions(cache=CacheSettings(50, 0.3, 0.2)))
         return [score.logprobs.tobytes() for score in scores]
 
     async def both() -> tuple[list[bytes], list[bytes]]:

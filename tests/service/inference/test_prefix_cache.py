@@ -13,7 +13,7 @@ from service.bundle import Bundle
 from service.inference.context_encoder import select_checkpoints
 from service.inference.prefix_cache import PrefixCache
 from service.language_model import LanguageModel
-from service.results.distribution import DistributionOptions
+from service.results.options import NextTokenOptions, ScoreOptions
 from service.settings import Settings
 
 small_ids = st.lists(st.integers(0, 3), min_size=1, max_size=8)
@@ -102,8 +102,9 @@ def test_the_cache_never_changes_a_score(
 ) -> None:
     async def figures(model: LanguageModel) -> tuple[bytes, bytes]:
         before, after = await model.encoder.texts([context, text])
-        (score,) = await model.score([after], [before], bos=bos)
-        whole, _ = await model.next_token(before, DistributionOptions(top_k=20), bos=bos)
+        (score,) = await model.score([after], ScoreOptions(bos=bos), contexts=[before])
+        result = await model.next_token(before, NextTokenOptions(top_k=20, bos=bos))
+        whole = result.distribution
         return score.logprobs.tobytes(), whole.logprobs.tobytes()
 
     cached, plain = pair
@@ -120,7 +121,7 @@ def test_contexts_that_begin_alike_hit_the_cache(
 
     async def ask(context: str) -> None:
         (passage,) = await model.encoder.texts([context])
-        await model.next_token(passage, DistributionOptions(top_k=1))
+        await model.next_token(passage, NextTokenOptions(top_k=1))
 
     asyncio.run(ask("born born born"))
     before = hits()

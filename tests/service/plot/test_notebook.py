@@ -7,6 +7,7 @@ import pytest
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
+from service.results.options import ScoreOptions
 from service.settings import STARTER_BUNDLE, Settings
 
 nbclient = pytest.importorskip("nbclient", reason="pip install '.[notebook]'")
@@ -32,7 +33,7 @@ def total_bits(sentences: list[str]) -> float:
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
 
     async def score() -> float:
-        scores = await model.score(await model.encoder.texts(sentences), eos=False)
+        scores = await model.score(await model.encoder.texts(sentences), ScoreOptions(eos=False))
         return sum(score.totals.nats for score in scores) / math.log(2)
 
     found = asyncio.run(score())

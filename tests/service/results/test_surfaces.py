@@ -11,7 +11,7 @@ from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.surfaces import NextSurfaces, covered
 from service.results.text_score import TextScore, text_score
-from service.results.token_rows import ScoreOptions, token_rows
+from service.results.token_rows import RowOptions, token_rows
 from service.runtime.background_thread import BackgroundThread
 from service.runtime.metrics import Metrics
 from service.text.detokenizer import starts_in
@@ -151,9 +151,7 @@ def test_alternatives_are_read_after_what_stands_before() -> None:
         *(score.logprobs, score.totals, decoded),
     )
     rows = [
-        row
-        for b in token_rows(BYTE_PAIRS, passage_score, ScoreOptions(True, "nats"), 2)
-        for row in b
+        row for b in token_rows(BYTE_PAIRS, passage_score, RowOptions(True, "nats"), 2) for row in b
     ]
     assert [row["surface"] for row in rows] == ["汉"] * 3
     assert [[one["surface"] for one in row["top"]] for row in rows] == [

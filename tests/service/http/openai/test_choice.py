@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.http.openai.generation import Step
 from service.language_model import LanguageModel
+from service.results.sampling import Step
 from tests.support.api_client import ApiClient, Json, ok_json
 from tests.support.completions import complete, only_choice
 
@@ -92,7 +92,7 @@ def test_stream_sends_no_start_of_stop_text(
         for token in ids:
             yield Step(token, -1.0, [], [])
 
-    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
+    monkeypatch.setattr(LanguageModel, "generate", scripted)
     fields: Json = {"prompt": PROMPT, "stop": "l-"}
     choice = only_choice(api, **fields)
     assert (choice["text"], choice["finish_reason"]) == (" wel", "stop")
@@ -196,7 +196,7 @@ def test_mean_logprob_includes_eos(
         for token, logprob in next(drawn):
             yield Step(token, logprob, [], [])
 
-    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
+    monkeypatch.setattr(LanguageModel, "generate", scripted)
     best = only_choice(api, prompt=PROMPT, best_of=3)
     assert best["text"].strip() == model.tokenizer.entries[13]
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from service.errors import DeadlineExceeded, ServiceError
-from service.http.openai.generation import Step
 from service.language_model import LanguageModel
 from service.limits import WaitLimits
+from service.results.sampling import Step
 from tests.support.api_client import JSON_TYPE, ApiClient, Json, error_json
 
 SECRET = "Xylophone7"
@@ -27,7 +27,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
         yield Step(12, -1.0, [], [])
         raise failure
 
-    monkeypatch.setattr("service.http.openai.choice.generate", scripted)
+    monkeypatch.setattr(LanguageModel, "generate", scripted)
 
 
 def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], bool]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.openai.generation import Sampler, Sampling
+from service.results.options import GenerationOptions
+from service.results.sampling import Sampler
 
 UNKNOWN = 0
 DRAWS = 2000
@@ -37,8 +38,14 @@ def allowed(weights: list[int], temperature: float, top_p: float) -> dict[int, f
 
 
 def sampler(temperature: float, top_p: float = 1.0, seed: int | None = 1, top: int = 0) -> Sampler:
-    sampling = Sampling(temperature=temperature, top_p=top_p, excluded=UNKNOWN, top=top)
-    return Sampler(sampling, None if seed is None else [seed, 0])
+    options = GenerationOptions(
+        max_tokens=1,
+        temperature=temperature,
+        top_p=top_p,
+        top=top,
+        seed=None if seed is None else [seed, 0],
+    )
+    return Sampler(options, excluded=UNKNOWN)
 
 
 @given(probabilities)
