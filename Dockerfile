@@ -1,26 +1,26 @@
-# The service: onnxruntime and numpy, without torch, compilers or pip; the starter bundle inside.
+# The service with the starter bundle. It has onnxruntime and numpy, but no torch, compiler or pip.
 #
 #   docker build -t tiedlm .
 #   docker run --rm -p 8000:8000 --read-only --tmpfs /tmp --cap-drop ALL tiedlm
 #   docker run … -v ./my-bundle:/bundle:ro tiedlm        # another bundle
 #
-# It builds with docker, podman and buildah (--format docker, or HEALTHCHECK is dropped).
-# docs/operations.md has the settings, the sizes and the times.
+# Build it with docker, podman or buildah. The latter two need --format docker to keep HEALTHCHECK.
+# docs/operations.md lists the settings, sizes and times.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS dependencies
-# For an index of your own, such as --build-arg PIP_INDEX_URL=…; nothing of it stays in the image.
+# Your own package index; the image does not contain its address.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
-# requirements-tracing.lock for OpenTelemetry.
+# Set to requirements-tracing.lock for OpenTelemetry.
 ARG LOCK=requirements.lock
 WORKDIR /build
 COPY ${LOCK} requirements.lock
-# `tokenizers` brings what downloads models from a hub, 28 MB of it; the service never does, and
-# imports none of it.
+# The uninstalled packages are dependencies of `tokenizers` that download models (28 MB). The service
+# imports none of them.
 #
-# Bytecode is made here, because a read-only root could not keep it: every start would compile 570
-# files anew, for 0.8 s of CPU more. `unchecked-hash`: no builder's clock can make it stale.
+# Bytecode is compiled here, because a read-only root cannot store it: each start would compile 570
+# files again, which takes 0.8 s of CPU time. `unchecked-hash` does not depend on the builder's clock.
 RUN python -m venv --without-pip /opt/venv \
  && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile \
     --disable-pip-version-check --require-hashes -r requirements.lock \
@@ -35,14 +35,15 @@ RUN python -m venv tools \
  && tools/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r build.lock
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY service service
-# /bundle is what is served. The starter moves there, and a volume mounted over it takes its place.
+# The service serves /bundle. It holds the starter bundle unless a volume is mounted over it.
 RUN tools/bin/pip wheel -q --no-deps --no-build-isolation --disable-pip-version-check -w wheels . \
  && tools/bin/pip install -q --no-deps --no-compile --no-index --target /app wheels/*.whl \
  && mv /app/service/starter /bundle \
  && python -m compileall -q --invalidation-mode unchecked-hash /app
 
 FROM ${BASE_IMAGE}
-# What can install more has no place in production. The base's own library comes without bytecode.
+# Remove pip and other installers, and compile the standard library, which the base ships without
+# bytecode.
 RUN python -c "import importlib.util as u, shutil; [shutil.rmtree(s.submodule_search_locations[0]) for s in map(u.find_spec, ('pip', 'setuptools', 'pkg_resources', 'wheel', 'ensurepip')) if s]" \
  && rm -rf /usr/local/bin/pip* /usr/local/bin/wheel /usr/bin/pip* \
  && python -m compileall -q --invalidation-mode unchecked-hash \
@@ -67,7 +68,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-m", "service.healthcheck"]
 ENTRYPOINT ["python", "-m", "service"]
-# Last, so that a new revision keeps every layer.
+# Last, so that a new revision does not invalidate any layer.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="tiedlm" \

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Writes a base image as a tar file, made of Debian's packages alone, for machines that reach no
-# image registry: base_from_debian.sh FILE.tar. Needs root, Debian and mmdebstrap.
+# Builds a base image from Debian packages, as a tar file: base_from_debian.sh FILE.tar
 #
-# It stands in for python:…-slim: a minimal Debian with `python` in /usr/local/bin, venv and pip.
+# For machines that cannot reach an image registry. Needs root, Debian and mmdebstrap. The image
+# replaces python:…-slim: a minimal Debian with `python` in /usr/local/bin, venv and pip.
 set -euo pipefail
 tar=$1
 # shellcheck source=/dev/null
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-# The mirrors that this machine itself uses; none of them stays in the image.
+# This machine's own mirrors. The last hook below removes them from the image.
 sources=()
 for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian*.{list,sources}; do
   [ -s "$file" ] && sources+=("$file")
 done
-# shellcheck disable=SC2016  # "$1" is the hook's
+# shellcheck disable=SC2016  # the hook expands "$1"
 mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv,python3-pip \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \

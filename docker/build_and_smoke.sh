@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Builds the image and runs it as production would: build_and_smoke.sh [--train]
+# Builds the image and tests it with production settings: build_and_smoke.sh [--train]
 #
-#   BASE_IMAGE=…   the base to build on; default: the Dockerfile's, or, where no registry answers,
-#                  one made of Debian's packages
-#   BASE=debian    asks for that at once; BASE=FILE.tar takes one that was made before
-#   ENGINE=…       docker or podman; default: whichever works here
-#   KEEP=tiedlm    the tag under which the image stays; default: everything made here is removed
+#   BASE_IMAGE=…   the base image. Default: the Dockerfile's, or, if no registry is reachable, an
+#                  image built from Debian packages
+#   BASE=debian    build the base from Debian packages at once; BASE=FILE.tar uses an existing one
+#   ENGINE=…       docker or podman. Default: the first one that works
+#   KEEP=tiedlm    keep the image under this tag. Default: remove everything
 #
-# podman builds and runs in a store of its own, which is removed; the kept image alone goes into the
-# machine's store.
+# podman uses a temporary store, which is removed. Only the kept image is copied to the machine's
+# store.
 #
-# With --train also the trainer's image, which trains and exports the bundle that is then served.
-# Packages come from where this machine's own pip takes them (PIP_… variables, pip.conf).
+# With --train, the trainer's image is built too. It trains and exports the bundle that is served.
+# Packages come from the indexes in this machine's pip settings (PIP_… variables, pip.conf).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 train=''; [ "${1:-}" = --train ] && train=1
@@ -29,11 +29,11 @@ cleanup() {
     podman rmi -fa >/dev/null 2>&1 || true
   elif [ -n "$engine" ]; then
     stray=$("$engine" ps -aq --filter "label=$label" 2>/dev/null) || stray=''
-    # shellcheck disable=SC2086  # an id a word
+    # shellcheck disable=SC2086  # one id per word
     [ -z "$stray" ] || "$engine" rm -f $stray >/dev/null 2>&1 || true
     "$engine" rmi -f "$image" "$trainer" "$base" >/dev/null 2>&1 || true
   fi
-  # What podman left mounted must not be walked into.
+  # Unmount what podman left mounted, because rm must not enter it.
   awk -v work="$work/" 'index($2, work) == 1 {print $2}' /proc/mounts | sort -r |
     while read -r mount; do umount -l "$mount" 2>/dev/null || true; done
   rm -rf --one-file-system "$work" 2>/dev/null || podman unshare rm -rf "$work" || true
@@ -46,8 +46,8 @@ trap 'exit 143' TERM
 say() { printf '\n== %s\n' "$*"; }
 seconds() { printf '%d s\n' $((SECONDS - $1)); }
 
-# A store of its own, so that nothing of the machine's is touched, and settings that work without
-# systemd and in nested control groups (runc takes hybrid ones, crun does not).
+# A temporary store, which leaves the machine's store unchanged, and settings that work without
+# systemd and in nested control groups (runc supports hybrid ones, crun does not).
 own_store=${CONTAINERS_STORAGE_CONF-} own_settings=${CONTAINERS_CONF-}
 private_podman() {
   local driver=overlay
@@ -76,13 +76,13 @@ choose_engine() {
   elif command -v docker >/dev/null && timeout 20 docker info >/dev/null 2>&1; then engine=docker
   elif command -v podman >/dev/null; then engine=podman
   else
-    echo "error: neither a docker daemon nor podman; on Debian: apt-get install podman runc" >&2
+    echo "error: no docker daemon and no podman found; on Debian run apt-get install podman runc" >&2
     exit 3
   fi
   [ "$engine" = docker ] || private_podman
 }
 
-# The image under the tag KEEP, in the machine's own store.
+# Copy the image to the machine's store under the tag KEEP.
 keep() {
   "$engine" tag "$image" "$KEEP"
   [ -n "$private" ] || return 0
@@ -104,8 +104,8 @@ choose_base() {
   fi
   local tar=${BASE:-debian}
   if [ "$tar" = debian ]; then
-    [ -n "${BASE:-}" ] || echo "no registry gives $wanted"
-    echo "making a base of Debian's packages"
+    [ -n "${BASE:-}" ] || echo "no registry has $wanted"
+    echo "building a base from Debian packages"
     tar=$work/base.tar
     docker/base_from_debian.sh "$tar"
   fi
@@ -120,7 +120,7 @@ build() { # build DOCKERFILE TAG [OPTION…]
   local options=(--build-arg "BASE_IMAGE=$BASE_IMAGE" -f "$file" -t "$tag"
     --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" "$@")
   if [ "$engine" = podman ]; then
-    # Mounted for the RUN steps only; nothing of it stays in the image.
+    # Mounted for the RUN steps only, so that the image does not contain it.
     options+=(--format docker --layers --volume "$work/pip.conf:/etc/pip.conf:ro")
     while read -r path; do
       [ -n "$path" ] && options+=(--volume "$path:$path:ro")
@@ -130,7 +130,7 @@ build() { # build DOCKERFILE TAG [OPTION…]
     [ -n "${PIP_EXTRA_INDEX_URL:-}" ] && options+=(--build-arg PIP_EXTRA_INDEX_URL)
   fi
   "$engine" build "${options[@]}" . > "$work/build.log" 2>&1 ||
-    { tail -n 60 "$work/build.log" >&2; echo "error: $file does not build" >&2; exit 1; }
+    { tail -n 60 "$work/build.log" >&2; echo "error: building $file failed" >&2; exit 1; }
 }
 
 export SMOKE_LABEL=$label
@@ -138,25 +138,25 @@ choose_engine
 say "engine: $("$engine" --version)"
 python3 docker/pip_settings.py "$work/pip.conf" > "$work/pip.paths"
 
-begun=$SECONDS
+start=$SECONDS
 choose_base
-say "base: $BASE_IMAGE, $(seconds $begun)"
+say "base: $BASE_IMAGE, $(seconds $start)"
 
-begun=$SECONDS
+start=$SECONDS
 build Dockerfile "$image"
-say "image built: $(seconds $begun)"
+say "image built: $(seconds $start)"
 
 bundle=service/starter
 if [ -n "$train" ]; then
-  begun=$SECONDS
+  start=$SECONDS
   build docker/train.Dockerfile "$trainer"
-  say "trainer's image built: $(seconds $begun)"
-  begun=$SECONDS
+  say "trainer image built: $(seconds $start)"
+  start=$SECONDS
   python3 -m tests.programs.smoke "$engine" "$trainer" --train "$work/runs"
   bundle=$work/runs/bundle
-  say "trained and exported: $(seconds $begun)"
+  say "trained and exported: $(seconds $start)"
 fi
 
 python3 -m tests.programs.smoke "$engine" "$image" --base "$BASE_IMAGE" --bundle "$bundle"
 [ -z "${KEEP:-}" ] || keep
-say "the container works${KEEP:+; it stays as $KEEP}"
+say "the container works${KEEP:+; the image is kept as $KEEP}"

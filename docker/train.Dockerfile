@@ -1,4 +1,4 @@
-# The trainer and the exporter. Text comes in and runs go out by volumes.
+# The trainer and the exporter. Volumes hold the text and the runs.
 #
 #   docker build -f docker/train.Dockerfile -t tiedlm-train \
 #     --build-arg PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU wheels, see pytorch.org> .
@@ -6,8 +6,8 @@
 #     -m train train/configs/tiny.toml --data /data --out /runs/mine
 #   docker run --rm -v tiedlm-runs:/runs tiedlm-train -m model_export /runs/mine /runs/mine-bundle
 #
-# Without that index the build stops and says so, rather than bring gigabytes of CUDA. Who has a GPU
-# asks for them: --build-arg TORCH=torch==2.13.0.
+# Without that index the build fails, because the default index would install gigabytes of CUDA. To
+# train on a GPU, install them: --build-arg TORCH=torch==2.13.0.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -22,7 +22,7 @@ RUN python -m venv tools \
 COPY constraints.txt ./
 RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile \
     --disable-pip-version-check -c constraints.txt "${TORCH}" \
- || { echo "Give an index that has ${TORCH}: --build-arg PIP_EXTRA_INDEX_URL=…" >&2; exit 1; }
+ || { echo "error: no index has ${TORCH}; set --build-arg PIP_EXTRA_INDEX_URL=…" >&2; exit 1; }
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY service service
 COPY train train
@@ -34,7 +34,7 @@ RUN tools/bin/pip wheel -q --no-deps --no-build-isolation --disable-pip-version-
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv
-# So that `train/configs/…` is a path, as in the README.
+# The README's commands use the path `train/configs/…`.
 COPY train/configs /trainer/train/configs
 COPY --from=build --chown=10001:10001 /runs /runs
 COPY --from=build --chown=10001:10001 /cache /cache

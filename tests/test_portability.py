@@ -1,4 +1,4 @@
-"""The short form of `make portability`: one sentence on an emulated AVX2-only processor."""
+"""Test of a score on an emulated AVX2-only processor; `make portability` is the long form."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from tests.programs.portability.__main__ import EMULATOR, LARGEST_DIFFERENCE, di
 
 
 @pytest.mark.skipif(shutil.which(EMULATOR) is None, reason=f"NOT RUN: {EMULATOR} is not installed")
-def test_a_score_is_the_same_on_an_older_processor() -> None:
+def test_an_older_processor_gives_the_same_score() -> None:
     largest, tokens = difference(STARTER_BUNDLE, 1)
     assert tokens > 10
     assert largest <= LARGEST_DIFFERENCE

@@ -7,12 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "train", "model_export")
-FRONT = (
-    "service.__main__",
-    "service.http.server",
-    "service.http.connection.timeouts",
-    "service.ray_app",
-)
+ENTRY_POINTS = ("service.__main__", "service.ray_app")
 Rule = Callable[[str, str], bool]
 
 
@@ -72,28 +67,28 @@ def test_training_knows_no_other_room_and_no_service() -> None:
 
 
 def test_the_export_knows_no_http() -> None:
-    http = ("service.http", *FRONT, "fastapi", "starlette", "uvicorn", "httpx")
+    http = ("service.http", *ENTRY_POINTS, "fastapi", "starlette", "uvicorn", "httpx")
     assert violations("model_export", lambda _, what: inside(what, *http)) == []
 
 
-def test_http_is_known_to_entry_points_the_server_and_itself_alone() -> None:
+def test_only_entry_points_import_http() -> None:
     assert (
         violations(
             "service",
             lambda who, what: (
-                inside(what, "service.http") and not inside(who, "service.http", *FRONT)
+                inside(what, "service.http") and not inside(who, "service.http", *ENTRY_POINTS)
             ),
         )
         == []
     )
 
 
-def test_frameworks_of_the_web_stay_in_http() -> None:
+def test_only_http_imports_web_frameworks() -> None:
     web = ("fastapi", "starlette", "uvicorn", "fastapi_offline")
     assert (
         violations(
             "service",
-            lambda who, what: inside(what, *web) and not inside(who, "service.http", *FRONT),
+            lambda who, what: inside(what, *web) and not inside(who, "service.http"),
         )
         == []
     )
@@ -142,7 +137,7 @@ def test_leaves_know_no_layer_above_them() -> None:
     leaves += [f"service.{name}" for name in ("vocabulary", "errors", "settings", "metrics")]
     leaves += [f"service.{name}" for name in ("outputs", "compression", "console")]
     leaves += ["service.client"]
-    above = ("service.http", "service.language_model", "service.inference", *FRONT)
+    above = ("service.http", "service.language_model", "service.inference", *ENTRY_POINTS)
     assert (
         violations("service", lambda who, what: inside(who, *leaves) and inside(what, *above)) == []
     )
@@ -163,16 +158,16 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
 
 
 def test_the_batcher_and_its_queue_know_no_model() -> None:
-    own = tuple(
-        f"service.inference.{name}" for name in ("batcher", "scheduler", "queue", "wait_estimator")
-    )
+    names = ("batcher", "scheduler", "queue", "tuning", "admission", "wait_estimator")
+    own = tuple(f"service.inference.{name}" for name in names)
+    below = [f"service.{name}" for name in ("arrays", "errors", "limits", "inference.wait_line")]
     assert (
         violations(
             "service",
             lambda who, what: (
                 who in own
                 and inside(what, *ROOMS, "numpy", "asyncio")
-                and not inside(what, "service.arrays", "service.errors", "service.limits", *own)
+                and not inside(what, *below, *own)
             ),
         )
         == []

@@ -1,4 +1,4 @@
-"""With the extra `tracing`, each request is a span, which says everything but the text."""
+"""Tests that each request is a span without its text, with the extra `tracing`."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MARKER = "Zxqvykmarker"
 
 @dataclass
 class Collector:
-    """What an OpenTelemetry collector would be sent."""
+    """A fake OpenTelemetry collector that keeps what it receives."""
 
     port: int = 0
     received: bytes = b""

@@ -1,4 +1,4 @@
-"""The `openai` package, pointed at the service."""
+"""The `openai` package as a client of the service."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ def client(url: str) -> Iterator[OpenAI]:
 
 
 def scores(url: str, text: str) -> list[float]:
-    """The same from the native route."""
+    """Return the log-probabilities of a text by the native route."""
     body = {"text": text, "eos": False}
     tokens = httpx.post(f"{url}/score", json=body, trust_env=False).json()["results"][0]["tokens"]
     return [token["logprob"] for token in tokens]
@@ -117,7 +117,7 @@ def test_options_of_a_stream_alone_are_refused(client: OpenAI) -> None:
 
 
 def test_null_is_what_is_not_given(client: OpenAI) -> None:
-    """As the package types its parameters: `Optional[int] | Omit`."""
+    """The package types its parameters as `Optional[int] | Omit`."""
     fields = {
         "best_of": None,
         "echo": None,
@@ -215,7 +215,7 @@ def test_invalid_json_raises_bad_request(client: OpenAI) -> None:
 
 
 def test_full_queue_raises_rate_limit_error() -> None:
-    """Eight callers of 600 tokens each, and place for 700."""
+    """Eight clients send 600 tokens each, and the queue has room for 700."""
     prompt = "the river " * 300
     with service(STARTER_BUNDLE, "--max-queue-tokens", "700", "--threads", "1") as server:
         base = f"http://127.0.0.1:{server.port}/v1"

@@ -1,4 +1,4 @@
-"""The starter bundle as a model, for what the metrics and the routes are."""
+"""The starter bundle as a language model, whose metrics and routes the tests inspect."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,6 @@ from service.settings import STARTER_BUNDLE, Settings
 
 @pytest.fixture(scope="session")
 def model() -> Iterator[LanguageModel]:
-    built = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
-    yield built
-    built.close()
+    model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
+    yield model
+    model.close()

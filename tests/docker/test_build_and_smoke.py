@@ -1,4 +1,4 @@
-"""docker/build_and_smoke.sh with engines that keep names alone: what stays, and what does not."""
+"""docker/build_and_smoke.sh with fake engines that store image names: which images remain."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.support.docker_files import DOCKER, ROOT
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A PATH whose docker, podman and python3 only write down what they are asked to do."""
+    """A PATH with a fake docker, podman and python3 that record their commands."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("docker", "podman"):
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> str:
         (programs / name).write_text(script)
     (programs / "python3").write_text(
         f'#!/bin/sh\n[ "$1" = -m ] || exec "{sys.executable}" "$@"\n'
-        f'echo "$@" >> "{tmp_path}/smoked"\nexit "${{SMOKE_FAILS:-0}}"\n'
+        f'echo "$@" >> "{tmp_path}/smoke_runs"\nexit "${{SMOKE_FAILS:-0}}"\n'
     )
     for program in programs.iterdir():
         program.chmod(0o755)
@@ -45,12 +45,12 @@ def run(tmp_path: Path, path: str, *arguments: str, **variables: str) -> tuple[i
         text=True,
         check=False,
     )
-    assert list(work.iterdir()) == [], "a folder stays"
+    assert list(work.iterdir()) == [], "a temporary folder remains"
     return done.returncode, done.stdout + done.stderr
 
 
 def images(tmp_path: Path) -> dict[str, str]:
-    """The machine's own store."""
+    """Return the images in the machine's own store."""
     file = tmp_path / "machine.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
@@ -58,36 +58,36 @@ def images(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["podman", "docker"])
 @pytest.mark.parametrize("arguments", [[], ["--train"]], ids=["service", "train"])
 @pytest.mark.parametrize("keep", ["", "tiedlm"])
-def test_the_kept_image_alone_stays(
+def test_only_the_kept_image_remains(
     tmp_path: Path, path: str, name: str, arguments: list[str], keep: str
 ) -> None:
-    before = {"stranger": "an image"}
+    before = {"unrelated": "an image"}
     (tmp_path / "machine.json").write_text(json.dumps(before))
     status, output = run(tmp_path, path, *arguments, ENGINE=name, KEEP=keep)
     assert status == 0, output
     kept = {keep: "Dockerfile"} if keep else {}
     assert images(tmp_path) == before | kept
-    smoked = (tmp_path / "smoked").read_text().splitlines()
-    assert len(smoked) == 1 + len(arguments)
-    assert all(line.startswith(f"-m tests.programs.smoke {name} ") for line in smoked)
+    smoke_runs = (tmp_path / "smoke_runs").read_text().splitlines()
+    assert len(smoke_runs) == 1 + len(arguments)
+    assert all(line.startswith(f"-m tests.programs.smoke {name} ") for line in smoke_runs)
 
 
 @pytest.mark.parametrize("name", ["podman", "docker"])
-def test_an_image_that_fails_is_not_kept(tmp_path: Path, path: str, name: str) -> None:
+def test_failing_image_is_not_kept(tmp_path: Path, path: str, name: str) -> None:
     status, output = run(tmp_path, path, ENGINE=name, KEEP="tiedlm", SMOKE_FAILS="1")
     assert status == 1
     assert "the container works" not in output
     assert images(tmp_path) == {}
 
 
-def test_podman_builds_where_docker_does_not_run(tmp_path: Path, path: str) -> None:
+def test_podman_replaces_a_stopped_docker(tmp_path: Path, path: str) -> None:
     for runs, name in (("", "podman"), ("1", "docker")):
         status, output = run(tmp_path, path, DOCKER_RUNS=runs)
         assert status == 0, output
         assert f"engine: {name} version" in output
 
 
-def test_the_machines_own_podman_settings_hold_for_what_is_kept(tmp_path: Path, path: str) -> None:
+def test_kept_image_uses_own_podman_settings(tmp_path: Path, path: str) -> None:
     own = tmp_path / "own"
     settings = tmp_path / "storage.conf"
     settings.write_text(f'graphroot = "{own}"\n')

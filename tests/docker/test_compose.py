@@ -1,4 +1,4 @@
-"""docker/compose.yaml: what it says holds together, and compose itself reads it."""
+"""docker/compose.yaml is consistent with the code, and compose accepts it."""
 
 import os
 import re
@@ -16,7 +16,7 @@ SERVICES: dict[str, dict[str, Any]] = load(COMPOSE)["services"]
 
 
 def compose() -> list[str] | None:
-    """The command of a compose that is installed."""
+    """Return the installed compose command, or None."""
     plugin = subprocess.run("docker compose version", shell=True, capture_output=True, check=False)
     if plugin.returncode == 0:
         return ["docker", "compose"]
@@ -24,7 +24,7 @@ def compose() -> list[str] | None:
 
 
 @pytest.mark.parametrize("options", [[], ["--profile", "train"]], ids=["service", "train"])
-def test_compose_reads_it(options: list[str]) -> None:
+def test_compose_accepts_the_file(options: list[str]) -> None:
     command = compose()
     if command is None:
         pytest.skip("NOT VALIDATED: no docker compose here (apt-get install docker-compose)")
@@ -38,17 +38,17 @@ def test_compose_reads_it(options: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_its_parts_are_the_service_its_monitoring_and_the_trainer_on_request() -> None:
+def test_trainer_is_the_only_optional_service() -> None:
     assert set(SERVICES) == {"service", "prometheus", "grafana", "train"}
     assert {name for name, service in SERVICES.items() if "profiles" in service} == {"train"}
 
 
-def test_ports_are_open_to_this_machine_alone() -> None:
+def test_ports_are_local() -> None:
     for service in SERVICES.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_nothing_has_more_rights_than_it_needs() -> None:
+def test_containers_have_minimal_privileges() -> None:
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -56,19 +56,19 @@ def test_nothing_has_more_rights_than_it_needs() -> None:
         assert SERVICES[name]["read_only"] is True
 
 
-def test_variables_are_settings() -> None:
-    named = {line.partition("=")[0] for line in SERVICES["service"]["environment"]}
-    assert named <= SETTINGS
+def test_variables_are_valid_settings() -> None:
+    names = {line.partition("=")[0] for line in SERVICES["service"]["environment"]}
+    assert names <= SETTINGS
 
 
-def test_it_may_finish_what_it_began() -> None:
+def test_grace_period_covers_drain_and_requests() -> None:
     variables = dict(line.partition("=")[::2] for line in SERVICES["service"]["environment"])
     drain = float(variables["TIEDLM_DRAIN_SECONDS"])
     grace = float(SERVICES["service"]["stop_grace_period"].removesuffix("s"))
     assert grace > drain + Settings.model_fields["request_timeout"].default
 
 
-def test_files_that_are_mounted_or_built_are_there() -> None:
+def test_mounted_and_built_files_exist() -> None:
     for service in SERVICES.values():
         sources = [re.split(r":(?=/)", volume)[0] for volume in service.get("volumes", [])]
         paths = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", source) for source in sources]
@@ -81,7 +81,7 @@ def test_files_that_are_mounted_or_built_are_there() -> None:
             assert (ROOT / build.get("dockerfile", "Dockerfile")).is_file()
 
 
-def test_named_volumes_are_declared_and_used() -> None:
+def test_declared_volumes_match_the_used_ones() -> None:
     sources = {
         re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", volume).partition(":")[0]  # a variable's default
         for service in SERVICES.values()
@@ -90,7 +90,7 @@ def test_named_volumes_are_declared_and_used() -> None:
     assert {source for source in sources if source[0] not in "./"} == set(load(COMPOSE)["volumes"])
 
 
-def test_prometheus_asks_the_service_where_it_listens() -> None:
+def test_prometheus_scrapes_the_service_port() -> None:
     (scrape,) = load(PROMETHEUS)["scrape_configs"]
     (target,) = scrape["dns_sd_configs"]
     assert target["names"] == ["service"]

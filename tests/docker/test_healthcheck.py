@@ -1,4 +1,4 @@
-"""`python -m service.healthcheck`, as the image runs it."""
+"""`python -m service.healthcheck`, the health check of the image."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ from tests.support.server_process import environment
 
 
 @contextmanager
-def answering(status: int, host: str = "127.0.0.1") -> Iterator[int]:
-    """A server whose /health/ready answers so, and its port."""
+def health_server(status: int, host: str = "127.0.0.1") -> Iterator[int]:
+    """Run a server whose /health/ready returns `status`, and yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -41,26 +41,26 @@ def check(port: int, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "", "[127.0.0.1]", " 0.0.0.0 "])
-def test_it_asks_the_port_of_the_settings_wherever_the_service_listens(host: str) -> None:
-    with answering(200) as port:
+def test_uses_the_configured_port_for_every_host(host: str) -> None:
+    with health_server(200) as port:
         done = check(port, TIEDLM_HOST=host)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_no_proxy_comes_between() -> None:
-    with answering(200) as port:
+def test_ignores_proxies() -> None:
+    with health_server(200) as port:
         assert check(port, http_proxy="http://127.0.0.1:9", HTTP_PROXY="x").returncode == 0
 
 
-def test_a_service_that_drains_is_not_healthy() -> None:
-    with answering(503) as port:
+def test_draining_service_is_not_healthy() -> None:
+    with health_server(503) as port:
         done = check(port)
     assert done.returncode == 1
     assert done.stderr == "not ready: status 503\n"
 
 
-def test_no_service_is_one_line() -> None:
-    with answering(200) as port:
+def test_missing_service_prints_one_line() -> None:
+    with health_server(200) as port:
         pass
     done = check(port)
     assert done.returncode == 1
@@ -68,7 +68,7 @@ def test_no_service_is_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_it_needs_the_standard_library_alone() -> None:
+def test_needs_only_the_standard_library() -> None:
     command = [sys.executable, "-S", "-m", "service.healthcheck", "--help"]  # no site-packages
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment()

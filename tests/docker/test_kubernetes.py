@@ -1,4 +1,4 @@
-"""docker/kubernetes: valid by Kubernetes' own schemas, and the files agree with each other."""
+"""docker/kubernetes: the files are valid by Kubernetes' schemas and consistent with each other."""
 
 import warnings
 from pathlib import Path
@@ -28,7 +28,7 @@ VARIABLES = {variable["name"]: variable["value"] for variable in CONTAINER["env"
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("version", ["1.32", "1.37"])
-def test_it_is_valid(path: Path, version: str) -> None:
+def test_manifest_is_valid(path: Path, version: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         validate = pytest.importorskip(
@@ -43,7 +43,7 @@ def test_every_file_is_used() -> None:
     assert found == {*KUSTOMIZATION["resources"], "kustomization.yaml"}
 
 
-def test_selectors_find_the_pods() -> None:
+def test_selectors_match_the_pods() -> None:
     assert manifest("Deployment")["spec"]["template"]["metadata"]["labels"] == LABEL
     assert manifest("Deployment")["spec"]["selector"]["matchLabels"] == LABEL
     assert manifest("Service")["spec"]["selector"] == LABEL
@@ -52,12 +52,12 @@ def test_selectors_find_the_pods() -> None:
     assert manifest("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "tiedlm"
 
 
-def test_variables_are_settings_that_are_valid() -> None:
+def test_variables_are_valid_settings() -> None:
     assert set(VARIABLES) <= set(SETTINGS)
     Settings.model_validate({SETTINGS[name]: value for name, value in VARIABLES.items()})
 
 
-def test_secrets_are_mounted_where_the_settings_look() -> None:
+def test_secrets_are_mounted_at_the_configured_paths() -> None:
     (secret,) = KUSTOMIZATION["secretGenerator"]
     volumes = {volume["name"]: volume for volume in POD["volumes"]}
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
@@ -66,16 +66,16 @@ def test_secrets_are_mounted_where_the_settings_look() -> None:
     assert {value for name, value in VARIABLES.items() if name.endswith("_FILE")} == files
 
 
-def test_no_secret_is_in_the_repository() -> None:
+def test_secrets_are_not_in_the_repository() -> None:
     ignored = (KUBERNETES.parents[1] / ".gitignore").read_text().splitlines()
     assert "docker/kubernetes/secrets/" in ignored
 
 
-def test_the_image_is_the_one_that_kustomize_names() -> None:
+def test_kustomize_sets_the_image() -> None:
     assert [image["name"] for image in KUSTOMIZATION["images"]] == [CONTAINER["image"]]
 
 
-def test_it_runs_locked_down() -> None:
+def test_pod_is_locked_down() -> None:
     assert POD["automountServiceAccountToken"] is False
     assert POD["securityContext"]["runAsNonRoot"] is True
     assert POD["securityContext"]["runAsUser"] == 10001
@@ -87,17 +87,17 @@ def test_it_runs_locked_down() -> None:
     }
 
 
-def test_what_it_began_is_finished_before_it_is_killed() -> None:
-    """SIGTERM → drain → what still waits and runs → killed, in this order."""
+def test_grace_period_covers_drain_and_requests() -> None:
+    """Order: SIGTERM, drain, queued and running requests, SIGKILL."""
     drain = float(VARIABLES["TIEDLM_DRAIN_SECONDS"])
-    waiting = Settings.model_fields["request_timeout"].default
-    assert POD["terminationGracePeriodSeconds"] > drain + waiting
+    request_timeout = Settings.model_fields["request_timeout"].default
+    assert POD["terminationGracePeriodSeconds"] > drain + request_timeout
     readiness = CONTAINER["readinessProbe"]
-    seen = readiness["periodSeconds"] * readiness["failureThreshold"] + readiness["timeoutSeconds"]
-    assert drain > seen
+    detection = readiness["periodSeconds"] * readiness["failureThreshold"]
+    assert drain > detection + readiness["timeoutSeconds"]
 
 
-def test_probes_need_no_key_and_meet_a_port_that_is_there() -> None:
+def test_probes_use_open_paths_and_ports() -> None:
     names = [port["name"] for port in CONTAINER["ports"]]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         get = CONTAINER[probe]["httpGet"]
@@ -108,12 +108,12 @@ def test_probes_need_no_key_and_meet_a_port_that_is_there() -> None:
     assert number == Settings.model_fields["port"].default
 
 
-def test_a_process_that_drains_is_still_alive() -> None:
+def test_liveness_and_readiness_use_their_own_routes() -> None:
     assert CONTAINER["livenessProbe"]["httpGet"]["path"] == "/health/live"
     assert CONTAINER["readinessProbe"]["httpGet"]["path"] == "/health/ready"
 
 
-def test_the_budget_leaves_a_replica() -> None:
+def test_disruption_budget_leaves_a_replica() -> None:
     smallest = manifest("HorizontalPodAutoscaler")["spec"]["minReplicas"]
     assert smallest > manifest("PodDisruptionBudget")["spec"]["maxUnavailable"]
     strategy = manifest("Deployment")["spec"]["strategy"]["rollingUpdate"]

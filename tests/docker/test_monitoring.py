@@ -1,4 +1,4 @@
-"""Every query of the dashboard, the alerts and the autoscaler asks for what the service has."""
+"""Queries of the dashboard, alerts and autoscaler use metrics that the service exports."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from service.runtime.metrics import Metrics
 from tests.support.docker_files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load
 
 NAME = re.compile(r"\btiedlm_[a-z_]+")
-# What Grafana puts in for its variables.
+# The Grafana variable that queries contain.
 INTERVAL = "$__rate_interval"
 
 
@@ -32,7 +32,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Where a query stands, and the query."""
+    """Yield the place of each query and the query."""
     for rule in alerts():
         yield rule["alert"], rule["expr"]
     for panel in panels():
@@ -40,11 +40,11 @@ def queries() -> Iterator[tuple[str, str]]:
             yield f"{panel['title']} {target['refId']}", target["expr"].replace(INTERVAL, "1m")
 
 
-QUERIES = [pytest.param(query, id=where) for where, query in queries()]
+QUERIES = [pytest.param(query, id=place) for place, query in queries()]
 
 
-def exported() -> dict[str, set[str]]:
-    """Every name that Prometheus scrapes, and the labels that it can have."""
+def exported_metrics() -> dict[str, set[str]]:
+    """Return the exported metric names with their labels."""
     names: dict[str, set[str]] = {}
     for family in Metrics().registry._names_to_collectors.values():
         labels = set(family._labelnames)  # type: ignore[attr-defined]  # of every kind of metric
@@ -60,47 +60,47 @@ def exported() -> dict[str, set[str]]:
     return names
 
 
-def test_names_are_those_on_the_page() -> None:
+def test_exported_names_are_on_the_metrics_page() -> None:
     metrics = Metrics()
     metrics.requests.labels("/score", "200").inc()
     metrics.queue_seconds.labels("bulk").observe(0.1)
     metrics.queue_tokens.labels("bulk").set(1)
     page = metrics.page().decode()
     for name in ("requests_total", "queue_seconds_bucket", "queue_seconds_sum", "queue_tokens"):
-        assert f"tiedlm_{name}" in exported()
+        assert f"tiedlm_{name}" in exported_metrics()
         assert f"\ntiedlm_{name}{{" in page
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_asks_for_metrics_that_the_service_exports(query: str) -> None:
-    names = exported()
+def test_query_uses_exported_metrics(query: str) -> None:
+    names = exported_metrics()
     used = set(NAME.findall(query))
     assert used or "up{" in query
     assert used <= set(names)
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_selects_and_groups_by_labels_that_are_there(query: str) -> None:
-    names = exported()
-    of_prometheus = {"job", "instance"}
+def test_query_uses_existing_labels(query: str) -> None:
+    names = exported_metrics()
+    target_labels = {"job", "instance"}
     for name, selector in re.findall(r"(tiedlm_[a-z_]+)(?:\{([^}]*)\})?", query):
-        assert set(re.findall(r"(\w+)\s*[=!]~?\"", selector)) <= names[name] | of_prometheus
-    everything = of_prometheus.union(*(names[name] for name in NAME.findall(query)))
+        assert set(re.findall(r"(\w+)\s*[=!]~?\"", selector)) <= names[name] | target_labels
+    all_labels = target_labels.union(*(names[name] for name in NAME.findall(query)))
     for group in re.findall(r"\bby \(([^)]*)\)", query):
-        assert {label.strip() for label in group.split(",")} <= everything
+        assert {label.strip() for label in group.split(",")} <= all_labels
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_is_promql(query: str) -> None:
+def test_query_is_valid_promql(query: str) -> None:
     parser = pytest.importorskip(
         "promql_parser", reason="NOT PARSED: promql-parser is not installed"
     )
     assert parser.parse(query)
 
 
-def test_values_that_queries_select_are_those_of_the_service(model: LanguageModel) -> None:
-    """One that nobody counts would leave a panel empty for ever."""
-    known: dict[str, set[Any]] = {
+def test_query_selects_existing_label_values(model: LanguageModel) -> None:
+    """A value that the service never exports would leave a panel empty."""
+    label_values: dict[str, set[Any]] = {
         "lane": set(PRIORITIES),
         "stage": set(STAGES),
         "code": {getattr(kind, "code", None) for kind in vars(errors).values()},
@@ -108,23 +108,23 @@ def test_values_that_queries_select_are_those_of_the_service(model: LanguageMode
     }
     for _, query in queries():
         for label, values in re.findall(r'(\w+)[=!]~?"([^"]*)"', query):
-            if label in known:
-                assert set(values.split("|")) <= known[label], query
+            if label in label_values:
+                assert set(values.split("|")) <= label_values[label], query
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
     shown = set().union(*(NAME.findall(query) for _, query in queries()))
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported()}
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported_metrics()}
     assert families == {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
 
 
-def test_the_autoscaler_goes_by_a_metric_of_the_service() -> None:
+def test_autoscaler_uses_an_exported_metric() -> None:
     metrics = load(KUBERNETES / "autoscaler.yaml")["spec"]["metrics"]
     (name,) = [entry["pods"]["metric"]["name"] for entry in metrics if entry["type"] == "Pods"]
-    assert name in exported()
+    assert name in exported_metrics()
 
 
-def test_panels_do_not_cover_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         at = panel["gridPos"]
@@ -135,14 +135,14 @@ def test_panels_do_not_cover_each_other() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
-def test_every_panel_asks_the_source_that_is_provisioned() -> None:
+def test_panels_use_the_provisioned_source() -> None:
     provisioning = ROOT / "docker" / "grafana" / "provisioning"
     (source,) = load(provisioning / "datasources" / "prometheus.yaml")["datasources"]
-    asked = {target["datasource"]["uid"] for panel in panels() for target in panel["targets"]}
-    assert asked == {source["uid"]}
+    used = {target["datasource"]["uid"] for panel in panels() for target in panel["targets"]}
+    assert used == {source["uid"]}
 
 
-def test_every_alert_says_how_urgent_it_is_and_has_its_advice() -> None:
+def test_alerts_have_severity_summary_and_advice() -> None:
     advice = (ROOT / "docs" / "operations.md").read_text()
     for rule in alerts():
         assert rule["labels"]["severity"] in ("page", "ticket")
@@ -150,11 +150,11 @@ def test_every_alert_says_how_urgent_it_is_and_has_its_advice() -> None:
         assert f"`{rule['alert']}`" in advice
 
 
-def test_prometheus_itself_takes_the_configuration_and_the_rules() -> None:
+def test_promtool_accepts_configuration_and_rules() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("NOT CHECKED: promtool is not installed (it comes with prometheus)")
-    # The configuration names the rules, which are checked with it.
+    # promtool also checks the rule files that the configuration lists.
     done = subprocess.run(
         [promtool, "check", "config", str(PROMETHEUS)], capture_output=True, text=True, check=False
     )

@@ -1,17 +1,17 @@
-"""What of a machine's pip configuration a build on it needs."""
+"""The pip settings that docker/pip_settings.py copies for a container build."""
 
 import runpy
 from pathlib import Path
 
 from tests.support.docker_files import DOCKER
 
-# A program beside the Dockerfile, no module: `docker` is another package's name.
+# Not imported, because `docker` is the name of another package.
 program = runpy.run_path(str(DOCKER / "pip_settings.py"))
-settings, local_paths = program["settings"], program["local_paths"]
+parse_settings, local_paths = program["parse_settings"], program["local_paths"]
 
 
-def test_what_says_where_packages_come_from_is_kept_and_the_rest_is_not() -> None:
-    listed = "\n".join(
+def test_only_package_sources_are_copied() -> None:
+    listing = "\n".join(
         [
             ":env:.cert='/env.pem'",
             ":env:.disable-pip-version-check='1'",
@@ -21,20 +21,20 @@ def test_what_says_where_packages_come_from_is_kept_and_the_rest_is_not() -> Non
             "install.no-index='true'",
         ]
     )
-    assert settings(listed) == {
+    assert parse_settings(listing) == {
         "cert": "/env.pem",
         "extra-index-url": "https://a.example/simple https://b.example/simple",
         "no-index": "true",
     }
 
 
-def test_local_files_and_folders_are_named_once_and_only_if_they_are_there(tmp_path: Path) -> None:
+def test_local_paths_are_unique_and_exist(tmp_path: Path) -> None:
     wheels, simple = tmp_path / "wheels", tmp_path / "pypi" / "simple"
     wheels.mkdir()
     simple.mkdir(parents=True)
-    found = {
+    settings = {
         "find-links": f"{wheels} {tmp_path}/missing https://a.example/wheels",
         "cert": str(wheels),
         "extra-index-url": f"file://{simple}",
     }
-    assert local_paths(found) == [str(simple.parent), str(wheels)]
+    assert local_paths(settings) == [str(simple.parent), str(wheels)]

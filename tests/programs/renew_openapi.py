@@ -1,4 +1,4 @@
-"""`python -m tests.programs.renew_openapi`: write the golden copy of the OpenAPI document anew."""
+"""`python -m tests.programs.renew_openapi`: write the golden copy of the OpenAPI document."""
 
 import argparse
 import json

@@ -1,8 +1,8 @@
-"""A docker or podman that builds nothing: it keeps the names of images in a file, as a store.
+"""A fake docker or podman that builds nothing and stores image names in a file.
 
-As a program it takes the commands that docker/build_and_smoke.sh gives. Podman's store is where
-CONTAINERS_STORAGE_CONF says, or else the machine's; docker has one alone. Builds leave untagged
-images behind, as those of podman do with --layers.
+As a program it accepts the commands of docker/build_and_smoke.sh. Podman's store is the one in
+CONTAINERS_STORAGE_CONF, or else the machine's; docker has only the machine's. Podman builds leave
+untagged images behind, as with --layers.
 """
 
 import json

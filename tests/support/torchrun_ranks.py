@@ -1,4 +1,4 @@
-"""`python -m train`, each of whose processes also leaves its last weights beside the checkpoint."""
+"""`python -m train` that also writes each rank's last weights next to the checkpoint."""
 
 import sys
 
@@ -10,12 +10,12 @@ from train.loop import Run
 train = Run.train
 
 
-def train_and_tell(self: Run) -> None:
+def train_and_save(self: Run) -> None:
     train(self)
     path = self.checkpoint.folder / f"rank-{self.processes.rank}.pt"
     torch.save(self.learner.model.state_dict(), path)
 
 
 if __name__ == "__main__":
-    Run.train = train_and_tell  # type: ignore[method-assign]  # of this program alone
+    Run.train = train_and_save  # type: ignore[method-assign]  # of this program alone
     sys.exit(main())

@@ -1,7 +1,6 @@
 """The response bodies of the native routes as JSON.
 
-A long body is serialised in the background thread, in blocks, because the event loop must not wait
-for it. orjson writes NaN and infinity as null, and a float so that parsing it gives the same double.
+A long body is serialised in blocks in the background thread, because it would block the event loop.
 """
 
 from typing import Any

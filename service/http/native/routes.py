@@ -15,11 +15,11 @@ from service.http.native.score_response import ScoreResponse
 from service.http.openapi import INFERENCE_ERRORS
 from service.http.request_context import Context
 from service.language_model import LanguageModel
-from service.limits import blamed
+from service.limits import name_field
 from service.results.calibration import Calibration
 from service.results.options import NextTokenOptions, ScoreOptions
 from service.results.token_rows import RowOptions
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 JSON = "application/json"
 
@@ -30,11 +30,9 @@ router = APIRouter(tags=["language model"], responses=INFERENCE_ERRORS, route_cl
 async def score(request: ScoreRequest, request_context: Context) -> Response:
     model = request_context.model
     calibration = _calibration(request, model)
-    texts, contexts = (
-        await _tokenize_texts(request, model),
-        await _tokenize_contexts(request, model),
-    )
-    with blamed(_longest_field(request, texts, contexts)):
+    texts = await _tokenize_texts(request, model)
+    contexts = await _tokenize_contexts(request, model)
+    with name_field(_longest_field(request, texts, contexts)):
         scores = await model.score(
             texts,
             _score_options(request),
@@ -56,16 +54,16 @@ async def next_token(request: NextTokenRequest, request_context: Context) -> Res
         temperature=request.temperature,
         exclude_special=request.exclude_special,
         prefix=request.prefix,
-        candidates=await model.encoder.candidates(request.candidates),
+        candidates=await model.encoder.find_candidates(request.candidates),
     )
     if request.token_ids is not None:
         field = "token_ids"
-        context = await model.encoder.ids(request.token_ids, field, "interactive")
+        context = await model.encoder.decode_ids(request.token_ids, field, "interactive")
     else:
         field = "context"
-        (context,) = await model.encoder.texts([request.context or ""], field, "interactive")
+        (context,) = await model.encoder.encode_texts([request.context or ""], field, "interactive")
     state = None if request.state is None else model.open_state(request.state)
-    with blamed(field):
+    with name_field(field):
         result = await model.next_token(context, options, state)
     request_context.record_tokens(len(context.ids))
     body = await next_token_body(model, result, return_state=request.return_state)
@@ -76,13 +74,13 @@ async def next_token(request: NextTokenRequest, request_context: Context) -> Res
 async def rescore(request: RescoreRequest, request_context: Context) -> Response:
     model = request_context.model
     texts = [hypothesis.text for hypothesis in request.hypotheses]
-    hypotheses = await model.encoder.texts(texts, "hypotheses")
+    hypotheses = await model.encoder.encode_texts(texts, "hypotheses")
     context = None
     if request.context is not None:
-        (context,) = await model.encoder.texts([request.context], "context")
+        (context,) = await model.encoder.encode_texts([request.context], "context")
     context_tokens = 0 if context is None else len(context.ids)
     tokens = sum(len(hypothesis.ids) for hypothesis in hypotheses)
-    with blamed("context" if context_tokens > tokens else "hypotheses"):
+    with name_field("context" if context_tokens > tokens else "hypotheses"):
         scores = await model.rescore(hypotheses, context)
     request_context.record_tokens(sum(score.token_count for score in scores))
     return Response(rescore_body(request, scores), media_type=JSON)
@@ -124,8 +122,8 @@ def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | N
 
 async def _tokenize_texts(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText]:
     if request.token_ids is not None:
-        return await model.encoder.id_lists(request.token_ids, "token_ids")
-    return await model.encoder.texts(request.texts or [request.text or ""], request.source)
+        return await model.encoder.decode_id_lists(request.token_ids, "token_ids")
+    return await model.encoder.encode_texts(request.texts or [request.text or ""], request.source)
 
 
 async def _tokenize_contexts(
@@ -133,11 +131,11 @@ async def _tokenize_contexts(
 ) -> list[TokenizedText] | None:
     """Return the context of each text. Equal contexts are one object."""
     if request.context is not None:
-        return await model.encoder.texts([request.context], "context") * request.count
+        return await model.encoder.encode_texts([request.context], "context") * request.count
     if request.contexts is None:
         return None
     distinct = list(dict.fromkeys(request.contexts))
-    tokenized = await model.encoder.texts(distinct, "contexts")
+    tokenized = await model.encoder.encode_texts(distinct, "contexts")
     by_text = dict(zip(distinct, tokenized, strict=True))
     return [by_text[context] for context in request.contexts]
 

@@ -2,7 +2,7 @@
 
 Both train a tied LSTM of the same sizes, with dropout, on the same batches; the plain loop is what
 a tutorial writes: float32, `nn.LSTM`, a linear layer, `cross_entropy` over all logits, clipped SGD.
-They take turns, so that what the machine does besides meets both. The wanted ratio is 1.5.
+They take turns, so that other load affects both alike. The wanted ratio is 1.5.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def main() -> None:
         streams = Streams(ids, 1, training)
         zeros = torch.zeros(sizes.layers, options.batch_size, options.width)
         speeds: list[tuple[float, float]] = []
-        for turn in range(ROUNDS + 1):  # the first is for warming up
+        for turn in range(ROUNDS + 1):  # the first one warms up
             steps = range(turn * STEPS, (turn + 1) * STEPS)
             begun = time.perf_counter()
             own = sum(run._step() for _ in steps)

@@ -28,7 +28,7 @@ WAYS: dict[str, dict[str, str]] = {
     "as `python -m train`": {WATCHED: "1"},
 }
 TOKENS = 200_000
-WARM_UP_SECONDS = 1.5  # of a turn: a run that goes on has long decided how its threads wait
+WARM_UP_SECONDS = 1.5  # of a turn, after which the trainer has chosen how its threads wait
 MOST_OF_A_CORE = 0.03
 LOOP = "while True: pass"
 
@@ -117,7 +117,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.programs.benchmarks.waiting", description=__doc__
     )
-    parser.add_argument("--busy", type=int, default=0, metavar="N", help="endless loops beside it")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="endless loops next to it")
     parser.add_argument("--idle", action="store_true", help="leave out rounds that others disturb")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seconds", type=int, default=3, help="of a turn")

@@ -2,10 +2,9 @@
 
     python -m tests.programs.proofs.presets --data DIR [--steps 200] [--batch-size 8]
 
-What is trained is each preset's model with all that acts on it, on the first lines of the text and
-in small batches, so that the largest takes minutes on two cores. Prints a table, and ends with exit
-code 1 where a loss does not fall or a bundle does not agree with its checkpoint, which the exporter
-checks in both precisions.
+Trains each preset's model, with all its regularisers, on the first lines of the text and in small
+batches, so that the largest takes minutes on two cores. Prints a table. Exit code 1 if a loss does
+not fall or a bundle differs from its checkpoint, which the exporter checks in both precisions.
 """
 
 import argparse
@@ -30,7 +29,7 @@ PRESETS = Path("train/configs")
 
 
 def trial(config: Config, data: Path, folder: Path) -> tuple[int, list[float]]:
-    """Train for an epoch; the number of parameters and the perplexities of its log."""
+    """Train for an epoch; return the number of parameters and the logged perplexities."""
     sources, _ = find_splits(data)
     checkpoint = Checkpoint(folder / "checkpoint")
     checkpoint.start(config)

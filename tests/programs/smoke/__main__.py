@@ -1,7 +1,7 @@
-"""Runs an image as production would, and checks what docs/operations.md promises.
+"""Run an image with production settings and check the guarantees of docs/operations.md.
 
 `python -m tests.programs.smoke ENGINE IMAGE --base BASE --bundle DIR`, or `--train DIR` for the
-trainer's. The standard library alone: it runs on the machine that builds.
+trainer's image. It needs only the standard library, because it runs on the build machine.
 """
 
 import argparse

@@ -1,11 +1,22 @@
-"""What was promised, and the line that says that it holds."""
+"""Checks and commands that raise Failure."""
+
+import subprocess
 
 
 class Failure(Exception):
-    """What was promised does not hold."""
+    """A check that failed, or a command that did."""
 
 
-def check(holds: object, what: str) -> None:
+def check(holds: object, claim: str) -> None:
+    """Print `claim`. Raise Failure if it does not hold."""
     if not holds:
-        raise Failure(what)
-    print(f"  ok: {what}", flush=True)
+        raise Failure(claim)
+    print(f"  ok: {claim}", flush=True)
+
+
+def run_command(*command: str) -> str:
+    """Return the output of a command. Raise Failure with its error output if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failure(f"{' '.join(command[:3])} …: {done.stderr.strip()[-2000:]}")
+    return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""A container of an image, locked as in production."""
+"""A container of an image, locked down as in production."""
 
 import os
 import subprocess
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.programs.smoke.checks import Failure
-from tests.programs.smoke.wire import READY_SECONDS, ask, free_port, status
+from tests.programs.smoke.checks import Failure, run_command
+from tests.programs.smoke.wire import READY_SECONDS, free_port, request_json, status
 
-LOCKED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
-LOCKED += ["--security-opt", "no-new-privileges"]
-# Of itself podman makes /run and /var/tmp writable in a read-only container.
-ENGINES = {"podman": ["--read-only-tmpfs=false"]}
-# By which build_and_smoke.sh removes what a killed run leaves.
-LABELLED = ["--label", os.environ["SMOKE_LABEL"]] if "SMOKE_LABEL" in os.environ else []
-LIMITED = ["--memory", "1g", "--cpus", "2", "--pids-limit", "256"]
+LOCKDOWN_OPTIONS = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]
+LOCKDOWN_OPTIONS += ["--security-opt", "no-new-privileges"]
+# By default podman makes /run and /var/tmp writable in a read-only container.
+ENGINE_OPTIONS = {"podman": ["--read-only-tmpfs=false"]}
+# build_and_smoke.sh removes the containers of a killed run by this label.
+LABEL_OPTIONS = ["--label", os.environ["SMOKE_LABEL"]] if "SMOKE_LABEL" in os.environ else []
+LIMIT_OPTIONS = ["--memory", "1g", "--cpus", "2", "--pids-limit", "256"]
 
-PROCESSOR_SECONDS = """
+CPU_SECONDS_PROGRAM = """
 import os
 fields = open("/proc/1/stat").read().rpartition(")")[2].split()
 print((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
@@ -28,46 +28,57 @@ print((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
 
 
 class Container:
-    """One container of the service, removed at the end."""
+    """A container of the service. Call `remove` at the end."""
 
     def __init__(self, engine: str, image: str, *options: str, port: int = 8000) -> None:
         self.engine = engine
         self.name = f"tiedlm-smoke-{uuid.uuid4().hex[:8]}"
         self.port = free_port()
         publish = ["-p", f"127.0.0.1:{self.port}:{port}"]
-        self.begun = time.perf_counter()
-        locked = [*LOCKED, *ENGINES.get(engine, [])]
-        command = ["run", "-d", "--name", self.name, *LABELLED, *publish, *locked, *LIMITED]
-        call(engine, *command, *options, image)
+        self.start = time.perf_counter()
+        lockdown = [*LOCKDOWN_OPTIONS, *ENGINE_OPTIONS.get(engine, [])]
+        command = [
+            "run",
+            "-d",
+            "--name",
+            self.name,
+            *LABEL_OPTIONS,
+            *publish,
+            *lockdown,
+            *LIMIT_OPTIONS,
+        ]
+        run_command(engine, *command, *options, image)
 
     def wait(self) -> None:
-        """Until it is ready. Says how long that took, the engine's own work included, and how much
-        of a processor the service needed for it, which a busy machine does not change.
+        """Wait until the service is ready, and print how long that took.
+
+        The wall time includes the engine's work. The CPU time of the service does not depend on
+        the load of the machine.
         """
-        while time.perf_counter() - self.begun < READY_SECONDS:
+        while time.perf_counter() - self.start < READY_SECONDS:
             if status(self.port, "/health/ready") == 200:
-                seconds = time.perf_counter() - self.begun
-                worked = float(self.python(PROCESSOR_SECONDS))
-                print(f"  ready {seconds:.1f} s after the command; {worked:.2f} s of CPU")
+                seconds = time.perf_counter() - self.start
+                cpu_seconds = float(self.python(CPU_SECONDS_PROGRAM))
+                print(f"  ready {seconds:.1f} s after the command; {cpu_seconds:.2f} s of CPU")
                 return
             if self.inspect("{{.State.Running}}") != "true":
                 break
             time.sleep(0.05)
-        raise Failure(f"it is not ready:\n{self.logs()}")
+        raise Failure(f"the service is not ready:\n{self.logs()}")
 
-    def ask(self, route: str, **fields: Any) -> Any:
-        return ask(self.port, route, fields)
+    def request(self, route: str, **fields: Any) -> Any:
+        return request_json(self.port, route, fields)
 
     def python(self, code: str) -> str:
-        return call(self.engine, "exec", self.name, "python", "-c", code)
+        return run_command(self.engine, "exec", self.name, "python", "-c", code)
 
     def healthy(self) -> bool:
-        """The image's own health check, in the container."""
+        """Run the image's health check in the container and return whether it passes."""
         command = [self.engine, "exec", self.name, "python", "-m", "service.healthcheck"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def inspect(self, template: str) -> str:
-        return call(self.engine, "inspect", "--format", template, self.name)
+        return run_command(self.engine, "inspect", "--format", template, self.name)
 
     def logs(self) -> str:
         done = subprocess.run(
@@ -80,10 +91,10 @@ class Container:
         return done.stdout
 
     def terminate(self) -> None:
-        call(self.engine, "kill", "--signal", "TERM", self.name)
+        run_command(self.engine, "kill", "--signal", "TERM", self.name)
 
     def exit_status(self) -> int:
-        return int(call(self.engine, "wait", self.name).split()[-1])
+        return int(run_command(self.engine, "wait", self.name).split()[-1])
 
     def remove(self) -> None:
         command = [self.engine, "rm", "-f", self.name]
@@ -100,10 +111,3 @@ def running(engine: str, image: str, *options: str, port: int = 8000) -> Iterato
         raise
     finally:
         container.remove()
-
-
-def call(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failure(f"{' '.join(command[:3])} …: {done.stderr.strip()[-2000:]}")
-    return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""One request to a port of this machine."""
+"""HTTP requests to a port of this machine."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.programs.smoke.checks import Failure
 
-READY_SECONDS = 180.0  # the machine that builds may be busy
+READY_SECONDS = 180.0  # the build machine may be busy
 
 
 def free_port() -> int:
@@ -26,8 +26,8 @@ def status(port: int, route: str) -> int | None:
         connection.close()
 
 
-def ask(port: int, route: str, fields: dict[str, Any] | None) -> Any:
-    """The JSON that a route answers; with fields it is a POST."""
+def request_json(port: int, route: str, fields: dict[str, Any] | None) -> Any:
+    """Return the JSON of a GET, or of a POST with `fields`."""
     connection = HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
     try:
         if fields:
@@ -35,10 +35,10 @@ def ask(port: int, route: str, fields: dict[str, Any] | None) -> Any:
             connection.request("POST", route, json.dumps(fields), headers)
         else:
             connection.request("GET", route)
-        answer = connection.getresponse()
-        content = answer.read()
+        response = connection.getresponse()
+        content = response.read()
     finally:
         connection.close()
-    if answer.status != 200:
-        raise Failure(f"{route}: {answer.status} {content[:300]!r}")
+    if response.status != 200:
+        raise Failure(f"{route}: {response.status} {content[:300]!r}")
     return json.loads(content)

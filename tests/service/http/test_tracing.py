@@ -6,10 +6,10 @@ import pytest
 from fastapi import FastAPI
 
 from service.errors import StartError
-from service.http.tracing import trace
+from service.http.tracing import enable_tracing
 
 
 def test_without_the_packages_the_start_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(StartError, match=r"in the clone of tiedlm: pip install '\.\[tracing\]'"):
-        trace(FastAPI())
+        enable_tracing(FastAPI())

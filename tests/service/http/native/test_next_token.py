@@ -1,4 +1,4 @@
-"""`POST /next-token`: one distribution, shaped, against sums over the vocabulary done here."""
+"""`POST /next-token`: the distribution and its options, compared with sums computed here."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ def vocabulary(model: LanguageModel) -> list[str]:
 
 @pytest.fixture(scope="module")
 def plain(api: ApiClient, vocabulary: list[str]) -> dict[int, float]:
-    """Probabilities of all words after the context, as the service gives them unshaped."""
+    """Return the probabilities of all words after the context, without any option."""
     answer = api.next_token(context=CONTEXT, top_k=len(vocabulary))
     return {token["id"]: token["probability"] for token in answer["tokens"]}
 
@@ -34,7 +34,7 @@ def probabilities(answer: Json) -> dict[int, float]:
 
 
 def check(answer: Json, expected: dict[int, float]) -> None:
-    """All of the distribution that is expected, and nothing else."""
+    """Check that the response contains the whole expected distribution and nothing else."""
     assert probabilities(answer) == pytest.approx(expected, rel=1e-5, abs=1e-12)
     entropy = -sum(p * math.log(p) for p in expected.values() if p)
     assert answer["entropy"] == pytest.approx(entropy, abs=1e-4)

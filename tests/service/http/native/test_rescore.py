@@ -1,4 +1,4 @@
-"""`POST /rescore`: shared beginnings change no figure, and the order is that of the totals."""
+"""`POST /rescore`: the figures of `/score` whatever prefixes are shared, and the order."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def by_index(results: list[Json]) -> list[Json]:
 def test_logprobs_equal_score_bit_for_bit(
     api: ApiClient, hypotheses: list[str], context: str | None
 ) -> None:
-    """Duplicates, empty ones and beginnings of others among them."""
+    """Hypotheses may be equal, empty, or a prefix of another."""
     fields = {} if context is None else {"context": context}
     results = by_index(rescore(api, [{"text": text} for text in hypotheses], **fields))
     expected = api.score(texts=hypotheses, **fields)["results"]

@@ -1,4 +1,4 @@
-"""`POST /score`: every field, against sums done here and `/next-token`, word by word."""
+"""`POST /score`: every field of a response, compared with `/next-token` and sums computed here."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ def result(api: ApiClient) -> Json:
 
 
 def known(result: Json, oov: bool | None = None) -> list[float]:
-    """Log-probabilities of the tokens that count."""
+    """Return the log-probabilities of scored tokens, all or those with this `oov`."""
     return [
         token["logprob"]
         for token in result["tokens"]
@@ -170,7 +170,7 @@ def test_unscored_first_token_is_in_no_denominator(
         expected = whole["total_cross_entropy"] / count if count else None
         assert whole[f"cross_entropy_per_{name}"] == (expected and pytest.approx(expected))
     given = [token["id"] for token in whole["tokens"]][: -1 if eos else None]
-    if "Zürich" not in text:  # of an id alone it is not known how it was spelled
+    if "Zürich" not in text:  # an id does not determine its spelling
         by_ids = api.score_one(token_ids=[given], bos=False, eos=eos)
         assert by_ids["word_count"] == whole["word_count"]
         per = [by_ids[f"cross_entropy_per_{name}"] for name in PER]

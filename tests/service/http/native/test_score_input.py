@@ -1,4 +1,4 @@
-"""`POST /score`: what conditions, what is scored, and the several ways to say it."""
+"""Input of `POST /score`: texts, ids, contexts, and the special tokens in them."""
 
 import pytest
 

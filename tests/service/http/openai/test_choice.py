@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: what is generated, how it ends, and that a stream says the same."""
+"""Choices of `/v1/completions`: their tokens, their ends, and the equality of stream and response."""
 
 import json
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ PROMPT = "The old river runs through"
 
 
 def streamed(api: ApiClient, **fields: Any) -> list[Json]:
-    """The choices of a stream's events, and that it ends as it must."""
+    """Return the choice of each event of a stream, and check the end of the stream."""
     body = {"model": "tiedlm", "stream": True, **fields}
     response = api.post("/v1/completions", **body)
     assert response.status_code == 200
@@ -30,7 +30,7 @@ def streamed(api: ApiClient, **fields: Any) -> list[Json]:
 
 
 def joined(events: list[Json], index: int) -> Json:
-    """One choice as its events tell it."""
+    """Return one choice put together from the deltas of its events."""
     own = [event for event in events if event["index"] == index]
     assert [event["finish_reason"] for event in own[:-1]] == [None] * (len(own) - 1)
     logprobs = None
@@ -68,7 +68,7 @@ def test_stream_equals_response(api: ApiClient, fields: Json) -> None:
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), data=st.data())
 def test_stop_text_cuts_choice(api: ApiClient, seed: int, data: st.DataObject) -> None:
-    """Any piece of what would come, across tokens and events."""
+    """The stop text may begin and end anywhere, across tokens and events."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 16, "seed": seed, "logprobs": 0}
     text = only_choice(api, **fields)["text"]
     if len(text) < 2:
@@ -85,7 +85,7 @@ def test_stop_text_cuts_choice(api: ApiClient, seed: int, data: st.DataObject) -
 def test_stream_sends_no_start_of_stop_text(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`well` `-` `known` reads `well -` first and then `well-known`: `l-` comes with the third."""
+    """`well` `-` `known` is `well -` at first, then `well-known`: the third token adds `l-`."""
     ids = [model.tokenizer.entries.index(word) for word in ("well", "-", "known")]
 
     async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
@@ -114,7 +114,7 @@ def test_temperature_0_is_greedy(api: ApiClient) -> None:
 
 
 def test_unknown_word_is_never_drawn(api: ApiClient) -> None:
-    """It is among the most probable words nearly everywhere."""
+    """`<unk>` is among the most probable words nearly everywhere."""
     choices = complete(api, prompt=PROMPT, n=16, max_tokens=20, seed=1, logprobs=5)["choices"]
     drawn = [token for choice in choices for token in choice["logprobs"]["tokens"]]
     offered = [top for choice in choices for top in choice["logprobs"]["top_logprobs"]]
@@ -137,7 +137,7 @@ def test_seed_and_index_determine_text(api: ApiClient) -> None:
 
 
 def test_echo_and_logprobs_keep_the_seeded_text(api: ApiClient) -> None:
-    """The prompt is read in other ways then, and to the same state."""
+    """Other fields change how the prompt is encoded, and not the state after it."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 12, "seed": 3}
     text = only_choice(api, **fields)["text"]
     assert only_choice(api, **fields, prompt_logprobs=2)["text"] == text
@@ -165,7 +165,7 @@ def test_full_length_choice_has_reason_length(api: ApiClient) -> None:
 def test_best_of_has_highest_mean_logprob(
     api: ApiClient, model: LanguageModel, prompt: str, seed: int
 ) -> None:
-    """Of all tokens drawn: the `<eos>` that ended a choice is one, though no array shows it."""
+    """The mean is over all tokens, with the `<eos>` that ended a choice, which no array shows."""
     fields: Json = {"prompt": prompt, "max_tokens": 6, "seed": seed, "logprobs": 0}
     before = [model.tokenizer.end_id, *model.tokenizer.encode(prompt).ids.tolist()]
 
@@ -188,7 +188,7 @@ def test_best_of_has_highest_mean_logprob(
 def test_mean_logprob_includes_eos(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an end alone at -9, a word at -1 and an end at -9, and a word at -2, the last is best."""
+    """The means are -9 (`<eos>` alone), -5 (a word and `<eos>`) and -2 (a word): the last is best."""
     end = model.tokenizer.end_id
     drawn = iter([[(end, -9.0)], [(12, -1.0), (end, -9.0)], [(13, -2.0)]])
 

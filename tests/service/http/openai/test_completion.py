@@ -1,4 +1,4 @@
-"""`POST /v1/completions` as a stream: what fails in it is seen, and what it draws is counted."""
+"""Completions: errors while they are generated, and the tokens that metrics and log count."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ BOUNDARY = "service.http.middleware"
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
-    """Every choice draws one token and then fails."""
+    """Make every choice fail after one token."""
 
     async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
         yield Step(12, -1.0, [], [])
@@ -31,7 +31,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
 
 
 def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], bool]:
-    """The data of a stream's events, and whether the stream broke."""
+    """Return the data of a stream's events, and True if the connection closed before its end."""
     headers = {**JSON_TYPE, "X-Request-Id": request_id}
     body = json.dumps({**ASKED, **fields})
     said: list[str] = []
@@ -46,13 +46,13 @@ def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], boo
 
 
 def of_request(caplog: pytest.LogCaptureFixture, request_id: str) -> logging.LogRecord:
-    """The request's line in the log, which is written after its answer."""
+    """Wait for the log record of a request, which is written after the response."""
     end = time.monotonic() + 60
     while True:
         for record in list(caplog.records):
             if getattr(record, "request_id", None) == request_id:
                 return record
-        assert time.monotonic() < end, "no such line"
+        assert time.monotonic() < end, "no such log record"
         time.sleep(0.01)
 
 
@@ -105,9 +105,9 @@ def test_error_while_generating_sets_status(
 def test_full_queue_rejects_before_streaming(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    """The queue had room when the request came, and none for its prompts."""
+    """The queue has room when the request arrives, and none when its prompts are prefilled."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
-    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(-1.0, -1.0))
     prompts = ["The city", "The river"]
     response = api.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
     error_json(response, 429, "overloaded")

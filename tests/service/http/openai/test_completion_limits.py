@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: prompts × choices are bounded, read once, and written apart."""
+"""Limits over the prompts and choices of `/v1/completions`, and the work that choices share."""
 
 import random
 from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ def test_repeated_prompt_counts_once_per_choice(
         for prompt in ([2] * most, [[2] * (most // 2), [2] * (most - most // 2)]):
             halved = dict(fields)
             if isinstance(prompt[0], list):
-                halved["max_tokens"] //= 2  # of each of the two
+                halved["max_tokens"] //= 2  # for each of the two prompts
             ok_json(api.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
         more = api.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
         assert error_json(more, 422, "input_too_long")["param"] == "prompt"
@@ -80,7 +80,7 @@ def test_tokens_of_all_texts_count(api: ApiClient) -> None:
 
 
 def test_hidden_prompt_has_no_alternatives(api: ApiClient) -> None:
-    """A prompt that is only read has none."""
+    """A prompt that the response does not contain has no alternatives."""
     fields: Json = {"prompt": [2] * 10_000, "max_tokens": 2, "logprobs": 100}
     assert len(complete(api, **fields)["choices"]) == 1
     refused = api.post("/v1/completions", model="tiedlm", echo=True, **fields)
@@ -91,22 +91,22 @@ def test_hidden_prompt_has_no_alternatives(api: ApiClient) -> None:
     "fields", [{}, {"stream": True}, {"echo": True, "logprobs": 1}, {"prompt_logprobs": 1}]
 )
 def test_prompt_is_encoded_once(api: ApiClient, model: LanguageModel, fields: Json) -> None:
-    ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # no cache knows them
+    ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # in no cache
 
-    def read() -> float:
+    def encoded_tokens() -> float:
         return model.metrics.registry.get_sample_value("tiedlm_batch_tokens_sum") or 0.0
 
-    before = read()
+    before = encoded_tokens()
     body: Json = {"prompt": [ids, ids], "n": 8, "max_tokens": 1, **fields}
     assert api.post("/v1/completions", model="tiedlm", **body).status_code == 200
-    assert read() - before < 2_200  # each of the two once, if they are scored
+    assert encoded_tokens() - before < 2_200  # both prompts once, even if they are scored
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_concurrent_choices_are_limited(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    """What queues for its next token goes before what others ask."""
+    """Unlimited choices would delay the tokens of all other requests."""
     growing = most = 0
 
     generate = ChoiceGenerator.generate

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: what an echoed prompt's arrays say, against `/score` and the text."""
+"""Log-probabilities in completions, compared with `/score` and with the text."""
 
 from itertools import pairwise
 from typing import Any
@@ -21,7 +21,7 @@ TEXTS = [
 
 
 def echo(api: ApiClient, prompt: Any, **fields: Any) -> Json:
-    """The choice of an echoed, scored prompt with nothing after it."""
+    """Return the choice of an echoed, scored prompt without generated tokens."""
     return only_choice(
         api, prompt=prompt, **{"max_tokens": 0, "echo": True, "logprobs": 3, **fields}
     )
@@ -46,7 +46,7 @@ def test_echo_equals_score(api: ApiClient, text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_offsets_split_echoed_text_into_tokens(api: ApiClient, text: str) -> None:
-    """Known words stand where they are said to; all but white space belongs to a token."""
+    """Known words are at their offsets, and everything but white space belongs to a token."""
     arrays = echo(api, text)["logprobs"]
     offsets = arrays["text_offset"]
     assert offsets == sorted(offsets)
@@ -118,11 +118,11 @@ def test_prompt_logprobs_begin_with_actual_token(api: ApiClient, prompt: Any) ->
 
 
 def ends(api: ApiClient) -> str:
-    """A text after which `<eos>` is the most probable token."""
+    """Return a text after which `<eos>` is the most probable token."""
     for text in ("It was closed .", "The end .", "No one knew .", "It was ."):
         if api.next_token(context=text, top_k=1)["tokens"][0]["id"] == END:
             return text
-    raise AssertionError("none of these")
+    raise AssertionError("<eos> is not the most probable token after any of the texts")
 
 
 def test_scoring_probe_generates_exactly_one_token(api: ApiClient) -> None:

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: how prompts are read, and that the event loop never waits for it."""
+"""Tokenizing the prompts of `/v1/completions` without blocking the event loop."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SENTENCE = "The old river runs through the city . "
 def test_many_short_prompts_are_tokenized_in_background(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
 ) -> None:
-    """Each alone would be read on the event loop, which all of them together would hold up."""
+    """A single one is tokenized on the event loop; all of them together would block it."""
     threads = thread_names(monkeypatch, model.tokenizer, step)
     assert len(complete(api, prompt=prompts, max_tokens=0, echo=True)["choices"]) == 10
     assert len(threads) >= 10
@@ -40,9 +40,8 @@ def test_too_many_prompts_are_not_tokenized(
 def test_offsets_of_ambiguous_ids_need_linear_time(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`'s` after a full stop is not what the tokenizer makes of the text, so that the text does
-    not tell where its ids start; reading it once more for each would take time that grows with
-    the square of their number.
+    """The tokenizer splits the decoded text into other ids, so that it cannot return the offsets
+    of these ids. Decoding once for each id would take quadratic time.
     """
     entries = model.tokenizer.entries
     ids = [entries.index(entry) for entry in ("The", "'s", ".", "'s")] * 50

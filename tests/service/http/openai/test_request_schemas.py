@@ -1,4 +1,4 @@
-"""On OpenAI's routes null means "not given", as their clients send it."""
+"""Request fields of the OpenAI-compatible routes: null stands for a missing field."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def test_each_optional_field_may_be_null(api: ApiClient) -> None:
     for name in OPTIONAL:
         expected = choices(api, **{key: value for key, value in GIVEN.items() if key != name})
         found = choices(api, **{**GIVEN, name: None})
-        if name == "seed":  # another text each time
+        if name == "seed":  # without a seed each text is different
             assert len(found) == len(expected)
         else:
             assert found == expected, name

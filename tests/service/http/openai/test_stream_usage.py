@@ -1,4 +1,4 @@
-"""`stream_options.include_usage`, as OpenAI has it."""
+"""`stream_options.include_usage`: the usage in the events of a stream."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ ASKED: Json = {"model": "tiedlm", "prompt": ["The old river", "In"], "max_tokens
 
 
 def events(api: ApiClient, **fields: Any) -> list[Json]:
-    """The events of a stream but its last one, `[DONE]`."""
+    """Return the events of a stream before `[DONE]`."""
     response = api.post("/v1/completions", **ASKED, stream=True, **fields)
     assert response.status_code == 200, response.text
     *told, done, rest = response.text.split("\n\n")

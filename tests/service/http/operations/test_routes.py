@@ -1,4 +1,4 @@
-"""Health, information and metrics."""
+"""Health, information and metrics of the service."""
 
 import re
 
@@ -28,7 +28,7 @@ NAMES = [
 
 
 def metric(api: ApiClient, name: str) -> float:
-    """0 for one that was not counted yet."""
+    """Return the value of a metric, 0 if it has none yet."""
     found = re.search(rf"^{re.escape(name)} (\S+)$", api.http.get("/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 

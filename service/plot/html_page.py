@@ -1,14 +1,14 @@
-"""Scored text as one HTML file that needs no other: every token coloured, figures on hover."""
+"""Scored text as one self-contained HTML file: coloured tokens with their surprisal on hover."""
 
 import math
 from html import escape
 
-from service.plot.scored import LINE_ENDS, Scored, Token
-from service.plot.visible import visible
+from service.plot.display_text import LINE_ENDS, make_visible
+from service.plot.scored_text import ScoredText, Token
 from service.scoring import NATS_IN
 
-# ColorBrewer's YlOrBr, as on the playground: a step is two bits, four times less probable. By
-# lightness alone, so that the colour-blind see the same order.
+# ColorBrewer's YlOrBr, as in the playground. Each step is two bits: four times less probable. The
+# colours differ in lightness, so that colour-blind readers see the same order.
 COLOURS = (
     *("#fffdf0", "#fff7c9", "#fee89c", "#fed36a", "#feb540"),
     *("#fb9029", "#c44a02", "#973404", "#662506"),
@@ -32,29 +32,27 @@ h1 { font: 600 1.5rem/1.2 Georgia, serif; margin-bottom: .2rem; overflow-wrap: a
 """
 
 
-def page(scored: Scored) -> bytes:
-    """Return UTF-8. The text stands in it whole; its markup and its control characters are shown
-    and never are any.
-    """
+def render_html(scored: ScoredText) -> bytes:
+    """Return the page in UTF-8. It contains the whole text, with markup and controls escaped."""
     steps = "".join(
         f".s{index} {{ background: {colour}; "
         f"color: {'#fff' if index >= LIGHT_TEXT_FROM else '#1e252b'}; }}\n"
         for index, colour in enumerate(COLOURS)
     )
-    name, summary = escape(visible(scored.name)), escape(visible(scored.summary))
+    name, summary = escape(make_visible(scored.name)), escape(make_visible(scored.summary))
     note = f'<p class="note">Note: {escape(scored.note)}.</p>\n' if scored.note else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n',
         '<meta name="viewport" content="width=device-width">\n',
         f"<title>Surprisal of {name}</title>\n<style>{STYLE}{steps}</style>\n",
         f"<h1>{name}</h1>\n<p>{summary}</p>\n{note}{_legend(scored.unit)}\n",
-        f'<div class="text">{"".join(_tokens(scored))}</div>\n</html>\n',
+        f'<div class="text">{"".join(_text_spans(scored))}</div>\n</html>\n',
     ]
     return "".join(parts).encode()
 
 
-def step(surprisal: float, unit: str) -> int:
-    """Which of the colours a surprisal has."""
+def colour_step(surprisal: float, unit: str) -> int:
+    """Return the index in COLOURS of a surprisal."""
     bits = surprisal / NATS_IN[unit] / math.log(2)
     return min(len(COLOURS) - 1, max(0, int(bits // STEP_BITS)))
 
@@ -67,27 +65,27 @@ def _legend(unit: str) -> str:
     return f'<p class="legend">{swatches} {unit}; dotted: not in the vocabulary</p>'
 
 
-def _tokens(scored: Scored) -> list[str]:
-    text, at = scored.text, 0
-    made = ['<div dir="auto">']
+def _text_spans(scored: ScoredText) -> list[str]:
+    text, position = scored.text, 0
+    spans = ['<div dir="auto">']
     for token in scored.tokens:
-        start = max(at, token.start)
-        made.append(_shown(text[at:start]))
-        at = max(at, token.end)
-        made.append(_span(token, text[start:at], scored.unit))
-        if text[start:at] and text[start:at] in LINE_ENDS:
-            made.append('</div><div dir="auto">')
-    return [*made, _shown(text[at:]), "</div>"]
+        start = max(position, token.start)
+        spans.append(_escape(text[position:start]))
+        position = max(position, token.end)
+        spans.append(_span(token, text[start:position], scored.unit))
+        if text[start:position] and text[start:position] in LINE_ENDS:
+            spans.append('</div><div dir="auto">')
+    return [*spans, _escape(text[position:]), "</div>"]
 
 
-def _shown(text: str) -> str:
-    return escape(visible(text, keep_space=True))
+def _escape(text: str) -> str:
+    return escape(make_visible(text, keep_space=True))
 
 
 def _span(token: Token, surface: str, unit: str) -> str:
-    end = surface in LINE_ENDS
-    names = f"s{step(token.surprisal, unit)}{' o' * token.oov}{' e' * end}"
+    is_line_end = surface in LINE_ENDS
+    classes = f"s{colour_step(token.surprisal, unit)}{' o' * token.oov}{' e' * is_line_end}"
     return (
-        f'<span class="{names}" title="{token.surprisal:.2f} {unit}">'
-        f"{surface[-1:] if end else _shown(surface)}</span>"
+        f'<span class="{classes}" title="{token.surprisal:.2f} {unit}">'
+        f"{surface[-1:] if is_line_end else _escape(surface)}</span>"
     )

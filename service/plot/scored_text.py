@@ -1,4 +1,4 @@
-"""A file's tokens with their surprisals, scored in this process."""
+"""The tokens of a text file with their surprisals, scored in this process."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,18 +10,17 @@ from service.errors import StartError
 from service.files import compression
 from service.files.outputs import STANDARD_INPUT
 from service.language_model import LanguageModel
-from service.results.oov_warning import oov_warning
-from service.scoring import NATS_IN
+from service.plot.display_text import LINE_ENDS
+from service.scoring import NATS_IN, oov_warning
 from service.settings import Settings
 
 BOM = b"\xef\xbb\xbf"
-LINE_ENDS = ("", "\n", "\r\n")  # the first is the end of a text
-MAX_TOKENS = 5_000_000  # beyond it no picture shows anything
+MAX_TOKENS = 5_000_000  # a plot of more tokens is not readable
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`start` and `end` are code points of the text; `surprisal` is −log probability."""
+    """A scored token. `start` and `end` are code points; `surprisal` is −log probability."""
 
     start: int
     end: int
@@ -30,8 +29,8 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """A text's tokens, its end included; surprisals in `unit`, the `name` of the file."""
+class ScoredText:
+    """A text and its tokens, the end included. `name` is the file's; surprisals are in `unit`."""
 
     name: str
     text: str
@@ -42,42 +41,51 @@ class Scored:
 
     @property
     def mean(self) -> float:
+        """The mean surprisal, in `unit`."""
         return sum(token.surprisal for token in self.tokens) / len(self.tokens)
 
     @property
     def note(self) -> str | None:
-        """What misleads in the perplexity, if anything."""
+        """A warning if the perplexity is misleading, or None."""
         words = [t for t in self.tokens if self.text[t.start : t.end] not in LINE_ENDS]
         return oov_warning(sum(token.oov for token in words), len(words))
 
     @property
     def summary(self) -> str:
-        perplexity = "beyond a double" if self.perplexity is None else f"{self.perplexity:.1f}"
+        """One line with the number of tokens, their mean surprisal and the perplexity."""
+        perplexity = (
+            "too large for a double" if self.perplexity is None else f"{self.perplexity:.1f}"
+        )
         return (
             f"{len(self.tokens):,} tokens, {self.mean:.2f} {self.unit} each, "
             f"perplexity {perplexity} ({self.model})"
         )
 
 
-def score_file(path: Path, bundle: Path, unit: str) -> Scored:
-    """Raises StartError for a file or bundle that cannot be read, InputTooLong for a long text."""
-    text = _read(path)
+def score_file(path: Path, bundle: Path, unit: str) -> ScoredText:
+    """Score a text file with a bundle.
+
+    Raises StartError if the file or the bundle cannot be read, and InputTooLong for more than
+    MAX_TOKENS tokens.
+    """
+    text = _read_text(path)
     name = "standard input" if path == STANDARD_INPUT else path.name
     settings = Settings(bundle=bundle, max_request_tokens=MAX_TOKENS, prefix_cache_bytes=0)
     model = LanguageModel(Bundle.load(bundle), settings)
     try:
-        return asyncio.run(_score(model, name, text, unit))
+        return asyncio.run(_score_text(model, name, text, unit))
     finally:
         model.close()
 
 
-def _read(path: Path) -> str:
-    """Return a file's text, unpacked, without the end of its last line. Only `\\n` and `\\r\\n` end
-    lines, as in the service. Raises StartError.
+def _read_text(path: Path) -> str:
+    """Return the decompressed text without its last line end. Raises StartError.
+
+    Only `\\n` and `\\r\\n` end lines, as in the service.
     """
     lines: list[bytes] = []
     try:
-        with _opened(path) as raw, compression.reader(raw, path) as file:
+        with _open(path) as raw, compression.reader(raw, path) as file:
             try:
                 lines.extend(file)
             except compression.damage(path) as error:
@@ -89,17 +97,17 @@ def _read(path: Path) -> str:
     try:
         text = b"".join(lines).removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
-        raise StartError(f"{path}: not UTF-8, from byte {error.start + 1} of the text on") from None
+        raise StartError(f"{path}: not UTF-8 at byte {error.start + 1} of the text") from None
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """Open a file. Standard input stays open."""
+def _open(path: Path) -> IO[bytes]:
+    """Open a file. Closing the returned file does not close standard input."""
     return open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")
 
 
-async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Scored:
-    (score,) = await model.score(await model.encoder.texts([text]))
+async def _score_text(model: LanguageModel, name: str, text: str, unit: str) -> ScoredText:
+    (score,) = await model.score(await model.encoder.encode_texts([text]))
     assert score.starts is not None
     assert score.ends is not None
     rows = zip(
@@ -111,4 +119,4 @@ async def _score(model: LanguageModel, name: str, text: str, unit: str) -> Score
     )
     tokens = [Token(*row) for row in rows]
     perplexity = score.totals.figures(unit)["perplexity"]
-    return Scored(name, text, tokens, unit, model.info.name, perplexity)
+    return ScoredText(name, text, tokens, unit, model.info.name, perplexity)
