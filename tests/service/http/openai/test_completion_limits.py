@@ -145,7 +145,7 @@ def test_long_response_is_serialised_in_background(
     threads = thread_names(monkeypatch, *written)
     assert api.post("/v1/completions", model="tiedlm", seed=1, **fields).status_code == 200
     assert threads
-    assert {thread.startswith("long-work") for thread in threads} == {apart}
+    assert {thread.startswith("background") for thread in threads} == {apart}
 
 
 @pytest.mark.parametrize("prompt", [[2] * 999, [1, 2, 3], "He", "", ' \n é 👩‍👧 "\\'])

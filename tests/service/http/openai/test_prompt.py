@@ -22,7 +22,7 @@ def test_many_short_prompts_are_tokenized_in_background(
     threads = thread_names(monkeypatch, model.tokenizer, step)
     assert len(complete(api, prompt=prompts, max_tokens=0, echo=True)["choices"]) == 10
     assert len(threads) >= 10
-    assert all(name.startswith("long-work") for name in threads)
+    assert all(name.startswith("background") for name in threads)
 
 
 @pytest.mark.parametrize(("prompts", "step"), [(["a"] * 4097, "encode"), ([[2]] * 4097, "decode")])
