@@ -10,7 +10,6 @@ closes its model at the end of the application's life.
 
 from typing import Any
 
-from fastapi import FastAPI
 from ray import serve
 
 from service.bundle import Bundle
@@ -58,5 +57,5 @@ def build(arguments: dict[str, str]) -> Any:
     return deployment.bind()
 
 
-def _app(settings: Settings) -> FastAPI:
+def _app(settings: Settings) -> Any:
     return create_app(LanguageModel(Bundle.load(settings.bundle), settings))

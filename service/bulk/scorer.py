@@ -88,7 +88,7 @@ async def _score_texts(model: LanguageModel, texts: list[str]) -> list[TextScore
     slices: list[asyncio.Task[list[TextScore]]] = []
     try:
         for start in range(0, len(texts), SLICE_DOCUMENTS):
-            tokenized = await model.encoder.texts(texts[start : start + SLICE_DOCUMENTS])
+            tokenized = await model.encoder.encode_texts(texts[start : start + SLICE_DOCUMENTS])
             slices.append(asyncio.create_task(model.score(tokenized)))
         return [score for scores in await asyncio.gather(*slices) for score in scores]
     finally:

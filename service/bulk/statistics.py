@@ -6,9 +6,8 @@ from typing import Any, Self
 
 from service.bulk.document import Document
 from service.results.calibration import Histogram
-from service.results.oov_warning import oov_warning
 from service.results.text_score import TextScore
-from service.scoring import Totals
+from service.scoring import Totals, oov_warning
 
 
 @dataclass

@@ -74,7 +74,7 @@ class ResponseBody:
             try:
                 self._content += self._decompressor.decompress(chunk, remaining_bytes + 1)
             except zlib.error:
-                self._problem = "is corrupt: it is not valid gzip"
+                self._problem = "is damaged: it is not valid gzip"
         if len(self._content) > self._max_bytes:
             self._problem = self._too_large
 

@@ -1,8 +1,8 @@
-"""`python -m service.plot FILE --out surprise.png`: how surprising each token of a text is.
+"""`python -m service.plot FILE --out surprise.png`: draw how surprising each token of a text is.
 
-The name's end says what is made: a picture (`.png`, `.svg`), or a page of coloured text (`.html`)
-that needs nothing else. The file is scored in this process; no server is needed. It may be packed
-(`.gz`, `.zst`), or `-` for standard input.
+The suffix of the output selects a chart (`.png`, `.svg`) or a self-contained page of coloured text
+(`.html`). The text is scored in this process, without a server. The input may be compressed (`.gz`,
+`.zst`), or `-` for standard input.
 """
 
 import argparse
@@ -20,31 +20,27 @@ if __name__ == "__main__":
 from service.errors import ServiceError, StartError
 from service.files.atomic import write_atomically
 from service.files.outputs import Output, input_path, output_path, refuse_existing, refuse_inputs
-from service.plot.page import page
-from service.plot.scored import Scored, score_file
+from service.plot.html_page import render_html
+from service.plot.scored_text import ScoredText, score_file
 from service.runtime.console import print_any_text
 from service.scoring import NATS_IN
 from service.settings import STARTER_BUNDLE
 
-KINDS = (".png", ".svg", ".html")
+SUFFIXES = (".png", ".svg", ".html")
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
     print_any_text()
     options = _parser().parse_args(arguments)
     try:
         out = output_path(options.out)
-        kind = out.suffix.lower()
-        if kind not in KINDS:
-            raise StartError(f"--out {out}: its name ends in one of {', '.join(KINDS)}")
-        bundle = options.bundle.iterdir() if options.bundle.is_dir() else ()
-        refuse_inputs([Output(out, f"--out {out}")], [options.file, options.bundle, *bundle])
-        refuse_existing(out, options.overwrite)
-        draw = _drawing(kind)
+        _check_output(out, options)
+        render = _renderer(out.suffix.lower())
         scored = score_file(options.file, options.bundle, options.unit)
-        with warnings.catch_warnings(record=True) as warned:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            content = draw(scored)
+            content = render(scored)
         try:
             write_atomically(out, content)
         except OSError as error:
@@ -52,10 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ServiceError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1
-    if any("Glyph" in str(warning.message) for warning in warned):
+    if any("Glyph" in str(warning.message) for warning in caught):
         print(
-            "note: no font here has all of these characters, some are boxes; "
-            "install one, such as Noto Sans CJK, or write an .html file",
+            "note: no installed font has all characters of this text, some are shown as boxes; "
+            "install a font such as Noto Sans CJK, or write an .html file",
             file=sys.stderr,
         )
     print(f"{out}: {scored.summary}")
@@ -64,32 +60,46 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _check_output(out: Path, options: argparse.Namespace) -> None:
+    """Raise StartError if `out` has an unsupported suffix, is an input, or exists."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise StartError(f"--out {out}: unsupported suffix; use one of {', '.join(SUFFIXES)}")
+    bundle_files = options.bundle.iterdir() if options.bundle.is_dir() else ()
+    refuse_inputs([Output(out, f"--out {out}")], [options.file, options.bundle, *bundle_files])
+    refuse_existing(out, options.overwrite)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m service.plot", description="Draw how surprising each token of a text is."
     )
     parser.add_argument(
-        "file", type=input_path, help="text in UTF-8, also .gz and .zst; - is standard input"
+        "file", type=input_path, help="text in UTF-8, may be .gz or .zst; - is standard input"
     )
-    parser.add_argument("--out", required=True, help="surprise.png, .svg or .html")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    parser.add_argument("--bundle", type=Path, default=STARTER_BUNDLE, help="default: the starter")
+    parser.add_argument("--out", required=True, help="output file: .png, .svg or .html")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--bundle", type=Path, default=STARTER_BUNDLE, help="default: the starter bundle"
+    )
     parser.add_argument("--unit", choices=list(NATS_IN), default="bits", help="default: bits")
     return parser
 
 
-def _drawing(kind: str) -> Callable[[Scored], bytes]:
-    """Return what draws. Raises StartError, before the text is scored, without matplotlib."""
-    if kind == ".html":
-        return page
+def _renderer(suffix: str) -> Callable[[ScoredText], bytes]:
+    """Return the function that renders a file with this suffix.
+
+    Raises StartError if matplotlib is missing, before the text is scored.
+    """
+    if suffix == ".html":
+        return render_html
     try:
-        from service.plot.picture import picture
+        from service.plot.chart import render_chart
     except ImportError:
         raise StartError(
-            f"a {kind} file needs matplotlib, an .html file does not; in the clone of tiedlm: "
-            "pip install '.[plot]'"
+            f"a {suffix} file needs matplotlib; in the clone of tiedlm run pip install '.[plot]', "
+            "or write an .html file"
         ) from None
-    return partial(picture, kind=kind.removeprefix("."))
+    return partial(render_chart, file_format=suffix.removeprefix("."))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 from service.arrays import Floats, Ids
 from service.results.distribution import NextTokens
 from service.results.surfaces import NextSurfaces
-from service.text.request_encoder import Candidate
+from service.text.tokenized_text import Candidate
 from service.text.tokenizer import Tokenizer
 
 MAX_UTF8_BYTES = 4  # of a character

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.arrays import CacheSettings
-from service.text.request_encoder import Candidate, Distributions
+from service.text.soft_targets import Distributions
+from service.text.tokenized_text import Candidate
 
 
 @dataclass(frozen=True, slots=True)

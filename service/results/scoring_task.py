@@ -14,7 +14,7 @@ from service.arrays import CacheSettings, Floats, Ids, SoftTarget
 from service.inference.neural_cache import NeuralCache
 from service.inference.task import UNSCORED, InferenceTask
 from service.results.options import ScoreOptions
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 
 def context_ids(prefix: Ids, contexts: Sequence[TokenizedText]) -> list[Ids]:

@@ -1,4 +1,4 @@
-"""Jobs of `service.bulk` as tests run them."""
+"""A runner of `service.bulk` jobs for tests."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from service.language_model import LanguageModel
 
 
 class Jobs:
-    """The command in this process, with a model that is warm already."""
+    """The command in this process, with a model that is already loaded."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -27,7 +27,7 @@ class Jobs:
         return code
 
     def summary(self, *arguments: str | Path) -> dict[str, Any]:
-        """Of a job that ends well."""
+        """Run a job that must succeed and return its summary."""
         assert self(*arguments, "--json") == 0, self.errors
         return dict(json.loads(self.output.getvalue()))
 

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with an end of the connection that both sides survive.
+"""ClosingProtocol: uvicorn's HTTP protocol with a clean end of each connection.
 
-The last answer reaches a client that still sends, and a client that leaves ends all its work, of
-which uvicorn only tells the newest request.
+The last response reaches a client that is still sending. A client that disconnects cancels all
+requests of its connection, of which uvicorn cancels only the newest.
 """
 
 from typing import Any
@@ -12,51 +12,51 @@ from service.http.connection.lingering import LingeringTransport
 from service.http.errors import envelope
 from service.http.request_context import refusal_headers
 
-# At shutdown, for the last answer to reach a client that still sends.
+# At shutdown, the time for the last response to reach a client that is still sending.
 LAST_LINGER_SECONDS = 1.0
 
 
 class ClosingProtocol(HttpToolsProtocol):
     _active: RequestResponseCycle | None = None  # the request that is being answered
-    _ends = False  # the service, which closes each connection after its answer
+    _shutting_down = False  # then each connection is closed after its response
 
     def connection_made(self, transport: Any) -> None:
-        closing: Any = LingeringTransport(transport, self.loop)
-        super().connection_made(closing)
+        lingering: Any = LingeringTransport(transport, self.loop)
+        super().connection_made(lingering)
 
     def eof_received(self) -> None:
-        """The transport closes itself after this, as soon as all is sent."""
-        self._end_all_work()
+        """Cancel all requests. The transport closes itself after this, once all is sent."""
+        self._cancel_requests()
 
     def on_response_complete(self) -> None:
         self._active = None
         super().on_response_complete()
         if self.transport.is_closing():
-            self._forget_waiting()
-            if self._ends:
-                self.closing.hurry(LAST_LINGER_SECONDS)
+            self._clear_queue()
+            if self._shutting_down:
+                self.lingering.limit_linger(LAST_LINGER_SECONDS)
 
     def timeout_keep_alive_handler(self) -> None:
-        self.closing.close_at_once()
+        self.lingering.close_without_lingering()
 
     def shutdown(self) -> None:
-        self._ends = True
+        self._shutting_down = True
         if self._active is None or self.transport.is_closing():
-            self.closing.close_at_once()
-            self.closing.hurry(LAST_LINGER_SECONDS)
+            self.lingering.close_without_lingering()
+            self.lingering.limit_linger(LAST_LINGER_SECONDS)
         else:
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.closing.lost()
-        self._end_all_work()
+        self.lingering.cancel_timer()
+        self._cancel_requests()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """In the one envelope; no application ever sees the request."""
-        answer = envelope(400, "invalid_request", msg)
-        lines = [b"%s: %s" % header for header in (*answer.raw_headers, *refusal_headers())]
-        head = [b"HTTP/1.1 400 Bad Request", *lines, b"connection: close", b"", answer.body]
+        """Send an error envelope and close. No application sees the request."""
+        response = envelope(400, "invalid_request", msg)
+        lines = [b"%s: %s" % header for header in (*response.raw_headers, *refusal_headers())]
+        head = [b"HTTP/1.1 400 Bad Request", *lines, b"connection: close", b"", response.body]
         self.transport.write(b"\r\n".join(head))
         self.transport.close()
 
@@ -65,20 +65,20 @@ class ClosingProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     @property
-    def closing(self) -> LingeringTransport:
+    def lingering(self) -> LingeringTransport:
         transport: Any = self.transport
         assert isinstance(transport, LingeringTransport)
         return transport
 
-    def _forget_waiting(self) -> None:
+    def _clear_queue(self) -> None:
         self.pipeline.clear()
 
-    def _end_all_work(self) -> None:
-        self._forget_waiting()
+    def _cancel_requests(self) -> None:
+        self._clear_queue()
         if self._active is not None:
-            self._leave(self._active)
+            self._disconnect(self._active)
 
-    def _leave(self, cycle: RequestResponseCycle) -> None:
-        """Let the application see that its client is gone."""
+    def _disconnect(self, cycle: RequestResponseCycle) -> None:
+        """Let the application receive `http.disconnect`."""
         cycle.disconnected = True
         cycle.message_event.set()

@@ -1,25 +1,28 @@
-"""Closing a connection so that the last answer reaches a client that still sends.
+"""LingeringTransport: a transport that closes so that the last response reaches the client.
 
-A socket that is closed while data waits to be read is reset, and the reset removes the answer from
-the other side's buffer. RFC 9112, 9.6, and nginx's `lingering_close` therefore end writing, read
-and drop what comes, and close when the client closes, or after a time or an amount.
+The kernel resets a socket that is closed while received data is unread, and the reset deletes the
+response from the client's buffer. So the transport first ends writing, then reads and discards, and
+closes when the client closes, or after a time or an amount (RFC 9112, 9.6; nginx's
+`lingering_close`).
 """
 
 import asyncio
 from typing import Any
 
-# nginx's `lingering_time` and `lingering_timeout`: in all, and without a byte from the client.
+# nginx's `lingering_time` and `lingering_timeout`: in total, and without a byte from the client.
 LINGER_SECONDS = 30.0
 SILENT_SECONDS = 5.0
 # Twice the largest request that a client is likely to try.
 LINGER_BYTES = 128 << 20
-# Larger pieces of a stream are handed on without waiting for more.
+# A larger chunk of a stream is written at once, without waiting for more.
 LARGE_WRITE_BYTES = 64 << 10
 
 
 class LingeringTransport(asyncio.Transport):
-    """Wraps a connection's transport. Its protocol calls `drop` for data that comes after `close`,
-    and `lost` at the end.
+    """A wrapper of a connection's transport.
+
+    Its protocol calls `discard` for data that is received after `close`, and `cancel_timer` when
+    the connection is lost.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -27,51 +30,52 @@ class LingeringTransport(asyncio.Transport):
         self._transport = transport
         self._loop = loop
         self._closing = False
-        self._dropped = 0
-        self._held: list[bytes] = []
-        self._seconds = self._sent = self._heard = 0.0
+        self._discarded_bytes = 0
+        self._unwritten: list[bytes] = []
+        self._linger_seconds = self._sent_at = self._received_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
-        """End writing after what waits to be sent, and read on for a while."""
+        """End writing after what is buffered, and linger."""
         if self.is_closing():
             return
         if not self._transport.can_write_eof():
-            self._send()
+            self._flush()
             self._transport.close()
             return
         self._closing = True
-        self._send()
+        self._flush()
         try:
             self._transport.write_eof()
         except OSError:  # the client has left
             self._transport.abort()
             return
         self._transport.resume_reading()
-        self._seconds = LINGER_SECONDS
-        self._sent = self._heard = self._loop.time()
-        self._look()
+        self._linger_seconds = LINGER_SECONDS
+        self._sent_at = self._received_at = self._loop.time()
+        self._check_deadline()
 
-    def close_at_once(self) -> None:
-        """Close after what waits to be sent: for a connection on which no answer is owed."""
+    def close_without_lingering(self) -> None:
+        """Close after what is buffered. Use it if no response is pending."""
         if not self.is_closing():
-            self._send()
+            self._flush()
             self._transport.close()
 
-    def hurry(self, seconds: float) -> None:
-        """Do not linger for longer than this from now on."""
+    def limit_linger(self, seconds: float) -> None:
+        """Linger for at most `seconds` from now on."""
         if self._closing and not self._transport.is_closing():
-            self._seconds = min(self._seconds, self._loop.time() - self._sent + seconds)
-            self._look()
+            elapsed = self._loop.time() - self._sent_at
+            self._linger_seconds = min(self._linger_seconds, elapsed + seconds)
+            self._check_deadline()
 
-    def drop(self, count: int) -> None:
-        """Count bytes that came and are not used; more than LINGER_BYTES end the connection."""
-        self._heard = self._loop.time()
-        self._dropped += count
-        if self._dropped > LINGER_BYTES:
+    def discard(self, count: int) -> None:
+        """Count received bytes that are not used; abort the connection above LINGER_BYTES."""
+        self._received_at = self._loop.time()
+        self._discarded_bytes += count
+        if self._discarded_bytes > LINGER_BYTES:
             self.abort()
 
-    def lost(self) -> None:
+    def cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
@@ -83,19 +87,21 @@ class LingeringTransport(asyncio.Transport):
         self._transport.abort()
 
     def write(self, data: Any) -> None:
-        """Send what is written in one turn of the event loop at once: uvicorn writes an answer's
-        head and body apart, and each call of the kernel costs as much as a fifth of a 429.
+        """Collect the writes of one turn of the event loop and send them with one system call.
+
+        uvicorn writes head and body of a response separately, and a system call costs as much as a
+        fifth of a 429 response.
         """
         if self.is_closing():
             return
-        self._held.append(data)
-        if len(self._held) == 1:
-            self._loop.call_soon(self._send)
+        self._unwritten.append(data)
+        if len(self._unwritten) == 1:
+            self._loop.call_soon(self._flush)
         elif len(data) > LARGE_WRITE_BYTES:
-            self._send()
+            self._flush()
 
     def get_write_buffer_size(self) -> int:
-        return sum(map(len, self._held)) + self._transport.get_write_buffer_size()
+        return sum(map(len, self._unwritten)) + self._transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
         if not self.is_closing():
@@ -108,19 +114,19 @@ class LingeringTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
-    def _send(self) -> None:
-        held, self._held = self._held, []
-        if held and not self._transport.is_closing():
-            self._transport.write(b"".join(held))
+    def _flush(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten and not self._transport.is_closing():
+            self._transport.write(b"".join(unwritten))
 
-    def _look(self) -> None:
-        """Close when the time is over; it runs from when all of the answer was sent."""
-        self.lost()
+    def _check_deadline(self) -> None:
+        """Abort at the deadline, which counts from when the whole response was sent."""
+        self.cancel_timer()
         now = self._loop.time()
         if self.get_write_buffer_size():
-            self._sent = self._heard = now
-        left = min(self._sent + self._seconds, self._heard + SILENT_SECONDS) - now
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
+            self._sent_at = self._received_at = now
+        deadline = min(self._sent_at + self._linger_seconds, self._received_at + SILENT_SECONDS)
+        if deadline > now:
+            self._timer = self._loop.call_later(deadline - now, self._check_deadline)
         else:
             self.abort()

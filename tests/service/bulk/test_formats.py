@@ -19,7 +19,7 @@ from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.text_score import text_score
 from service.scoring import Totals
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 from tests.support.api_client import ApiClient
 from tests.support.bulk_job import Jobs, rows
 from tests.support.subword_tokenizers import BYTE_PAIRS
@@ -213,7 +213,7 @@ FOREIGN = ["Zxqvyk brmlt the river", "qqrrst", "the old river"]
 def test_many_unknown_words_add_a_note(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("\n".join(FOREIGN) + "\n")
-    note = "3 of 8 tokens (38%) are unknown words: the perplexity flatters"
+    note = "3 of 8 tokens (38%) are unknown words: the perplexity is too low"
     summary = jobs.summary(source, "--out", out)
     assert (summary["oov_count"], summary["token_count"]) == (3, 8 + 3)
     assert summary["note"].startswith(note)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from service.http.connection import read_ahead
+from service.http.connection import flow_control
+from service.http.connection.flow_control import PipelineFlowControl
 from service.http.connection.framed_protocol import MAX_PIPELINED
-from service.http.connection.read_ahead import ReadAhead
 from service.language_model import LanguageModel
 from service.results.sampling import Sampler
 from tests.support.api_client import Json
@@ -164,13 +164,13 @@ def test_a_reset_is_seen_where_nothing_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So much waits that the service reads no more."""
-    held, hold = threading.Event(), ReadAhead.hold
+    held, hold = threading.Event(), PipelineFlowControl.hold
 
-    def noted(self: ReadAhead) -> None:
+    def noted(self: PipelineFlowControl) -> None:
         hold(self)
         held.set()
 
-    monkeypatch.setattr(ReadAhead, "hold", noted)
+    monkeypatch.setattr(PipelineFlowControl, "hold", noted)
     with socket.create_connection(address, timeout=SECONDS) as connection:
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
         wait_until(lambda: len(drawn) > 64)
@@ -194,7 +194,7 @@ def test_a_close_behind_many_requests_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The end stands behind more than the service reads while nothing is answered."""
-    monkeypatch.setattr(read_ahead, "HOLD_SECONDS", 0.5)
+    monkeypatch.setattr(flow_control, "HOLD_SECONDS", 0.5)
     with socket.create_connection(address, timeout=SECONDS) as connection:
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
         wait_until(lambda: len(drawn) > 64)

@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, and its figures are the model's."""
+"""The notebook runs, and its figures equal those of the language model."""
 
 import asyncio
 import math
@@ -13,8 +13,8 @@ from service.settings import STARTER_BUNDLE, Settings
 nbclient = pytest.importorskip("nbclient", reason="pip install '.[notebook]'")
 
 
-@pytest.mark.filterwarnings("default")  # of Jupyter's own
-def test_the_notebook_runs_and_ends_in_a_picture() -> None:
+@pytest.mark.filterwarnings("default")  # Jupyter's own warnings
+def test_notebook_runs_and_ends_in_a_picture() -> None:
     from tests.programs.notebook import executed
 
     notebook = executed("print(sum(map(len, sentences)), words['cross_entropy'].sum())")
@@ -29,13 +29,15 @@ def test_the_notebook_runs_and_ends_in_a_picture() -> None:
 
 
 def total_bits(sentences: list[str]) -> float:
-    """Of all words, their sentences' ends left out."""
+    """Return the surprisal of all words, without the ends of sentences."""
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
 
     async def score() -> float:
-        scores = await model.score(await model.encoder.texts(sentences), ScoreOptions(eos=False))
+        scores = await model.score(
+            await model.encoder.encode_texts(sentences), ScoreOptions(eos=False)
+        )
         return sum(score.totals.nats for score in scores) / math.log(2)
 
-    found = asyncio.run(score())
+    bits = asyncio.run(score())
     model.close()
-    return found
+    return bits

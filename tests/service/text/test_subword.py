@@ -16,8 +16,9 @@ from service.results.text_score import TextScore, text_score
 from service.results.word_score import word_scores
 from service.runtime.background_thread import BackgroundThread
 from service.runtime.metrics import Metrics
-from service.text import tokenizer as module
-from service.text.request_encoder import RequestEncoder, TokenizedText
+from service.text import line_encoder
+from service.text.request_encoder import RequestEncoder
+from service.text.tokenized_text import TokenizedText
 from service.text.tokenizer import Tokenizer
 from tests.service.text.test_tokenizer import plain, texts, tiny_library_tokenizer, tiny_manifest
 from tests.support.subword_tokenizers import BYTE_PAIRS, CHARACTERS, SUBWORD, as_served
@@ -99,16 +100,16 @@ def test_decoded_ids_are_cut_into_the_same_ids_again(tokenizer: Tokenizer, text:
 def test_a_long_line_in_parts_gives_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MARGIN_CHARACTERS", 24)
+        patch.setattr(line_encoder, "MARGIN_CHARACTERS", 24)
         for length in (30, 47, 64):
-            patch.setattr(module, "PIECE_CHARACTERS", length)
+            patch.setattr(line_encoder, "CHUNK_CHARACTERS", length)
             assert plain(tokenizer.encode(text)) == whole
 
 
 def test_a_line_without_spaces_is_cut_into_parts(chunk_lengths: list[int]) -> None:
     BYTE_PAIRS.encode("河" * 50_000)
     CHARACTERS.encode("河" * 50_000)
-    assert max(chunk_lengths) <= module.PIECE_CHARACTERS
+    assert max(chunk_lengths) <= line_encoder.CHUNK_CHARACTERS
     assert sum(chunk_lengths) < 110_000
 
 
@@ -210,8 +211,8 @@ def test_what_an_unscored_token_spans_is_not_counted(
     tokenizer: Tokenizer, text: str, rest: str
 ) -> None:
     reader = RequestEncoder(tokenizer, Metrics(), BackgroundThread(), 100)
-    (passage,) = asyncio.run(reader.texts([text]))
-    by_ids = asyncio.run(reader.ids(passage.ids.tolist(), "token_ids"))
+    (passage,) = asyncio.run(reader.encode_texts([text]))
+    by_ids = asyncio.run(reader.decode_ids(passage.ids.tolist(), "token_ids"))
     for read in (passage, by_ids):
         decoded = Decoded(np.zeros(len(read.ids) - 1, np.float32))
         totals = text_score(read, read.ids, decoded, None, None).totals

@@ -9,7 +9,7 @@ from tokenizers import models, pre_tokenizers
 from service.bundle import Manifest
 from service.errors import BundleError, InputTooLong
 from service.language_model import LanguageModel
-from service.text import tokenizer as module
+from service.text import line_encoder
 from service.text.tokenizer import Encoding, Tokenizer
 
 # Everything that once went wrong somewhere: joined emoji, marks that combine, text from right to
@@ -93,7 +93,7 @@ def test_a_newline_is_the_end_of_a_sentence(tokenizer: Tokenizer, text: str) -> 
 def test_a_long_line_cut_into_pieces_gives_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PIECE_CHARACTERS", 5)
+        patch.setattr(line_encoder, "CHUNK_CHARACTERS", 5)
         assert plain(tokenizer.encode(text)) == whole
 
 
@@ -118,9 +118,9 @@ def test_a_line_without_single_spaces_cut_into_parts_gives_the_same_tokens(
 ) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MARGIN_CHARACTERS", 24)
+        patch.setattr(line_encoder, "MARGIN_CHARACTERS", 24)
         for length in (30, 47, 64):
-            patch.setattr(module, "PIECE_CHARACTERS", length)
+            patch.setattr(line_encoder, "CHUNK_CHARACTERS", length)
             assert plain(tokenizer.encode(text)) == whole
 
 
@@ -129,7 +129,7 @@ def test_what_holds_no_single_space_is_cut_too(
     starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     starter.encode(text)
-    assert max(chunk_lengths) <= module.PIECE_CHARACTERS + 2 * module.MARGIN_CHARACTERS
+    assert max(chunk_lengths) <= line_encoder.CHUNK_CHARACTERS + 2 * line_encoder.MARGIN_CHARACTERS
     assert sum(chunk_lengths) < 1.1 * len(text)
 
 
@@ -146,7 +146,7 @@ def test_beyond_the_limit_nothing_is_encoded(
 ) -> None:
     with pytest.raises(InputTooLong, match="at most 5000"):
         starter.encode(text, 5000)
-    assert sum(chunk_lengths) < 5 * module.PIECE_CHARACTERS
+    assert sum(chunk_lengths) < 5 * line_encoder.CHUNK_CHARACTERS
 
 
 def test_a_word_has_as_many_characters_as_a_request_tokens(
@@ -194,7 +194,7 @@ def test_what_is_no_tokenizer_is_a_bundle_error(content: bytes) -> None:
 
 
 def test_a_tokenizer_of_another_size_is_a_bundle_error() -> None:
-    with pytest.raises(BundleError, match="8 entries, the manifest says 9"):
+    with pytest.raises(BundleError, match=r"8 entries, but manifest\.json has vocabulary_size 9"):
         Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest(vocabulary_size=9))
 
 

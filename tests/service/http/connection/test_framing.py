@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.http.connection.framing import (
+from service.http.connection.framing import FramingError, HeadReader
+from service.http.connection.message_body import (
     MAX_SMALL_CHUNKS,
     ChunkedBody,
-    FramingError,
-    HeadReader,
     SizedBody,
-    body_of,
+    body_reader,
 )
 
 HEAD = b"POST /score HTTP/1.1\r\nHost: tests\r\n%s\r\n"
@@ -62,7 +61,7 @@ def test_no_head_without_its_empty_line(at: list[int]) -> None:
 
 @given(places, st.binary(max_size=50))
 def test_a_sized_body_has_its_size(at: list[int], after: bytes) -> None:
-    body = body_of(HEAD % b"Content-Length: 13\r\n")
+    body = body_reader(HEAD % b"Content-Length: 13\r\n")
     assert isinstance(body, SizedBody)
     assert read_body(body, cut(CONTENT + after, at)) == (CONTENT, after)
 
@@ -238,7 +237,7 @@ def test_a_header_in_doubt_is_refused(line: bytes, first: bool, at: list[int]) -
 )
 def test_a_body_in_doubt_is_refused(lines: bytes) -> None:
     with pytest.raises(FramingError):
-        body_of(b"POST / HTTP/1.1\r\n%b\r\n" % lines)
+        body_reader(b"POST / HTTP/1.1\r\n%b\r\n" % lines)
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
@@ -246,11 +245,11 @@ def test_http_1_0_needs_no_host_and_has_no_chunks(version: bytes) -> None:
     plain = b"GET / HTTP/%b\r\n\r\n" % version
     chunked = b"POST / HTTP/%b\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n" % version
     if version == b"1.0":
-        assert body_of(plain).feed(b"next") == (b"", b"next")
+        assert body_reader(plain).feed(b"next") == (b"", b"next")
     else:
-        assert isinstance(body_of(chunked), ChunkedBody)
+        assert isinstance(body_reader(chunked), ChunkedBody)
     with pytest.raises(FramingError):
-        body_of(chunked if version == b"1.0" else plain)
+        body_reader(chunked if version == b"1.0" else plain)
 
 
 @pytest.mark.parametrize(
@@ -267,13 +266,13 @@ def test_http_1_0_needs_no_host_and_has_no_chunks(version: bytes) -> None:
     ],
 )
 def test_a_host_is_a_name_or_an_address(host: bytes) -> None:
-    body_of(b"GET / HTTP/1.1\r\nHOST:%b \r\n\r\n" % host)
+    body_reader(b"GET / HTTP/1.1\r\nHOST:%b \r\n\r\n" % host)
 
 
 def test_a_length_may_have_any_number_of_digits() -> None:
-    zeros = body_of(HEAD % (b"Content-Length: %b13\r\n" % (b"0" * 5000)))
+    zeros = body_reader(HEAD % (b"Content-Length: %b13\r\n" % (b"0" * 5000)))
     assert zeros.feed(CONTENT + b"next") == (CONTENT, b"next")
-    endless = body_of(HEAD % (b"Content-Length: %b\r\n" % (b"9" * 5000)))
+    endless = body_reader(HEAD % (b"Content-Length: %b\r\n" % (b"9" * 5000)))
     assert endless.feed(CONTENT) == (CONTENT, None)
 
 

@@ -45,7 +45,7 @@ def calls(do: Callable[[LingeringTransport], None]) -> list[bytes | str]:
         transport = LingeringTransport(sent, asyncio.get_running_loop())
         do(transport)
         await asyncio.sleep(0)
-        transport.lost()
+        transport.cancel_timer()
         return sent.calls
 
     return asyncio.run(run())
@@ -73,7 +73,7 @@ def test_an_answer_is_sent_before_the_end() -> None:
 def test_closing_at_once_sends_what_was_written() -> None:
     def last_answer(transport: LingeringTransport) -> None:
         transport.write(b"answer")
-        transport.close_at_once()
+        transport.close_without_lingering()
 
     assert calls(last_answer) == [b"answer", "close"]
 

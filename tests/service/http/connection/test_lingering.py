@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import Overloaded
 from service.http.connection import closing_protocol, lingering
-from service.http.connection.framed_protocol import DROPPED_BODY_BYTES
+from service.http.connection.framed_protocol import DISCARDED_BODY_BYTES
 from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.api_client import strict_json
@@ -91,7 +91,7 @@ def is_reset(connection: socket.socket, piece: bytes, pause: float) -> bool:
 
 
 @pytest.mark.usefixtures("_refusing")
-@pytest.mark.parametrize("left", [1, DROPPED_BODY_BYTES])
+@pytest.mark.parametrize("left", [1, DISCARDED_BODY_BYTES])
 def test_a_refusal_with_little_left_keeps_the_connection(
     connection: socket.socket, left: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_refusal_with_little_left_keeps_the_connection(
 @pytest.mark.parametrize(
     "lines",
     [
-        (f"Content-Length: {DROPPED_BODY_BYTES + 1}",),
+        (f"Content-Length: {DISCARDED_BODY_BYTES + 1}",),
         ("Transfer-Encoding: chunked",),
         ("Content-Length: 9", "Expect: 100-continue"),
     ],

@@ -2,27 +2,18 @@
 
 import asyncio
 import errno
-import inspect
 import json
 import logging
 import re
 import socket
 import threading
-import tomllib
 from collections.abc import Iterator
-from importlib.metadata import version
-from pathlib import Path
 
 import pytest
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.http.connection.closing_protocol import ClosingProtocol
-from service.http.connection.framed_protocol import (
-    MAX_HEAD_BYTES,
-    MAX_PIPELINED,
-    FramedProtocol,
-)
-from service.http.connection.timeouts import TimeoutProtocol, _in_the_kernel
+from service.http.connection.framed_protocol import MAX_PIPELINED, FramedProtocol
+from service.http.connection.head_protocol import MAX_HEAD_BYTES
+from service.http.connection.timeouts import _unacknowledged_bytes
 from service.language_model import LanguageModel
 from tests.support.http_server import Address, serve_with
 
@@ -250,6 +241,8 @@ REFUSED = {
     "SSH": b"SSH-2.0-OpenSSH_9.6\r\n",
     "CONNECT": b"CONNECT tests:80 HTTP/1.1\r\n" + HOSTED + b"\r\n",
     "no Host": b"GET /health/live HTTP/1.1\r\n\r\n",
+    "asterisk without OPTIONS": b"GET * HTTP/1.1\r\n" + HOSTED + b"\r\n",
+    "a URL without a host": b"GET http:// HTTP/1.1\r\n" + HOSTED + b"\r\n",
     "two Hosts": b"GET /health/live HTTP/1.1\r\n" + HOSTED * 2 + b"\r\n",
     "two other Hosts": b"GET /health/live HTTP/1.1\r\n" + HOSTED + b"Host: b\r\n\r\n",
     "a bad Host": b"GET /health/live HTTP/1.1\r\nHost: a b\r\n\r\n",
@@ -310,6 +303,9 @@ def test_what_is_in_doubt_is_400(connection: socket.socket, sent: bytes, after: 
         b"GET /health/live HTTP/1.0\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nhOST:\t[::1]:80 \r\nX-A:\r\nX-B: \xe9\r\n\r\n",
         b"GET http://tests/health/live HTTP/1.1\r\nHost: tests\r\n\r\n",
+        b"GET http://tests HTTP/1.1\r\nHost: tests\r\n\r\n",
+        b"GET HTTP://tests:80?a=%20b HTTP/1.1\r\nHost: tests\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: tests\r\n\r\n",
         b"GET /health/live?a=%20b HTTP/1.1\r\nHost: tests\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
@@ -320,32 +316,21 @@ def test_unusual_requests_that_are_clear_are_answered(
     assert answers(connection, 1)[0][0] == 200
 
 
+def test_options_of_the_server_names_its_methods(connection: socket.socket) -> None:
+    """RFC 9110, 9.3.7. The same request is answered among others on its connection."""
+    connection.sendall(GET + b"OPTIONS * HTTP/1.1\r\nHost: tests\r\n\r\n" + GET)
+    (_, options, last) = answers(connection, 3)
+    assert options[0] == last[0] == 200
+    assert b"allow: get, head, options, post" in options[1]
+    assert options[2] == b""
+
+
 def test_http_1_0_gets_no_interim_answer(connection: socket.socket) -> None:
     request = post("/score", "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
     head, _, body = request.partition(b"\r\n\r\n")
     connection.sendall(head + b"\r\n\r\n")
     connection.sendall(body)
     assert answers(connection, 1)[0][0] == 200
-
-
-def test_every_hook_that_is_overridden_exists() -> None:
-    """Uvicorn's own methods may change with any minor version: the pin and this go together."""
-    bases = set(dir(HttpToolsProtocol)) | set(dir(asyncio.Protocol))
-    own = {
-        name
-        for protocol in (ClosingProtocol, FramedProtocol, TimeoutProtocol)
-        for name, value in vars(protocol).items()
-        if callable(value) and not name.startswith("__")
-    }
-    public = {name for name in own if not name.startswith("_")}
-    assert public - bases == set()
-    assert "_start_asgi_task" in own & bases
-    assert "self._start_asgi_task(self.cycle, app)" in inspect.getsource(HttpToolsProtocol)
-    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
-    needs = project["optional-dependencies"]["service"]
-    (pin,) = [line for line in needs if line.startswith("uvicorn")]
-    major, minor = version("uvicorn").split(".")[:2]
-    assert re.fullmatch(rf"uvicorn>={major}\.{minor}\.\d+,<{major}\.{int(minor) + 1}", pin)
 
 
 def test_a_length_may_have_any_number_of_zeros_before_it(connection: socket.socket) -> None:
@@ -383,4 +368,4 @@ def test_a_socket_without_a_count_of_sent_bytes_counts_none(
     monkeypatch.setattr("service.http.connection.timeouts.fcntl.ioctl", ioctl)
     near, far = socket.socketpair()
     with near, far:
-        assert _in_the_kernel(Transport()) == 0
+        assert _unacknowledged_bytes(Transport()) == 0

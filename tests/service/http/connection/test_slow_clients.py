@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.http.connection.framed_protocol import MAX_HEAD_BYTES
+from service.http.connection.head_protocol import MAX_HEAD_BYTES
 from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.api_client import strict_json
