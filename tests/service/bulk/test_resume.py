@@ -17,7 +17,7 @@ from tests.support.bulk_job import Jobs, parse_scoring, rows
 
 
 def corpus(path: Path, second: str) -> Path:
-    """Write three megabytes with little text; no sample of the fingerprint covers the second text."""
+    """Write 3 MB with little text; no sample of the fingerprint covers the second text."""
     documents = [
         {"text": "The river", "padding": "x" * 100_000},
         {"text": second},
