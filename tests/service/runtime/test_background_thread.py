@@ -109,7 +109,7 @@ def test_long_texts_alone_are_refused_for_it(
     short: dict[str, object],
 ) -> None:
     assert api.post(route, **long).status_code == 200
-    monkeypatch.setattr(model.background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model._background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
     response = api.post(route, **long)
     error_json(response, 429, "overloaded")
     assert response.headers["Retry-After"] == "1"
@@ -120,5 +120,5 @@ def test_answers_are_not_refused_for_it(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The JSON of 3,000 tokens is long work too; their text was short."""
-    monkeypatch.setattr(model.background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model._background_thread, "_wait_limits", WaitLimits(-1.0, -1.0))
     assert len(api.score(texts=["a b"] * 1000)["results"]) == 1000
