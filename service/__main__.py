@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from service.bundle import Bundle
 from service.errors import StartError
 from service.http.app import create_app
-from service.http.auth import Gate
+from service.http.auth import Authenticator
 from service.http.server import Server
 from service.language_model import LanguageModel
 from service.runtime.address import copies, listen
@@ -47,10 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)
         configure_logging(settings.log_level, settings.log_format)
-        gate = Gate(settings)
+        authenticator = Authenticator(settings)
         listener = listen(settings.host, settings.port)
         model = LanguageModel(Bundle.load(settings.bundle), settings)
-        app = create_app(model, gate)
+        app = create_app(model, authenticator)
     except StartError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return 1

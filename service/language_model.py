@@ -8,7 +8,6 @@ no HTTP status and no onnxruntime.
 """
 
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -20,7 +19,9 @@ from service.bundle import Bundle
 from service.inference.admission import Admission
 from service.inference.context_encoder import ContextEncoder
 from service.inference.engine_runner import EngineRunner
+from service.inference.scheduler import Scheduler
 from service.inference.state_handle import StateCodec
+from service.inference.task import InferenceTask
 from service.limits import ServerLimits
 from service.results.calibration import read_calibrations
 from service.results.distribution import next_token_distribution
@@ -74,7 +75,19 @@ class LanguageModel:
         threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
         self.info = model_info(bundle, self.tokenizer, threads, int(time.time()))
-        self._background_thread = BackgroundThread(settings.wait_limits, settings.request_timeout)
+        scheduler: Scheduler[InferenceTask] = Scheduler(settings.max_batch_tokens)
+        self.admission = Admission(
+            scheduler,
+            threads=threads,
+            wait_limits=settings.wait_limits,
+            max_queue_tokens=settings.max_queue_tokens,
+            max_body_bytes=settings.max_body_bytes,
+            request_timeout_seconds=settings.request_timeout,
+            on_wait=self.metrics.admission_seconds.observe,
+        )
+        self._background_thread = BackgroundThread(
+            self.admission.check_tokenizing, settings.request_timeout
+        )
         self.encoder = RequestEncoder(
             self.tokenizer, self.metrics, self._background_thread, settings.max_request_tokens
         )
@@ -83,20 +96,10 @@ class LanguageModel:
         self._runner = EngineRunner(
             bundle,
             self.metrics,
+            scheduler,
+            self.admission,
             threads=threads,
-            max_batch_tokens=settings.max_batch_tokens,
-            max_queue_tokens=settings.max_queue_tokens,
-            wait_limits=settings.wait_limits,
             request_timeout_seconds=settings.request_timeout,
-            callers=_callers_of(self),
-        )
-        self.admission = Admission(
-            self._runner,
-            threads=threads,
-            max_queue_tokens=settings.max_queue_tokens,
-            max_body_bytes=settings.max_body_bytes,
-            request_timeout_seconds=settings.request_timeout,
-            wait_seconds=self.metrics.admission_seconds,
         )
         self._engine = self._runner.engine
         self._states = StateCodec(self._state_key, bundle.hash, self._engine.state_size)
@@ -217,7 +220,7 @@ class LanguageModel:
         With a `priority`, raise Overloaded if the expected wait is too long, and DeadlineExceeded
         if the wait was.
         """
-        return await self._background_thread.run(work, seconds, lane=priority)
+        return await self._background_thread.run(work, seconds, priority=priority)
 
     def publish(self) -> None:
         """Make the metrics describe this model alone."""
@@ -236,16 +239,3 @@ class LanguageModel:
 
     def _count(self, route: str, tokens: int) -> None:
         self.metrics.tokens.labels(route).inc(tokens)
-
-
-def _callers_of(model: LanguageModel) -> Callable[[], int]:
-    """Return a function that does not keep the model: a model in a circle of references would stay
-    until Python looks for circles, and after a reload it should go at once.
-    """
-    weakly = weakref.ref(model)
-
-    def callers() -> int:
-        found = weakly()
-        return 0 if found is None else found.admission.requests
-
-    return callers

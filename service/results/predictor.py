@@ -45,7 +45,7 @@ class Predictor:
         prefix = self._end if bos and state is None else NO_IDS
         context = np.concatenate([prefix, ids])
         check_token_count(len(context), self._max_tokens)
-        return await self._contexts.ask(context, function, state, admitted)
+        return await self._contexts.distribution_after(context, function, state, admitted)
 
     async def states_after(self, texts: Sequence[TokenizedText], *, bos: bool) -> list[Floats]:
         """Return the state (S,) after each text. Equal texts are encoded once."""

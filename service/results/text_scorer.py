@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.arrays import Floats, Ids, SoftTarget
-from service.inference.context_encoder import ContextEncoder, keys_of
+from service.inference.context_encoder import ContextEncoder, context_keys
 from service.inference.engine_runner import EngineRunner
 from service.inference.neural_cache import NeuralCache
 from service.inference.prefix_tree import score_prefix_tree
@@ -101,7 +101,7 @@ class TextScorer:
 
     def _check_limits(self, ids: list[Ids], prefixes: list[Ids], options: ScoreOptions) -> None:
         tokens = sum(map(len, ids))
-        lengths = dict(zip(keys_of(prefixes), map(len, prefixes), strict=True))
+        lengths = dict(zip(context_keys(prefixes), map(len, prefixes), strict=True))
         check_token_count(tokens + sum(lengths.values()), self._max_tokens)  # equal ones count once
         check_top(tokens, options.top)
         if options.cache is not None:

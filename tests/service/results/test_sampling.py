@@ -49,13 +49,13 @@ def sampler(temperature: float, top_p: float = 1.0, seed: int | None = 1, top: i
 
 
 @given(probabilities)
-def test_temperature_0_takes_the_most_probable_known_word(weights: list[int]) -> None:
+def test_temperature_0_takes_most_probable_known_token(weights: list[int]) -> None:
     expected = 1 + weights[1:].index(max(weights[1:]))
     assert sampler(0)(log_probabilities(weights)).id == expected
 
 
 @given(probabilities, st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.001, 0.31, 0.77, 1.0]))
-def test_only_tokens_within_top_p_are_drawn(
+def test_top_p_keeps_the_fewest_tokens(
     weights: list[int], temperature: float, top_p: float
 ) -> None:
     draw, row = sampler(temperature, top_p), log_probabilities(weights)
@@ -64,7 +64,7 @@ def test_only_tokens_within_top_p_are_drawn(
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (2.0, 0.8), (1.0, 0.5)])
-def test_frequencies_match_probabilities(temperature: float, top_p: float) -> None:
+def test_draws_follow_the_probabilities(temperature: float, top_p: float) -> None:
     weights = [500, 300, 100, 250, 40, 5]
     draw, row = sampler(temperature, top_p), log_probabilities(weights)
     counts = Counter(draw(row).id for _ in range(DRAWS))
@@ -81,14 +81,14 @@ def test_tiny_temperature_equals_0(temperature: float) -> None:
     assert {sampler(temperature, seed=seed)(row).id for seed in range(5)} == {2}
 
 
-def test_temperature_does_not_change_log_probabilities() -> None:
+def test_logprob_ignores_temperature() -> None:
     row = log_probabilities([9, 2, 7, 1])
     for temperature in (0, 0.5, 3.0):
         step = sampler(temperature, 0.9)(row)
         assert step.logprob == float(row[step.id])
 
 
-def test_alternatives_include_the_unknown_word() -> None:
+def test_alternatives_include_unknown_word() -> None:
     row = log_probabilities([9, 2, 7, 1])
     step = sampler(1.0, top=3)(row)
     assert step.top_ids == [0, 2, 1]
@@ -96,7 +96,7 @@ def test_alternatives_include_the_unknown_word() -> None:
     assert len(sampler(1.0, top=100)(row).top_ids) == 4
 
 
-def test_same_seed_draws_the_same_tokens() -> None:
+def test_seed_determines_draws() -> None:
     row = log_probabilities(list(range(1, 500)))
 
     def tokens(seed: int | None) -> list[int]:

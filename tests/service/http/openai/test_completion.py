@@ -1,4 +1,4 @@
-"""`POST /v1/completions` as a stream: what fails in it is seen, and what it draws is counted."""
+"""Completions: errors while they are generated, and the tokens that metrics and log count."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ BOUNDARY = "service.http.middleware"
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
-    """Every choice draws one token and then fails."""
+    """Make every choice fail after one token."""
 
     async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
         yield Step(12, -1.0, [], [])
@@ -31,7 +31,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
 
 
 def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], bool]:
-    """The data of a stream's events, and whether the stream broke."""
+    """Return the data of a stream's events, and True if the connection closed before its end."""
     headers = {**JSON_TYPE, "X-Request-Id": request_id}
     body = json.dumps({**ASKED, **fields})
     said: list[str] = []
@@ -46,18 +46,18 @@ def read(api: ApiClient, request_id: str, **fields: Any) -> tuple[list[str], boo
 
 
 def of_request(caplog: pytest.LogCaptureFixture, request_id: str) -> logging.LogRecord:
-    """The request's line in the log, which is written after its answer."""
+    """Wait for the log record of a request, which is written after the response."""
     end = time.monotonic() + 60
     while True:
         for record in list(caplog.records):
             if getattr(record, "request_id", None) == request_id:
                 return record
-        assert time.monotonic() < end, "no such line"
+        assert time.monotonic() < end, "no such log record"
         time.sleep(0.01)
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
+def test_unexpected_error_ends_stream_and_is_logged(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, n: int
 ) -> None:
     failing(monkeypatch, RuntimeError(SECRET))
@@ -73,7 +73,7 @@ def test_a_stream_that_fails_inside_says_so_and_breaks_and_the_log_tells_which(
     assert SECRET in str(logged.exc_info[1])
 
 
-def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
+def test_deadline_error_ends_stream_and_is_counted(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rejected() -> float:
@@ -90,7 +90,7 @@ def test_a_stream_that_waited_too_long_says_so_is_counted_and_is_not_done(
     assert rejected() == before + 1
 
 
-def test_an_answer_that_fails_inside_is_an_internal_error(
+def test_error_while_generating_sets_status(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, RuntimeError(SECRET))
@@ -102,12 +102,12 @@ def test_an_answer_that_fails_inside_is_an_internal_error(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
+def test_full_queue_rejects_before_streaming(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    """The queue had room when the request came, and none for its prompts."""
+    """The queue has room when the request arrives, and none when its prompts are prefilled."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
-    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(-1.0, -1.0))
     prompts = ["The city", "The river"]
     response = api.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
     error_json(response, 429, "overloaded")
@@ -115,7 +115,7 @@ def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_what_was_read_and_drawn_is_counted(
+def test_metrics_and_log_count_tokens(
     api: ApiClient, model: LanguageModel, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     def counted() -> float:

@@ -1,4 +1,4 @@
-"""`POST /next-token`: one distribution, shaped, against sums over the vocabulary done here."""
+"""`POST /next-token`: the distribution and its options, compared with sums computed here."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ def vocabulary(model: LanguageModel) -> list[str]:
 
 @pytest.fixture(scope="module")
 def plain(api: ApiClient, vocabulary: list[str]) -> dict[int, float]:
-    """Probabilities of all words after the context, as the service gives them unshaped."""
+    """Return the probabilities of all words after the context, without any option."""
     answer = api.next_token(context=CONTEXT, top_k=len(vocabulary))
     return {token["id"]: token["probability"] for token in answer["tokens"]}
 
@@ -34,27 +34,25 @@ def probabilities(answer: Json) -> dict[int, float]:
 
 
 def check(answer: Json, expected: dict[int, float]) -> None:
-    """All of the distribution that is expected, and nothing else."""
+    """Check that the response contains the whole expected distribution and nothing else."""
     assert probabilities(answer) == pytest.approx(expected, rel=1e-5, abs=1e-12)
     entropy = -sum(p * math.log(p) for p in expected.values() if p)
     assert answer["entropy"] == pytest.approx(entropy, abs=1e-4)
     assert answer["remaining_probability"] == pytest.approx(0, abs=1e-5)
 
 
-def test_the_whole_vocabulary_sums_to_one(plain: dict[int, float], vocabulary: list[str]) -> None:
+def test_probabilities_sum_to_one(plain: dict[int, float], vocabulary: list[str]) -> None:
     assert sorted(plain) == list(range(len(vocabulary)))
     assert math.fsum(plain.values()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("word", ["city", "the", "Zxqvyk", ",", "\n"])
-def test_a_probability_is_what_score_says_of_that_continuation(
-    api: ApiClient, plain: dict[int, float], word: str
-) -> None:
+def test_probability_equals_score(api: ApiClient, plain: dict[int, float], word: str) -> None:
     (token,) = api.score_one(text=word, context=CONTEXT, eos=False)["tokens"]
     assert -math.log(plain[token["id"]]) == pytest.approx(token["cross_entropy"], abs=1e-5)
 
 
-def test_tokens_fall_in_probability_ties_by_id(api: ApiClient, vocabulary: list[str]) -> None:
+def test_tokens_are_sorted_by_probability_then_id(api: ApiClient, vocabulary: list[str]) -> None:
     tokens = api.next_token(context=CONTEXT, top_k=len(vocabulary))["tokens"]
     order = [(-token["logprob"], token["id"]) for token in tokens]
     assert order == sorted(order)
@@ -63,22 +61,18 @@ def test_tokens_fall_in_probability_ties_by_id(api: ApiClient, vocabulary: list[
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 10])
-def test_top_k_lists_the_first_and_says_what_remains(
-    api: ApiClient, plain: dict[int, float], top_k: int
-) -> None:
+def test_top_k_limits_the_list(api: ApiClient, plain: dict[int, float], top_k: int) -> None:
     answer = api.next_token(context=CONTEXT, top_k=top_k)
     assert list(probabilities(answer)) == list(plain)[:top_k]
     rest = math.fsum(list(plain.values())[top_k:])
     assert answer["remaining_probability"] == pytest.approx(rest, abs=1e-5)
 
 
-def test_ten_are_listed_by_default(api: ApiClient) -> None:
+def test_default_top_k_is_ten(api: ApiClient) -> None:
     assert len(api.next_token(context=CONTEXT)["tokens"]) == 10
 
 
-def test_candidates_have_figures_whatever_their_rank(
-    api: ApiClient, plain: dict[int, float]
-) -> None:
+def test_candidates_have_figures_at_any_rank(api: ApiClient, plain: dict[int, float]) -> None:
     words = ["city", "the", "city", ",", "<eos>"]
     candidates = api.next_token(context=CONTEXT, top_k=0, candidates=words)["candidates"]
     assert [candidate["candidate"] for candidate in candidates] == words
@@ -90,9 +84,7 @@ def test_candidates_have_figures_whatever_their_rank(
         assert candidate["rank"] == 1 + list(plain).index(candidate["id"])
 
 
-def test_an_unknown_candidate_has_the_figures_of_the_unknown_token(
-    api: ApiClient, plain: dict[int, float]
-) -> None:
+def test_unknown_candidate_has_figures_of_unk(api: ApiClient, plain: dict[int, float]) -> None:
     unknown, literal = api.next_token(context=CONTEXT, candidates=["Zxqvyk", "<unk>"])["candidates"]
     assert unknown["candidate"] == "Zxqvyk"
     assert unknown["oov"]
@@ -102,12 +94,12 @@ def test_an_unknown_candidate_has_the_figures_of_the_unknown_token(
 
 
 @pytest.mark.parametrize("word", ["two words", "don't", "", "   ", "a\nb"])
-def test_a_candidate_that_is_not_one_token_is_refused_and_named(api: ApiClient, word: str) -> None:
+def test_candidate_of_several_tokens_is_rejected(api: ApiClient, word: str) -> None:
     response = api.post("/next-token", context=CONTEXT, candidates=["the", "of", word])
     assert error_json(response, 422, "unknown_token")["param"] == "candidates.2"
 
 
-def test_without_specials_the_rest_is_renormalised(
+def test_exclude_special_renormalises_the_rest(
     api: ApiClient, plain: dict[int, float], vocabulary: list[str]
 ) -> None:
     answer = api.next_token(
@@ -125,7 +117,7 @@ def test_without_specials_the_rest_is_renormalised(
     assert the["probability"] == pytest.approx(probabilities(answer)[the["id"]])
 
 
-def test_a_prefix_keeps_the_words_that_start_so(
+def test_prefix_keeps_matching_words(
     api: ApiClient, plain: dict[int, float], vocabulary: list[str]
 ) -> None:
     answer = api.next_token(
@@ -139,7 +131,7 @@ def test_a_prefix_keeps_the_words_that_start_so(
     assert of["logprob"] is None
 
 
-def test_a_prefix_that_no_word_has_leaves_nothing(api: ApiClient) -> None:
+def test_unmatched_prefix_lists_nothing(api: ApiClient) -> None:
     answer = api.next_token(context=CONTEXT, prefix="qqqq", candidates=["the"])
     assert answer["tokens"] == []
     assert answer["entropy"] is None
@@ -149,7 +141,7 @@ def test_a_prefix_that_no_word_has_leaves_nothing(api: ApiClient) -> None:
     assert answer["candidates"][0]["logprob"] is None
 
 
-def test_no_prefix_no_prefix_probability(api: ApiClient) -> None:
+def test_prefix_probability_requires_prefix(api: ApiClient) -> None:
     assert api.next_token(context=CONTEXT).get("prefix_probability") is None
     assert api.next_token(context=CONTEXT, prefix="")["prefix_probability"] == pytest.approx(1)
 
@@ -180,16 +172,14 @@ def test_temperature_then_specials_then_prefix(
 
 
 @pytest.mark.parametrize("nothing", [{}, {"context": ""}, {"token_ids": []}])
-def test_no_context_is_the_start_of_a_text(api: ApiClient, nothing: dict[str, Any]) -> None:
+def test_missing_context_is_start_of_text(api: ApiClient, nothing: dict[str, Any]) -> None:
     start = api.next_token(top_k=5, token_ids=[END], bos=False)
     assert probabilities(api.next_token(top_k=5, **nothing)) == pytest.approx(probabilities(start))
     (first, _) = logprobs(api.score_one(text=start["tokens"][0]["text"]))
     assert start["tokens"][0]["logprob"] == pytest.approx(first, abs=1e-5)
 
 
-def test_without_bos_and_context_the_zero_state_answers(
-    api: ApiClient, vocabulary: list[str]
-) -> None:
+def test_without_bos_starts_from_zero_state(api: ApiClient, vocabulary: list[str]) -> None:
     zero = api.next_token(bos=False, top_k=len(vocabulary))
     assert math.fsum(probabilities(zero).values()) == pytest.approx(1, abs=1e-5)
     assert probabilities(zero) != probabilities(api.next_token(top_k=len(vocabulary)))

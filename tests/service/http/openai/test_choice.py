@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: what is generated, how it ends, and that a stream says the same."""
+"""Choices of `/v1/completions`: their tokens, their ends, and the equality of stream and response."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from service.language_model import LanguageModel
 from service.results.sampling import Step
-from tests.service.http.openai.test_completions import complete, only_choice
 from tests.support.api_client import ApiClient, Json, ok_json
+from tests.support.completions import complete, only_choice
 
 PROMPT = "The old river runs through"
 
 
 def streamed(api: ApiClient, **fields: Any) -> list[Json]:
-    """The choices of a stream's events, and that it ends as it must."""
+    """Return the choice of each event of a stream, and check the end of the stream."""
     body = {"model": "tiedlm", "stream": True, **fields}
     response = api.post("/v1/completions", **body)
     assert response.status_code == 200
@@ -30,7 +30,7 @@ def streamed(api: ApiClient, **fields: Any) -> list[Json]:
 
 
 def joined(events: list[Json], index: int) -> Json:
-    """One choice as its events tell it."""
+    """Return one choice put together from the deltas of its events."""
     own = [event for event in events if event["index"] == index]
     assert [event["finish_reason"] for event in own[:-1]] == [None] * (len(own) - 1)
     logprobs = None
@@ -58,7 +58,7 @@ STREAMED: list[Json] = [
 
 
 @pytest.mark.parametrize("fields", STREAMED)
-def test_a_stream_says_what_an_answer_says(api: ApiClient, fields: Json) -> None:
+def test_stream_equals_response(api: ApiClient, fields: Json) -> None:
     fields = {"prompt": PROMPT, **fields}
     whole = complete(api, **fields)["choices"]
     events = streamed(api, **fields)
@@ -67,10 +67,8 @@ def test_a_stream_says_what_an_answer_says(api: ApiClient, fields: Json) -> None
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), data=st.data())
-def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
-    api: ApiClient, seed: int, data: st.DataObject
-) -> None:
-    """Any piece of what would come, across tokens and events."""
+def test_stop_text_cuts_choice(api: ApiClient, seed: int, data: st.DataObject) -> None:
+    """The stop text may begin and end anywhere, across tokens and events."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 16, "seed": seed, "logprobs": 0}
     text = only_choice(api, **fields)["text"]
     if len(text) < 2:
@@ -84,10 +82,10 @@ def test_a_stop_text_cuts_a_choice_before_it_in_a_stream_too(
     assert joined(streamed(api, **fields, stop=stops), 0) == choice
 
 
-def test_no_stop_text_begins_in_what_a_stream_has_sent(
+def test_stream_sends_no_start_of_stop_text(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`well` `-` `known` reads `well -` first and then `well-known`: `l-` comes with the third."""
+    """`well` `-` `known` is `well -` at first, then `well-known`: the third token adds `l-`."""
     ids = [model.tokenizer.entries.index(word) for word in ("well", "-", "known")]
 
     async def scripted(*_: object, **__: object) -> AsyncIterator[Step]:
@@ -101,7 +99,7 @@ def test_no_stop_text_begins_in_what_a_stream_has_sent(
     assert joined(streamed(api, **fields), 0) == choice
 
 
-def test_greedy_takes_the_most_probable_known_word_each_time(api: ApiClient) -> None:
+def test_temperature_0_is_greedy(api: ApiClient) -> None:
     text, found = PROMPT, only_choice(api, prompt=PROMPT, max_tokens=8, temperature=0)
     words: list[str] = []
     while len(words) < 8:
@@ -115,8 +113,8 @@ def test_greedy_takes_the_most_probable_known_word_each_time(api: ApiClient) -> 
     assert found["text"].replace(" ", "") == "".join(words)
 
 
-def test_the_unknown_word_is_never_drawn(api: ApiClient) -> None:
-    """It is among the most probable words nearly everywhere."""
+def test_unknown_word_is_never_drawn(api: ApiClient) -> None:
+    """`<unk>` is among the most probable words nearly everywhere."""
     choices = complete(api, prompt=PROMPT, n=16, max_tokens=20, seed=1, logprobs=5)["choices"]
     drawn = [token for choice in choices for token in choice["logprobs"]["tokens"]]
     offered = [top for choice in choices for top in choice["logprobs"]["top_logprobs"]]
@@ -125,7 +123,7 @@ def test_the_unknown_word_is_never_drawn(api: ApiClient) -> None:
     assert any("<unk>" in top for top in offered)
 
 
-def test_seeds_tell_texts_apart_and_choices_too(api: ApiClient) -> None:
+def test_seed_and_index_determine_text(api: ApiClient) -> None:
     def texts(**fields: Any) -> list[str]:
         answered = complete(api, prompt=PROMPT, max_tokens=12, **fields)
         return [choice["text"] for choice in answered["choices"]]
@@ -138,8 +136,8 @@ def test_seeds_tell_texts_apart_and_choices_too(api: ApiClient) -> None:
     assert texts(seed=-(2**63))
 
 
-def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(api: ApiClient) -> None:
-    """The prompt is read in other ways then, and to the same state."""
+def test_echo_and_logprobs_keep_the_seeded_text(api: ApiClient) -> None:
+    """Other fields change how the prompt is encoded, and not the state after it."""
     fields: Json = {"prompt": PROMPT, "max_tokens": 12, "seed": 3}
     text = only_choice(api, **fields)["text"]
     assert only_choice(api, **fields, prompt_logprobs=2)["text"] == text
@@ -149,7 +147,7 @@ def test_the_same_seed_draws_the_same_whatever_else_is_asked_of_the_prompt(api: 
     assert twice[1]["text"] == twice[5]["text"]
 
 
-def test_usage_counts_what_was_read_and_generated(api: ApiClient) -> None:
+def test_usage_counts_prompt_and_completion_tokens(api: ApiClient) -> None:
     answered = complete(api, prompt=["The old", "river"], max_tokens=3)
     usage = answered["usage"]
     assert usage["prompt_tokens"] == 3
@@ -157,17 +155,17 @@ def test_usage_counts_what_was_read_and_generated(api: ApiClient) -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
-def test_a_choice_of_full_length_says_so(api: ApiClient) -> None:
+def test_full_length_choice_has_reason_length(api: ApiClient) -> None:
     choice = only_choice(api, prompt=PROMPT, max_tokens=1, temperature=0, logprobs=0)
     assert choice["finish_reason"] == "length"
     assert len(choice["logprobs"]["tokens"]) == 1
 
 
 @pytest.mark.parametrize(("prompt", "seed"), [(PROMPT, 9), ("He said so ,", 2), ("= The end =", 1)])
-def test_the_best_of_several_have_the_highest_mean_log_probability(
+def test_best_of_has_highest_mean_logprob(
     api: ApiClient, model: LanguageModel, prompt: str, seed: int
 ) -> None:
-    """Of all tokens drawn: the `<eos>` that ended a choice is one, though no array shows it."""
+    """The mean is over all tokens, with the `<eos>` that ended a choice, which no array shows."""
     fields: Json = {"prompt": prompt, "max_tokens": 6, "seed": seed, "logprobs": 0}
     before = [model.tokenizer.end_id, *model.tokenizer.encode(prompt).ids.tolist()]
 
@@ -187,10 +185,10 @@ def test_the_best_of_several_have_the_highest_mean_log_probability(
     assert best["usage"]["completion_tokens"] == generated
 
 
-def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
+def test_mean_logprob_includes_eos(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an end alone at -9, a word at -1 and an end at -9, and a word at -2, the last is best."""
+    """The means are -9 (`<eos>` alone), -5 (a word and `<eos>`) and -2 (a word): the last is best."""
     end = model.tokenizer.end_id
     drawn = iter([[(end, -9.0)], [(12, -1.0), (end, -9.0)], [(13, -2.0)]])
 
@@ -203,7 +201,7 @@ def test_a_choice_that_ends_at_once_is_not_the_best_for_that(
     assert best["text"].strip() == model.tokenizer.entries[13]
 
 
-def test_choices_come_prompt_by_prompt(api: ApiClient) -> None:
+def test_choices_are_ordered_by_prompt(api: ApiClient) -> None:
     prompts = ["The old", "In the north", "He"]
     choices = complete(api, prompt=prompts, n=2, max_tokens=4, seed=1, echo=True)["choices"]
     assert [choice["index"] for choice in choices] == list(range(6))
@@ -217,9 +215,7 @@ texts = st.text(max_size=80) | st.lists(pieces, max_size=20).map("".join)
 
 
 @given(text=texts)
-def test_detokenized_text_tokenizes_to_the_same_ids(
-    api: ApiClient, model: LanguageModel, text: str
-) -> None:
+def test_detokenize_inverts_tokenize(api: ApiClient, model: LanguageModel, text: str) -> None:
     def tokenize(prompt: str) -> Json:
         return ok_json(api.post("/tokenize", prompt=prompt, add_special_tokens=False))
 
@@ -228,7 +224,7 @@ def test_detokenized_text_tokenizes_to_the_same_ids(
     assert tokenize(again)["tokens"] == tokens
 
 
-def test_the_prefix_token_is_put_before_a_text_on_request(api: ApiClient) -> None:
+def test_add_special_tokens_prepends_bos(api: ApiClient) -> None:
     info = ok_json(api.http.get("/tokenizer_info"))
     plain = ok_json(api.post("/tokenize", prompt="The old river", add_special_tokens=False))
     prefixed = ok_json(api.post("/tokenize", prompt="The old river"))

@@ -1,4 +1,4 @@
-"""`POST /score`: every field, against sums done here and `/next-token`, word by word."""
+"""`POST /score`: every field of a response, compared with `/next-token` and sums computed here."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ def result(api: ApiClient) -> Json:
 
 
 def known(result: Json, oov: bool | None = None) -> list[float]:
-    """Log-probabilities of the tokens that count."""
+    """Return the log-probabilities of scored tokens, all or those with this `oov`."""
     return [
         token["logprob"]
         for token in result["tokens"]
@@ -26,7 +26,7 @@ def known(result: Json, oov: bool | None = None) -> list[float]:
     ]
 
 
-def test_each_token_has_the_probability_that_next_token_gives_it(api: ApiClient) -> None:
+def test_logprob_equals_next_token(api: ApiClient) -> None:
     before = [END]
     for token in api.score_one(text=TEXT)["tokens"]:
         expected = api.logprobs_after(before, bos=False)[token["id"]]
@@ -39,7 +39,7 @@ def test_cross_entropy_is_minus_the_log_probability(result: Json) -> None:
         assert token["cross_entropy"] == -token["logprob"]
 
 
-def test_offsets_cut_the_text_and_the_end_is_empty(result: Json) -> None:
+def test_offsets_split_text_into_tokens(result: Json) -> None:
     *tokens, end = result["tokens"]
     surfaces = [TEXT[token["start"] : token["end"]] for token in tokens]
     assert "".join(surfaces) == TEXT.replace(" ", "")
@@ -70,7 +70,7 @@ def test_bytes_and_characters_are_counted_apart(api: ApiClient) -> None:
     assert result["cross_entropy_per_character"] == pytest.approx(result["total_cross_entropy"] / 5)
 
 
-def test_the_summary_is_total_over_count_of_all_texts(api: ApiClient) -> None:
+def test_summary_is_total_over_all_texts(api: ApiClient) -> None:
     answer = api.score(texts=TEXTS)
     flat = [token for result in answer["results"] for token in result["tokens"]]
     total = -sum(token["logprob"] for token in flat)
@@ -87,7 +87,7 @@ def test_the_summary_is_total_over_count_of_all_texts(api: ApiClient) -> None:
     assert summary["word_count"] == sum(len(text.split()) for text in TEXTS)
 
 
-def test_the_answer_names_model_unit_and_vocabulary(api: ApiClient) -> None:
+def test_response_names_model_unit_and_vocabulary(api: ApiClient) -> None:
     answer = api.score(text=TEXT, unit="bans")
     info = api.http.get("/info").json()
     assert answer["model"] == info["model"]
@@ -96,7 +96,7 @@ def test_the_answer_names_model_unit_and_vocabulary(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize(("unit", "base"), [("nats", math.e), ("bits", 2), ("bans", 10)])
-def test_units_scale_cross_entropies_alone(
+def test_unit_scales_only_cross_entropies(
     api: ApiClient, result: Json, unit: str, base: float
 ) -> None:
     scaled = api.score_one(text=TEXT, unit=unit)
@@ -109,7 +109,7 @@ def test_units_scale_cross_entropies_alone(
         assert token["cross_entropy"] == pytest.approx(expected, rel=1e-12)
 
 
-def test_aggregates_alone_without_tokens(api: ApiClient, result: Json) -> None:
+def test_tokens_false_returns_aggregates_only(api: ApiClient, result: Json) -> None:
     short = api.score_one(text=TEXT, tokens=False)
     assert short == {name: value for name, value in result.items() if name != "tokens"}
 
@@ -129,7 +129,7 @@ def test_bos_and_eos(api: ApiClient, bos: bool, eos: bool, counted: int, listed:
     assert result["tokens"][0]["cross_entropy"] == (None if first is None else -first)
 
 
-def test_an_uncounted_first_token_is_no_counted_oov(api: ApiClient) -> None:
+def test_unscored_first_token_is_not_counted_as_oov(api: ApiClient) -> None:
     result = api.score_one(text="Zxqvyk city", bos=False)
     assert [token["oov"] for token in result["tokens"]] == [True, False, False]
     assert result["oov_count"] == 0
@@ -160,7 +160,7 @@ PER = ("byte", "character", "word")
     ],
 )
 @pytest.mark.parametrize("eos", [True, False])
-def test_an_unscored_first_token_is_in_no_denominator(
+def test_unscored_first_token_is_in_no_denominator(
     api: ApiClient, text: str, rest: str, eos: bool
 ) -> None:
     whole = api.score_one(text=text, bos=False, eos=eos)
@@ -170,14 +170,14 @@ def test_an_unscored_first_token_is_in_no_denominator(
         expected = whole["total_cross_entropy"] / count if count else None
         assert whole[f"cross_entropy_per_{name}"] == (expected and pytest.approx(expected))
     given = [token["id"] for token in whole["tokens"]][: -1 if eos else None]
-    if "Zürich" not in text:  # of an id alone it is not known how it was spelled
+    if "Zürich" not in text:  # an id does not determine its spelling
         by_ids = api.score_one(token_ids=[given], bos=False, eos=eos)
         assert by_ids["word_count"] == whole["word_count"]
         per = [by_ids[f"cross_entropy_per_{name}"] for name in PER]
         assert per == pytest.approx([whole[f"cross_entropy_per_{name}"] for name in PER])
 
 
-def test_after_a_context_or_state_the_first_token_is_counted(api: ApiClient) -> None:
+def test_context_or_state_scores_first_token(api: ApiClient) -> None:
     whole = api.score_one(text="city", eos=False)
     state = api.score_one(text="the", eos=False, return_state=True)["state"]
     for more in ({"bos": False, "context": "the"}, {"state": state}):
@@ -186,7 +186,7 @@ def test_after_a_context_or_state_the_first_token_is_counted(api: ApiClient) -> 
         assert after["cross_entropy_per_byte"] == after["total_cross_entropy"] / 4
 
 
-def test_where_nothing_is_scored_every_mean_is_null(api: ApiClient) -> None:
+def test_every_mean_over_nothing_is_null(api: ApiClient) -> None:
     for text in ("city", " \t", ""):
         answer = api.score(texts=[text], bos=False, eos=False)
         for figures in (answer["results"][0], answer["summary"]):
@@ -194,7 +194,7 @@ def test_where_nothing_is_scored_every_mean_is_null(api: ApiClient) -> None:
             assert [figures[f"cross_entropy_per_{name}"] for name in PER] == [None] * 3
 
 
-def test_an_empty_text_scores_its_end(api: ApiClient) -> None:
+def test_empty_text_scores_its_end(api: ApiClient) -> None:
     result = api.score_one(text="")
     assert [(token["start"], token["end"]) for token in result["tokens"]] == [(0, 0)]
     expected = api.logprobs_after([])[END]
@@ -204,7 +204,7 @@ def test_an_empty_text_scores_its_end(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("top", [1, 5, 100])
-def test_top_lists_the_most_probable_and_agrees_with_the_token(api: ApiClient, top: int) -> None:
+def test_top_lists_the_most_probable(api: ApiClient, top: int) -> None:
     result = api.score_one(text="The city of the", top=top)
     before = [END]
     for token in result["tokens"]:
@@ -217,7 +217,7 @@ def test_top_lists_the_most_probable_and_agrees_with_the_token(api: ApiClient, t
         before.append(token["id"])
 
 
-def test_no_top_unless_asked_for_and_none_where_nothing_stands_before(api: ApiClient) -> None:
+def test_top_is_absent_for_unscored_token(api: ApiClient) -> None:
     assert all("top" not in token for token in api.score_one(text=TEXT)["tokens"])
     first, second = api.score_one(text="The city", top=2, bos=False, eos=False)["tokens"]
     assert first.get("top") is None

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: what an echoed prompt's arrays say, against `/score` and the text."""
+"""Log-probabilities in completions, compared with `/score` and with the text."""
 
 from itertools import pairwise
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 
 from service.language_model import LanguageModel
 from tests.support.api_client import ApiClient, Json, error_json, ok_json
+from tests.support.completions import only_choice
 
 UNKNOWN, END = 0, 1
 TEXTS = [
@@ -19,17 +20,8 @@ TEXTS = [
 ]
 
 
-def complete(api: ApiClient, **fields: Any) -> Json:
-    return ok_json(api.post("/v1/completions", **{"model": "tiedlm", **fields}))
-
-
-def only_choice(api: ApiClient, **fields: Any) -> Json:
-    (choice,) = complete(api, **fields)["choices"]
-    return dict(choice)
-
-
 def echo(api: ApiClient, prompt: Any, **fields: Any) -> Json:
-    """The choice of an echoed, scored prompt with nothing after it."""
+    """Return the choice of an echoed, scored prompt without generated tokens."""
     return only_choice(
         api, prompt=prompt, **{"max_tokens": 0, "echo": True, "logprobs": 3, **fields}
     )
@@ -40,7 +32,7 @@ def tokens_of(api: ApiClient, text: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_echoed_text_has_the_tokens_and_figures_of_score(api: ApiClient, text: str) -> None:
+def test_echo_equals_score(api: ApiClient, text: str) -> None:
     choice, tokens = echo(api, text), tokens_of(api, text)
     arrays = choice["logprobs"]
     assert choice["text"] == text
@@ -53,8 +45,8 @@ def test_an_echoed_text_has_the_tokens_and_figures_of_score(api: ApiClient, text
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_offsets_cut_an_echoed_text_into_its_tokens(api: ApiClient, text: str) -> None:
-    """Known words stand where they are said to; all but white space belongs to a token."""
+def test_offsets_split_echoed_text_into_tokens(api: ApiClient, text: str) -> None:
+    """Known words are at their offsets, and everything but white space belongs to a token."""
     arrays = echo(api, text)["logprobs"]
     offsets = arrays["text_offset"]
     assert offsets == sorted(offsets)
@@ -68,7 +60,7 @@ def test_offsets_cut_an_echoed_text_into_its_tokens(api: ApiClient, text: str) -
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_offsets_of_ids_cut_the_text_they_decode_to(api: ApiClient, text: str) -> None:
+def test_offsets_split_decoded_ids(api: ApiClient, text: str) -> None:
     ids = [token["id"] for token in tokens_of(api, text)]
     choice = echo(api, [ids])
     offsets = choice["logprobs"]["text_offset"]
@@ -78,7 +70,7 @@ def test_the_offsets_of_ids_cut_the_text_they_decode_to(api: ApiClient, text: st
         assert surface.strip(" ") == ("\n" if entry == "<eos>" else entry)
 
 
-def test_only_ids_with_nothing_before_them_have_a_null_and_only_one(api: ApiClient) -> None:
+def test_only_first_of_bare_ids_is_null(api: ApiClient) -> None:
     tokens = tokens_of(api, TEXTS[0])
     ids = [token["id"] for token in tokens]
     bare = echo(api, ids)["logprobs"]
@@ -91,7 +83,7 @@ def test_only_ids_with_nothing_before_them_have_a_null_and_only_one(api: ApiClie
     assert prefixed["token_logprobs"][1:] == [token["logprob"] for token in tokens]
 
 
-def test_no_prompt_at_all_is_answered(api: ApiClient) -> None:
+def test_empty_prompt_is_valid(api: ApiClient) -> None:
     prompts: list[Any] = ["", [], [[]]]
     for prompt in prompts:
         arrays = echo(api, prompt)["logprobs"]
@@ -100,7 +92,7 @@ def test_no_prompt_at_all_is_answered(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("prompt", [TEXTS[1], [[END, 12, 392]], [12, 392]])
-def test_prompt_logprobs_put_the_actual_token_first(api: ApiClient, prompt: Any) -> None:
+def test_prompt_logprobs_begin_with_actual_token(api: ApiClient, prompt: Any) -> None:
     rows = only_choice(api, prompt=prompt, max_tokens=1, prompt_logprobs=4)["prompt_logprobs"]
     if isinstance(prompt, str):
         result = api.score_one(text=prompt, eos=False, top=4, details=True)
@@ -126,14 +118,14 @@ def test_prompt_logprobs_put_the_actual_token_first(api: ApiClient, prompt: Any)
 
 
 def ends(api: ApiClient) -> str:
-    """A text after which `<eos>` is the most probable token."""
+    """Return a text after which `<eos>` is the most probable token."""
     for text in ("It was closed .", "The end .", "No one knew .", "It was ."):
         if api.next_token(context=text, top_k=1)["tokens"][0]["id"] == END:
             return text
-    raise AssertionError("none of these")
+    raise AssertionError("<eos> is not the most probable token after any of the texts")
 
 
-def test_exactly_one_token_follows_an_echoed_scored_prompt_even_the_end(api: ApiClient) -> None:
+def test_scoring_probe_generates_exactly_one_token(api: ApiClient) -> None:
     text = ends(api)
     count = len(tokens_of(api, text))
     choice = echo(api, text, max_tokens=1, temperature=0)
@@ -145,13 +137,13 @@ def test_exactly_one_token_follows_an_echoed_scored_prompt_even_the_end(api: Api
         assert len(choice["logprobs"]["tokens"]) == count + 1
 
 
-def test_without_echo_a_choice_stops_before_the_end(api: ApiClient) -> None:
+def test_choice_without_echo_excludes_eos(api: ApiClient) -> None:
     choice = only_choice(api, prompt=ends(api), max_tokens=5, temperature=0, logprobs=1)
     assert (choice["text"], choice["finish_reason"]) == ("", "stop")
     assert choice["logprobs"]["tokens"] == []
 
 
-def test_an_echoed_answers_arrays_go_on_into_the_completion(api: ApiClient) -> None:
+def test_echo_arrays_continue_into_completion(api: ApiClient) -> None:
     prompt = TEXTS[0][:-2]
     choice = echo(api, prompt, max_tokens=6, temperature=0, logprobs=2)
     arrays, text = choice["logprobs"], choice["text"]
@@ -168,11 +160,11 @@ def test_an_echoed_answers_arrays_go_on_into_the_completion(api: ApiClient) -> N
         ids.append(best["id"])
 
 
-def test_every_token_has_a_name_of_its_own(model: LanguageModel) -> None:
+def test_token_names_are_unique(model: LanguageModel) -> None:
     assert len(set(model.tokenizer.entries)) == model.tokenizer.vocabulary_size
 
 
-def test_another_model_is_not_found(api: ApiClient) -> None:
+def test_unknown_model_is_not_found(api: ApiClient) -> None:
     refusal = error_json(
         api.post("/v1/completions", model="gpt", prompt="a"), 404, "model_not_found"
     )
@@ -180,7 +172,7 @@ def test_another_model_is_not_found(api: ApiClient) -> None:
     error_json(api.http.get("/v1/models/gpt"), 404, "model_not_found")
 
 
-def test_fields_that_other_servers_know_are_ignored(api: ApiClient) -> None:
+def test_unsupported_fields_are_ignored(api: ApiClient) -> None:
     fields: Json = {"prompt": TEXTS[0], "max_tokens": 5, "seed": 1}
     extras: Json = {"user": "me", "logit_bias": {"1": 2}, "presence_penalty": 0.5, "min_p": "x"}
     assert only_choice(api, **fields, **extras) == only_choice(api, **fields)
@@ -209,18 +201,18 @@ def test_fields_that_other_servers_know_are_ignored(api: ApiClient) -> None:
         ({"seed": "x"}, "seed"),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(api: ApiClient, fields: Json, param: str) -> None:
+def test_invalid_field_is_named(api: ApiClient, fields: Json, param: str) -> None:
     response = api.post("/v1/completions", **{"model": "tiedlm", "prompt": "a", **fields})
     assert response.status_code == 422
     assert response.json()["error"]["param"] == param
 
 
-def test_a_field_that_is_missing_is_named(api: ApiClient) -> None:
+def test_missing_field_is_named(api: ApiClient) -> None:
     refusal = error_json(api.post("/v1/completions", prompt="a"), 422, "invalid_request")
     assert refusal["param"] == "model"
 
 
-def test_an_id_out_of_range_is_named_where_it_stood(api: ApiClient) -> None:
+def test_unknown_id_is_named_with_position(api: ApiClient) -> None:
     def param(prompt: Any) -> Any:
         response = api.post("/v1/completions", model="tiedlm", prompt=prompt)
         return error_json(response, 422, "unknown_token")["param"]

@@ -1,4 +1,4 @@
-"""Health, information and metrics."""
+"""Health, information and metrics of the service."""
 
 import re
 
@@ -28,7 +28,7 @@ NAMES = [
 
 
 def metric(api: ApiClient, name: str) -> float:
-    """0 for one that was not counted yet."""
+    """Return the value of a metric, 0 if it has none yet."""
     found = re.search(rf"^{re.escape(name)} (\S+)$", api.http.get("/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
@@ -38,7 +38,7 @@ def test_health(api: ApiClient) -> None:
     assert api.http.get("/health/ready").json() == {"status": "ready"}
 
 
-def test_info_tells_what_is_served(api: ApiClient, model: LanguageModel) -> None:
+def test_info_describes_the_model(api: ApiClient, model: LanguageModel) -> None:
     bundle = Bundle.load(model.settings.bundle)
     info = api.http.get("/info").json()
     assert info["bundle_hash"] == bundle.hash
@@ -65,7 +65,7 @@ def test_info_tells_what_is_served(api: ApiClient, model: LanguageModel) -> None
     assert set(info["versions"]) >= {"tiedlm", "onnxruntime", "numpy"}
 
 
-def test_every_documented_metric_is_there(api: ApiClient) -> None:
+def test_every_documented_metric_exists(api: ApiClient) -> None:
     api.score(text="The city")
     api.next_token(context="The city")
     api.send("/score", b"{")
@@ -84,7 +84,7 @@ def test_every_documented_metric_is_there(api: ApiClient) -> None:
         ('tiedlm_queue_tokens{lane="bulk"}', 0),
     ],
 )
-def test_a_scored_text_is_counted_once(api: ApiClient, name: str, more: int) -> None:
+def test_scored_text_is_counted_once(api: ApiClient, name: str, more: int) -> None:
     before = metric(api, name)
     api.score(text="The city Zxqvyk")
     assert metric(api, name) == before + more
@@ -94,23 +94,21 @@ def test_a_scored_text_is_counted_once(api: ApiClient, name: str, more: int) -> 
     ("name", "more"),
     [('tiedlm_tokens_total{route="/rescore"}', 6), ("tiedlm_oov_tokens_total", 2)],
 )
-def test_what_is_rescored_is_counted_and_its_context_is_not(
-    api: ApiClient, name: str, more: int
-) -> None:
+def test_rescore_counts_hypotheses_not_context(api: ApiClient, name: str, more: int) -> None:
     before = metric(api, name)
     hypotheses = [{"text": "The Zxqvyk"}, {"text": "The Qqxz"}]
     api.post("/rescore", hypotheses=hypotheses, context="A Zxqvyk")
     assert metric(api, name) == before + more
 
 
-def test_a_refusal_is_counted_by_its_code(api: ApiClient) -> None:
+def test_rejection_is_counted_by_code(api: ApiClient) -> None:
     name = 'tiedlm_rejected_total{code="input_too_long"}'
     before = metric(api, name)
     api.post("/score", texts=[""] * 4097)
     assert metric(api, name) == before + 1
 
 
-def test_paths_that_match_no_route_are_counted_as_one(api: ApiClient) -> None:
+def test_unmatched_paths_share_one_label(api: ApiClient) -> None:
     name = 'tiedlm_requests_total{route="unmatched",status="404"}'
     before = metric(api, name)
     for path in ("/wp-login.php", "/.env"):

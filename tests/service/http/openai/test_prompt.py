@@ -1,48 +1,35 @@
-"""`POST /v1/completions`: how prompts are read, and that the event loop never waits for it."""
+"""Tokenizing the prompts of `/v1/completions` without blocking the event loop."""
 
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.language_model import LanguageModel
-from tests.service.http.openai.test_completions import complete, only_choice
 from tests.support.api_client import ApiClient, error_json
+from tests.support.completions import complete, only_choice, thread_names
 
 SENTENCE = "The old river runs through the city . "
-
-
-def threads_of(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[str]:
-    """The thread of every call of a method from now on."""
-    method, threads = getattr(owner, name), []
-
-    def noted(*given: Any, **named: Any) -> Any:
-        threads.append(threading.current_thread().name)
-        return method(*given, **named)
-
-    monkeypatch.setattr(owner, name, noted)
-    return threads
 
 
 @pytest.mark.parametrize(
     ("prompts", "step"), [([SENTENCE * 20] * 10, "encode"), ([[2] * 500] * 10, "decode")]
 )
-def test_many_short_prompts_are_read_as_one_long_one(
+def test_many_short_prompts_are_tokenized_in_background(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
 ) -> None:
-    """Each alone would be read on the event loop, which all of them together would hold up."""
-    threads = threads_of(monkeypatch, model.tokenizer, step)
+    """A single one is tokenized on the event loop; all of them together would block it."""
+    threads = thread_names(monkeypatch, model.tokenizer, step)
     assert len(complete(api, prompt=prompts, max_tokens=0, echo=True)["choices"]) == 10
     assert len(threads) >= 10
-    assert all(name.startswith("long-work") for name in threads)
+    assert all(name.startswith("background") for name in threads)
 
 
 @pytest.mark.parametrize(("prompts", "step"), [(["a"] * 4097, "encode"), ([[2]] * 4097, "decode")])
-def test_too_many_prompts_are_refused_unread(
+def test_too_many_prompts_are_not_tokenized(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, prompts: Any, step: str
 ) -> None:
-    threads = threads_of(monkeypatch, model.tokenizer, step)
+    threads = thread_names(monkeypatch, model.tokenizer, step)
     refusal = error_json(
         api.post("/v1/completions", model="tiedlm", prompt=prompts), 422, "input_too_long"
     )
@@ -50,17 +37,16 @@ def test_too_many_prompts_are_refused_unread(
     assert threads == []
 
 
-def test_ids_that_read_as_others_are_found_in_their_text_at_one_reading(
+def test_offsets_of_ambiguous_ids_need_linear_time(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`'s` after a full stop is not what the tokenizer makes of the text, so that the text does
-    not tell where its ids start; reading it once more for each would take time that grows with
-    the square of their number.
+    """The tokenizer splits the decoded text into other ids, so that it cannot return the offsets
+    of these ids. Decoding once for each id would take quadratic time.
     """
     entries = model.tokenizer.entries
     ids = [entries.index(entry) for entry in ("The", "'s", ".", "'s")] * 50
     assert model.tokenizer.encode(model.tokenizer.decode(np.array(ids))).ids.tolist() != ids
-    readings = threads_of(monkeypatch, model.tokenizer, "decode")
+    readings = thread_names(monkeypatch, model.tokenizer, "decode")
     choice = only_choice(api, prompt=ids, max_tokens=0, echo=True, logprobs=0)
     assert len(readings) < 5
     offsets = choice["logprobs"]["text_offset"]
