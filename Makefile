@@ -4,7 +4,7 @@
 # of paths is read as the shell reads one: FILES="'my text.txt' other.txt".
 PYTHON ?= python3
 CONFIG ?= train/configs/starter.toml
-PATHS = VERSION DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES
+PATHS = VERSION DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES OLD
 $(foreach name,$(PATHS),$(eval override export $(name) := $$(value $(name))))
 SERVICE = .venv
 TEST = .venv-test
@@ -14,7 +14,7 @@ RAY = .venv-ray
 CONSTRAIN = -c constraints.txt
 PIP = -m pip --disable-pip-version-check install -q
 
-.PHONY: help venv serve test check format bench portability soak overload faults scale scale-bulk \
+.PHONY: help venv serve test check format bench compare portability soak overload faults scale scale-bulk \
   bench-bulk ray-test fuzz lm-eval proof cache-gain ngram ablation processes presets train report export container lock version clean
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
 	@echo "make container                 build the image, run it as production would, remove it"
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
+	@echo "make compare OLD=…             speed of this checkout against another one, in pairs"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
 	@echo "make cache-gain CHECKPOINT=… DATA=…   what /score's continuous cache gives on a text"
@@ -73,6 +74,10 @@ check: $(DEV)/ready
 
 bench: $(DEV)/ready
 	$(DEV)/bin/python -m tests.programs.benchmarks $(if $(DATA),--data "$$DATA") --out docs/benchmarks.md $(ARGS)
+
+compare: $(DEV)/ready
+	@$(call need,OLD,<another checkout>)
+	$(DEV)/bin/python -m tests.programs.benchmarks.two_trees "$$OLD" $(ARGS)
 
 portability: $(DEV)/ready
 	$(DEV)/bin/python -m tests.programs.portability
@@ -162,7 +167,8 @@ lock: $(DEV)/ready
 	$(COMPILE) --generate-hashes --allow-unsafe --only-build-deps --build-deps-for wheel \
 	  -o docker/build.lock pyproject.toml
 	$(COMPILE) --no-annotate --extra dev --extra clients --extra ray -o constraints.txt pyproject.toml
-	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
+	# Without the local version, the pin of torch allows its CPU and its CUDA wheels.
+	sed -i -e '/^tiedlm /d' -e 's/^\(torch==[^+]*\)+.*/\1/' -e '/^#/d' -e '/^$$/d' constraints.txt
 	# pip-compile loses the marker of a requirement of an extra.
 	sed -i 's/^\(uvloop==[^ ]*\)\( \\\)\?$$/\1 ; sys_platform != "win32"\2/' \
 	  requirements.lock requirements-tracing.lock constraints.txt

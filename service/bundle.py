@@ -1,4 +1,4 @@
-"""The bundle: the directory that `model_export` writes and the service reads.
+"""The bundle: the directory that `model_export` writes and the service serves.
 
     encoder.onnx     ids, lengths, rows, state → hidden vectors, new state
     decoder.onnx     hidden vectors, targets → log-probabilities, and on request more
@@ -7,8 +7,8 @@
     manifest.json    this module's `Manifest`
     README.md        the model card
 
-Every file is read once, those bytes are hashed, and the engine gets *those* bytes: whatever
-happens to the files afterwards changes no answer.
+Every file is read once. Its bytes are hashed, and the engine gets the same bytes, so that later
+changes of the files cannot change a score.
 """
 
 import hashlib
@@ -18,22 +18,24 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.errors import BundleError
+from service.errors import BundleError, first_problem
 from service.files.bundle_files import is_folder, read_file, read_manifest
+from service.limits import (
+    MAX_EMBEDDING_SIZE,
+    MAX_PARAMETERS,
+    MAX_STATE_SIZE,
+    MAX_VOCABULARY_SIZE,
+)
 
 FORMAT_VERSION: Final = 2
 FILES = ("encoder.onnx", "decoder.onnx", "weights.bin", "tokenizer.json")
 
-# Far beyond any vocabulary and any recurrent layer, and still within what arrays can have.
-MOST_ENTRIES = 2**24
-MOST_WIDTH = 2**20
-MOST_STATE = 2**24
-MOST_PARAMETERS = 2**48
-
-Count = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
+Count = Annotated[int, Field(ge=0, le=MAX_PARAMETERS)]
 
 
 class FileEntry(BaseModel):
+    """A file of the bundle: its size and its hash."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bytes: Count
@@ -41,13 +43,13 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What the service must know of a model. Sizes are element counts.
+    """The description of a bundle's model. Sizes are element counts.
 
-    `state_size` is the width of a recurrent state as the encoder takes and gives it, all layers
-    side by side; its last `2 · embedding_size` entries are the last layer's hidden and cell state.
-    With `subword` a word is several tokens, and the tokens' spellings in a row are the text.
-    `parity` compares the float32 graphs with the checkpoint they came from, `fidelity` an int8
-    model with the float32 one on validation text.
+    `state_size` is the width of a recurrent state, all layers side by side; its last
+    `2 · embedding_size` entries are the last layer's hidden and cell state. With `subword` a word
+    may be several tokens, and the text is the concatenation of the tokens' spellings. `parity`
+    compares the float32 graphs with the checkpoint, `fidelity` an int8 model with the float32 model
+    on validation text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,11 +57,11 @@ class Manifest(BaseModel):
     format_version: Literal[2]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     precision: Literal["float32", "int8"]
-    vocabulary_size: Annotated[int, Field(ge=2, le=MOST_ENTRIES)]
-    embedding_size: Annotated[int, Field(gt=0, le=MOST_WIDTH)]
-    state_size: Annotated[int, Field(gt=0, le=MOST_STATE)]
+    vocabulary_size: Annotated[int, Field(ge=2, le=MAX_VOCABULARY_SIZE)]
+    embedding_size: Annotated[int, Field(gt=0, le=MAX_EMBEDDING_SIZE)]
+    state_size: Annotated[int, Field(gt=0, le=MAX_STATE_SIZE)]
     parameters: Count
-    prefix_token_id: Annotated[int, Field(gt=0, lt=MOST_ENTRIES)]
+    prefix_token_id: Annotated[int, Field(gt=0, lt=MAX_VOCABULARY_SIZE)]
     unknown_token_id: Count | None
     subword: bool = False
     files: dict[str, FileEntry]
@@ -70,7 +72,9 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle in memory. `hash` names these very bytes."""
+    """A checked bundle in memory. `hash` is the SHA-256 of its manifest, which holds the hashes of
+    all other files.
+    """
 
     manifest: Manifest
     contents: dict[str, bytes]
@@ -78,7 +82,10 @@ class Bundle:
 
     @classmethod
     def load(cls, path: Path) -> "Bundle":
-        """Raises BundleError for a missing or changed file, another format version, wrong sizes."""
+        """Read the bundle at `path`.
+
+        Raises BundleError for a missing or changed file, wrong sizes and other format versions.
+        """
         if not is_folder(path):
             raise BundleError(f"bundle {path}: no such directory")
         raw = read_manifest(path / "manifest.json")
@@ -90,7 +97,7 @@ class Bundle:
                 raise BundleError(f"bundle {path}: manifest.json does not list {name}")
             content = read_file(path / name, entry.bytes)
             if hashlib.sha256(content).hexdigest() != entry.sha256:
-                raise BundleError(f"bundle {path}: {name} was changed, its hash does not match")
+                raise BundleError(f"bundle {path}: {name} was changed: its hash does not match")
             contents[name] = content
         return cls(manifest, contents, hashlib.sha256(raw).hexdigest())
 
@@ -99,9 +106,8 @@ def _parse_manifest(raw: bytes, path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
+        problem = first_problem(error.errors())
         raise BundleError(
-            f"bundle {path}: manifest.json, {where}: {first['msg']} "
+            f"bundle {path}: manifest.json, {problem.place}: {problem.message} "
             f"(this service reads format version {FORMAT_VERSION})"
         ) from None

@@ -1,7 +1,7 @@
-"""Everything that can go wrong, one class a cause.
+"""Errors: one class for each cause.
 
-ServiceError                  a message for people: what was wrong, where, what is allowed
-├── RequestError              the caller's to mend; `param` names the field
+ServiceError                  its message states what is wrong, where, and what is allowed
+├── RequestError              the request is wrong; `param` names the field
 │   ├── InvalidRequest
 │   ├── InputTooLong
 │   ├── UnknownToken
@@ -9,29 +9,49 @@ ServiceError                  a message for people: what was wrong, where, what 
 │   ├── ModelNotFound
 │   ├── UnsupportedMediaType
 │   │   └── UnsupportedEncoding
-│   ├── DamagedBody           what was to be unpacked is not whole
+│   ├── DamagedBody           a compressed body is damaged or incomplete
 │   ├── BodyTooLarge
 │   ├── BodyTooSlow
 │   ├── Unauthorized
 │   ├── Forbidden
-│   └── ReloadFailed          the bundle that was to be served next is none; the old one stays
-├── Unavailable               not now; `retry_after_seconds` says when
+│   └── ReloadFailed          the new bundle cannot be loaded; the old one stays
+├── Unavailable               retry after `retry_after_seconds`
 │   ├── Overloaded
 │   ├── NotReady
 │   └── Draining
-├── DeadlineExceeded          it waited too long for its first run
-├── StartError                the service does not start: one line, exit code 1
+├── DeadlineExceeded          the request waited too long for its first batch
+├── StartError                the service cannot start: one line, exit code 1
 │   └── BundleError
 ├── JobError                  a bulk job stops: one line, exit code 1
-└── OutputError               an output is an input, or already exists: one line, exit code 1
+└── OutputError               an output is an input, or exists already: one line, exit code 1
 
-`code` is the machine-readable name of each error in the error envelope. `service.http.errors` alone
-maps errors to HTTP statuses. No message holds a stack trace or the text that was sent. Only a
-StartError, a JobError or an OutputError may name a path, and `service.http.model_registry` removes
-the path from the response of `/admin/reload`.
+`code` is the error's code in responses; `service.http.errors` maps classes to HTTP statuses. No
+message holds a stack trace or text of a request. Only a StartError, a JobError or an OutputError
+may name a path, and `service.http.model_registry` removes it from the response of `/admin/reload`.
 """
 
 import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Problem(NamedTuple):
+    """A wrong value: the names and indices that lead to it, and a sentence about it."""
+
+    location: tuple[str | int, ...]
+    message: str
+
+    @property
+    def place(self) -> str:
+        return ".".join(map(str, self.location)) or "the document"
+
+
+def first_problem(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return the first of pydantic's `errors()`, of which there is at least one."""
+    first = errors[0]
+    message = re.sub("^(Value|Assertion) error, ", "", first["msg"])
+    return Problem(tuple(first["loc"]), message)
 
 
 class ServiceError(Exception):
@@ -72,7 +92,7 @@ class UnsupportedMediaType(RequestError):
 
 
 class UnsupportedEncoding(UnsupportedMediaType):
-    """A content coding that the service does not unpack."""
+    """A content encoding that the service does not support."""
 
 
 class DamagedBody(RequestError):
@@ -101,7 +121,7 @@ class ReloadFailed(RequestError):
 
 class Unavailable(ServiceError):
     def __init__(self, message: str, seconds: float = 1) -> None:
-        """To come again after so many seconds: whole ones, from 1 to a minute."""
+        """Round `seconds`, after which to retry, up to whole ones from 1 to 60."""
         super().__init__(message)
         self.retry_after_seconds = max(1, min(60, math.ceil(seconds)))
 

@@ -1,4 +1,4 @@
-"""What a request may ask at most, where it is the same for every server."""
+"""Limits: what a request, a bundle or a key may hold, and the checks that several layers share."""
 
 import math
 from collections.abc import Iterator, Sequence, Sized
@@ -8,16 +8,41 @@ from dataclasses import dataclass
 from service.arrays import Priority
 from service.errors import InputTooLong, InvalidRequest
 
+# For estimates before tokenizing: an English word takes 5 to 6 bytes of JSON, a subword 3 to 4.
+BYTES_PER_TOKEN = 4
+
+# Whole requests.
 MAX_FIELDS = 100  # of a request body; no route has half as many
 MAX_INTEGER = 2**31 - 1  # beyond every vocabulary, text and result
+MAX_TOP_TOKENS = 1_000_000  # tokens × (1 + top)
+MAX_CACHE_POSITIONS = 100_000  # 45 MB for a model 448 wide
+
+# Single fields.
 MAX_TOP = 100  # alternatives of a scored token
-MAX_TOP_TOKENS = 1_000_000
-MAX_CACHE_POSITIONS = 100_000  # 45 MB of a model 448 wide
+MAX_CACHE_WINDOW = 10_000  # positions
+MAX_CACHE_THETA = 100
+MAX_CANDIDATES = 1000  # of a request to /next-token
+MAX_CANDIDATE_LENGTH = 1000  # characters
+MAX_CHOICES = 128  # for each prompt
+MAX_PROMPT_LOGPROBS = 20
+MAX_STOPS = 16
+MAX_TEMPERATURE = 100
+MAX_WEIGHT = 1e9  # larger than any recogniser's, and no sum of products is infinite
+
+# Bundles: beyond every vocabulary and recurrent layer, and within what arrays can hold.
+MAX_VOCABULARY_SIZE = 2**24
+MAX_EMBEDDING_SIZE = 2**20
+MAX_STATE_SIZE = 2**24
+MAX_PARAMETERS = 2**48
+# The times by which a tokenizer may lengthen a text; Unicode's normal forms reach 18.
+MAX_TOKENIZER_GROWTH = 200
+
+MIN_STATE_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class WaitLimits:
-    """Seconds of expected waiting beyond which a request is refused, by priority."""
+    """Seconds of expected waiting beyond which a request is rejected, by priority."""
 
     interactive: float = math.inf
     bulk: float = math.inf
@@ -43,15 +68,9 @@ class ServerLimits:
     client_timeout: float
 
 
-def check_count(tokens: int, most: int) -> None:
-    """Raises InputTooLong."""
-    if tokens > most:
-        raise InputTooLong(f"the request holds too many tokens; at most {most} are allowed")
-
-
 @contextmanager
-def blamed(param: str | None) -> Iterator[None]:
-    """Name the field `param` in an InputTooLong that names none."""
+def name_field(param: str | None) -> Iterator[None]:
+    """Add the field `param` to an InputTooLong that names none."""
     try:
         yield
     except InputTooLong as error:
@@ -59,47 +78,46 @@ def blamed(param: str | None) -> Iterator[None]:
         raise
 
 
-def check_top(scored: int, top: int) -> None:
-    """Raises InputTooLong for more alternatives than so many scored tokens may have."""
-    if top and scored * (1 + top) > MAX_TOP_TOKENS:
+def check_token_count(tokens: int, limit: int) -> None:
+    """Raise InputTooLong if `tokens`, counted so far, exceed the limit of a request."""
+    if tokens > limit:
+        raise InputTooLong(f"too many tokens in the request (at most {limit})")
+
+
+def check_top(tokens: int, top: int) -> None:
+    """Raise InputTooLong if `tokens` scored tokens with `top` alternatives each are too many."""
+    alternatives = tokens * (1 + top)
+    if top and alternatives > MAX_TOP_TOKENS:
         raise InputTooLong(
-            f"tokens × (1 + top) is {scored * (1 + top)}; at most {MAX_TOP_TOKENS} is allowed",
+            f"too many alternatives: tokens × (1 + top) is {alternatives} "
+            f"(at most {MAX_TOP_TOKENS})",
             "top",
         )
 
 
-def check_positions(window: int, texts: Sequence[Sized]) -> None:
-    """Raises InputTooLong for more than the caches of a request may remember."""
+def check_cache_positions(window: int, texts: Sequence[Sized]) -> None:
+    """Raise InputTooLong if the neural caches of a request would hold too many positions."""
     positions = sum(min(window, len(ids)) for ids in texts)
     if positions > MAX_CACHE_POSITIONS:
         raise InputTooLong(
-            f"min(window, tokens), summed over the texts, is {positions}; "
-            f"at most {MAX_CACHE_POSITIONS} is allowed",
+            f"too many cache positions: min(window, tokens), summed over the texts, is {positions} "
+            f"(at most {MAX_CACHE_POSITIONS})",
             "cache",
         )
 
 
-def check_targets(targets: Sequence[Sized], texts: Sequence[Sized], begun: Sequence[bool]) -> None:
-    """Raises InvalidRequest unless every scored position has its distribution: a first one is
-    scored where the text was begun before it.
+def check_targets(
+    targets: Sequence[Sized], texts: Sequence[Sized], has_prefix: Sequence[bool]
+) -> None:
+    """Raise InvalidRequest unless each scored position of each text has one distribution. The first
+    position of a text is scored only if `has_prefix`.
     """
     if len(targets) != len(texts):
         raise InvalidRequest(f"targets for {len(targets)} of {len(texts)} texts", "targets")
-    for index, (wanted, ids) in enumerate(zip(targets, texts, strict=True)):
-        positions = len(ids) if begun[index] else max(0, len(ids) - 1)
-        if len(wanted) != positions:
+    for index, (distributions, ids) in enumerate(zip(targets, texts, strict=True)):
+        positions = len(ids) if has_prefix[index] else max(0, len(ids) - 1)
+        if len(distributions) != positions:
             raise InvalidRequest(
-                f"{len(wanted)} distributions for {positions} scored positions", f"targets.{index}"
+                f"{len(distributions)} distributions for {positions} scored positions",
+                f"targets.{index}",
             )
-
-
-# Limits of single fields.
-MAX_CACHE_WINDOW = 10_000  # positions
-MAX_CACHE_THETA = 100
-MAX_CANDIDATES = 1000  # of a request to /next-token
-MAX_CANDIDATE_LENGTH = 1000  # characters
-MAX_CHOICES = 128  # for each prompt
-MAX_PROMPT_LOGPROBS = 20
-MAX_STOPS = 16
-MAX_TEMPERATURE = 100
-MAX_WEIGHT = 1e9  # larger than any recogniser's, and no sum of products is infinite

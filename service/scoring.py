@@ -1,8 +1,12 @@
 """The arithmetic of scores: softmax, cross-entropy in both forms, perplexity, units.
 
-Cross-entropy is H(p, q) = −Σ p log q. The *sparse* form takes p as one word's id, the *dense*
-form as any distribution over the vocabulary; a one-hot p gives the same number. Everything is in
-nats (natural logarithm) until a unit is asked for. numpy alone: no engine, no text, no HTTP.
+Cross-entropy is H(p, q) = −Σ p log q. In its *sparse* form p is the id of one word, in its *dense*
+form any distribution over the vocabulary; a one-hot p gives the same number. All figures are in
+nats (natural logarithm) unless a unit is named. This module needs numpy alone: no engine, no text,
+no HTTP.
+
+`softmax`, `log_softmax` and the cross-entropies are the reference for the graphs and the trainer,
+whose tests compare with them. The service itself computes these figures in `decoder.onnx`.
 """
 
 import math
@@ -13,14 +17,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
-# What one nat is in each unit: log₂ e bits, log₁₀ e bans.
+# One nat in each unit: log₂ e bits, log₁₀ e bans.
 NATS_IN = {"nats": 1.0, "bits": 1 / math.log(2), "bans": 1 / math.log(10)}
+
+# The share of unknown words from which a perplexity misleads.
+MISLEADING_OOV_SHARE = 0.1
 
 
 def log_softmax(logits: ArrayLike) -> FloatArray:
-    """Logits (…, V) → log q (…, V); safe for logits of any finite size."""
+    """Return log q (…, V) of logits (…, V). No finite logit overflows."""
     logits = np.asarray(logits, dtype=np.result_type(np.asarray(logits), np.float32))
     shifted = logits - logits.max(axis=-1, keepdims=True)
     result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -28,33 +34,33 @@ def log_softmax(logits: ArrayLike) -> FloatArray:
 
 
 def softmax(logits: ArrayLike) -> FloatArray:
-    """Logits (…, V) → probabilities (…, V): exp(logit) ÷ Σ exp(logits)."""
+    """Return the probabilities (…, V) of logits (…, V): exp(logit) ÷ Σ exp(logits)."""
     probabilities: FloatArray = np.exp(log_softmax(logits))
     return probabilities
 
 
 def dense_cross_entropy(logits: ArrayLike, target_probabilities: ArrayLike) -> FloatArray:
-    """Logits (…, V), distributions (…, V) → nats (…): −Σ p · log softmax(logits).
+    """Return −Σ p · log softmax(logits) in nats (…), of logits (…, V) and distributions p (…, V).
 
-    Its gradient in the logits is softmax(logits) − p where p sums to 1.
+    The gradient with respect to the logits is softmax(logits) − p if p sums to 1.
     """
     losses: FloatArray = -(np.asarray(target_probabilities) * log_softmax(logits)).sum(axis=-1)
     return losses
 
 
 def sparse_cross_entropy(logits: ArrayLike, target_ids: ArrayLike) -> FloatArray:
-    """Logits (…, V), ids (…) → nats (…): −log softmax(logits)[id].
+    """Return −log softmax(logits)[id] in nats (…), of logits (…, V) and ids (…).
 
     Raises IndexError for an id outside the vocabulary.
     """
     ids = np.asarray(target_ids)
     if (ids < 0).any():  # numpy would count from the end
-        raise IndexError("ids are not below 0")
+        raise IndexError("ids must be at least 0")
     return -np.take_along_axis(log_softmax(logits), ids[..., None], axis=-1)[..., 0]
 
 
 def perplexity(total_nats: float, count: int) -> float | None:
-    """exp(total ÷ count); None over nothing, and where it is beyond the largest double."""
+    """Return exp(total ÷ count), or None if `count` is 0 or the result exceeds a double."""
     if count == 0:
         return None
     try:
@@ -63,12 +69,29 @@ def perplexity(total_nats: float, count: int) -> float | None:
         return None
 
 
+def oov_warning(unknown: int, tokens: int) -> str | None:
+    """Return a warning if more than MISLEADING_OOV_SHARE of scored tokens are unknown, else None.
+
+    `tokens` are counted without the ends of lines. A model that was trained with many unknown words
+    gives `<unk>` a high probability. Therefore a foreign text, of which all words are unknown, can
+    have a lower perplexity than a good text.
+    """
+    if unknown <= MISLEADING_OOV_SHARE * tokens:
+        return None
+    return (
+        f"{unknown:,} of {tokens:,} tokens ({unknown / tokens:.0%}) are unknown words: the "
+        "perplexity is too low, because <unk> is cheap; compare the perplexity without unknown "
+        "words, or use a model whose vocabulary has these words"
+    )
+
+
 @dataclass(slots=True)
 class Totals:
-    """Sums over scored tokens. Means are total ÷ count, and totals add up: never a mean of means.
+    """Sums over scored tokens. A mean is total ÷ count. Totals add up, so that the mean of several
+    texts is never a mean of means.
 
-    Characters are Unicode code points and bytes UTF-8 of the text, without what an unscored first
-    token spans; words stand between white space. They are the denominators that compare across
+    Characters are Unicode code points and bytes are UTF-8, both without those of an unscored first
+    token; words stand between white space. These three denominators compare models with different
     vocabularies.
     """
 
@@ -91,13 +114,15 @@ class Totals:
 
     @property
     def mean_nats(self) -> float | None:
-        """Per scored token; None over nothing."""
+        """The mean per scored token, or None without any."""
         return _ratio(self.nats, self.tokens)
 
     def figures(self, unit: str) -> dict[str, float | int | None]:
-        """The aggregates of a response; cross-entropies in `unit`, null over nothing."""
+        """Return the aggregates of a response, with cross-entropies in `unit`. A mean over nothing
+        is None.
+        """
         total = self.nats * NATS_IN[unit]
-        some = self.tokens > 0  # a text of white space has bytes and nothing to score
+        some = self.tokens > 0  # white space has bytes and no scored token
         return {
             "token_count": self.tokens,
             "oov_count": self.oov_tokens,

@@ -1,12 +1,13 @@
 """Settings: every flag of `python -m service` is also an environment variable `TIEDLM_…`.
 
-They are read once, at the start, by pydantic-settings; a wrong value stops the start with one
-line that names it.
+pydantic-settings reads them once, at the start. A wrong value ends the start with one line that
+names the setting.
 """
 
 import json
 import re
 import secrets
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,21 +27,22 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from service.errors import StartError
-from service.limits import ServerLimits, WaitLimits
+from service.errors import StartError, first_problem
+from service.limits import MIN_STATE_KEY_BYTES, ServerLimits, WaitLimits
 
-KEY_BYTES = 32
+NO_LIMIT = 1 << 60
 ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 STARTER_BUNDLE = Path(__file__).parent / "starter"
+LIMITS = [field.name for field in fields(ServerLimits)]
 
 Positive = Annotated[int, Field(gt=0)]
 
 
-def _split(given: Any) -> Any:
-    """`a, b` → [a, b]."""
-    if isinstance(given, list):
-        given = ",".join(given)
-    return [part.strip() for part in given.split(",") if part.strip()]
+def _split(value: Any) -> Any:
+    """Split `a, b` into [a, b]."""
+    if isinstance(value, list):
+        value = ",".join(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class Settings(BaseSettings):
@@ -55,82 +57,103 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    bundle: Path = Field(STARTER_BUNDLE, description="the bundle directory to serve")
+    bundle: Path = Field(STARTER_BUNDLE, description="directory of the bundle to serve")
     host: str = Field("127.0.0.1", description="address to listen on")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free one")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="port to listen on; 0 for a free one"
+    )
     root_path: str = Field(
         "",
-        description="prefix of a proxy before every path, such as /lm; the proxy may strip it or "
-        "keep it",
+        description="path under which a proxy publishes the service, such as /lm; the proxy may "
+        "strip it or keep it",
     )
-    threads: Positive | None = Field(None, description="worker threads; default: usable cores")
-    max_batch_tokens: Positive = Field(4096, description="padded tokens of one run")
+    threads: Positive | None = Field(
+        None, description="worker threads; default: the CPUs that the process may use"
+    )
+    max_batch_tokens: Positive = Field(4096, description="tokens of one batch, padding included")
     max_queue_tokens: Positive = Field(
-        262_144, description="waiting tokens beyond which 429 answers"
+        262_144, description="tokens that may wait; beyond, requests get status 429"
     )
     max_queue_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="sets --max-bulk-wait and --max-interactive-wait where they are not given"
+        None,
+        description="seconds; sets --max-bulk-wait and --max-interactive-wait unless they are given",
     )
     max_bulk_wait: Annotated[float, Field(gt=0)] = Field(
         10.0,
-        description="seconds of expected waiting beyond which /score and /rescore answer 429",
+        description="seconds of expected waiting; beyond, /score and /rescore respond with 429",
     )
     max_interactive_wait: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="the same for /next-token and /v1/completions"
+        1.0,
+        description="seconds of expected waiting; beyond, /next-token and /v1/completions respond "
+        "with 429",
     )
-    max_body_bytes: Positive = Field(8 << 20, description="size of a request's body")
-    max_texts: Positive = Field(4096, description="texts of a request")
-    max_request_tokens: Positive = Field(200_000, description="tokens over all texts of a request")
+    max_body_bytes: Positive = Field(
+        8 << 20, description="bytes of a request's body, after decompression"
+    )
+    max_texts: Positive = Field(4096, description="texts in one request")
+    max_request_tokens: Positive = Field(
+        200_000, description="tokens in one request, over all its texts"
+    )
     request_timeout: Annotated[float, Field(gt=0)] = Field(
-        30.0, description="seconds that a request may wait for its first run"
+        30.0, description="seconds that a request may wait for its first batch"
     )
     prefix_cache_bytes: Annotated[int, Field(ge=0)] = Field(
-        64 << 20, description="for states of contexts read lately; 0 turns the cache off"
+        64 << 20, description="bytes of the cache of states after recent contexts; 0 turns it off"
     )
     state_key_file: Path | None = Field(
-        None, description="key of state handles, 32 bytes or more, the same on every replica"
+        None,
+        description="file with the key of state handles, at least 32 bytes; the same on all replicas",
     )
     api_keys_file: Path | None = Field(
-        None, description="keys that clients must have, one a line; read again when it changes"
+        None,
+        description="file with the API keys of clients, one per line; read again when it changes",
     )
     api_keys: SecretStr | None = Field(
         None,
-        description=CLI_SUPPRESS,  # flags can be seen by every user of the machine
+        description=CLI_SUPPRESS,  # because every user of the machine can see flags
     )
     admin_keys_file: Path | None = Field(
-        None, description="keys for /admin; without it nobody may reload over HTTP"
+        None, description="file with the keys for /admin; without it /admin rejects every request"
     )
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
-        [], description="web pages that may call, such as https://a.b,https://c.d"
+        [],
+        description="origins of web pages that may call it, such as https://a.b,https://c.d",
     )
     client_timeout: Annotated[float, Field(gt=0)] = Field(
-        20.0, description="seconds a client has to send a head, a body, or to take some answer"
+        20.0,
+        description="seconds to receive a request's headers or body, or to make progress sending a "
+        "response",
     )
     drain_seconds: Annotated[float, Field(ge=0)] = Field(
-        5.0, description="of serving on after SIGTERM, while /health/ready says no"
+        5.0,
+        description="seconds to keep serving after SIGTERM, with /health/ready already 503",
     )
-    tracing: bool = Field(False, description="OpenTelemetry traces; needs the extra `tracing`")
+    tracing: bool = Field(False, description="send OpenTelemetry traces; needs the extra `tracing`")
     calibration: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="NAME=FILE of `python -m service.bulk calibrate`; several with commas"
+        (),
+        description="NAME=FILE, with a file of `python -m service.bulk calibrate`; separate several "
+        "with commas",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest level of the lines to log"
+    )
     log_format: Literal["text", "json"] | None = Field(
-        None, description="default: text on a terminal, json elsewhere"
+        None, description="format of log lines; default: text on a terminal, json elsewhere"
     )
 
     @field_validator("calibration", mode="before")
     @classmethod
-    def _several(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        return json.loads(given) if given.startswith("[") else tuple(filter(None, given.split(",")))
+    def _split_calibrations(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return json.loads(value) if value.startswith("[") else tuple(filter(None, value.split(",")))
 
     @model_validator(mode="before")
     @classmethod
-    def _set_both_waits(cls, given: dict[str, Any]) -> dict[str, Any]:
-        both = given.get("max_queue_seconds")
+    def _set_both_waits(cls, values: dict[str, Any]) -> dict[str, Any]:
+        both = values.get("max_queue_seconds")
         waits = {} if both is None else {"max_bulk_wait": both, "max_interactive_wait": both}
-        return {**waits, **given}
+        return {**waits, **values}
 
     @property
     def wait_limits(self) -> WaitLimits:
@@ -138,23 +161,14 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> ServerLimits:
-        return ServerLimits(
-            max_batch_tokens=self.max_batch_tokens,
-            max_queue_tokens=self.max_queue_tokens,
-            max_bulk_wait=self.max_bulk_wait,
-            max_interactive_wait=self.max_interactive_wait,
-            max_body_bytes=self.max_body_bytes,
-            max_texts=self.max_texts,
-            max_request_tokens=self.max_request_tokens,
-            request_timeout=self.request_timeout,
-            client_timeout=self.client_timeout,
-        )
+        """The settings that limit requests."""
+        return ServerLimits(**{name: getattr(self, name) for name in LIMITS})
 
     @field_validator("root_path")
     @classmethod
-    def _prefix(cls, given: str) -> str:
-        """`lm/` → `/lm`."""
-        path = "/".join(filter(None, given.split("/")))
+    def _normalize_root_path(cls, value: str) -> str:
+        """Return `/lm` for `lm/`."""
+        path = "/".join(filter(None, value.split("/")))
         if not ROOT_PATH.fullmatch(path):
             raise ValueError(
                 "root_path holds a character that is not allowed; use letters, digits and -._~ "
@@ -162,28 +176,59 @@ class Settings(BaseSettings):
             )
         return f"/{path}" if path else ""
 
+    @staticmethod
+    def unlimited(bundle: Path | None = None, threads: int | None = None) -> "Settings":
+        """Return settings for a job: without limits on requests, prefix cache and calibrations.
+
+        If an argument is None, the environment or the default decides. Raises StartError.
+        """
+        given = {"bundle": bundle, "threads": threads}
+        return _validated(
+            max_queue_tokens=NO_LIMIT,
+            max_bulk_wait=NO_LIMIT,
+            max_interactive_wait=NO_LIMIT,
+            max_request_tokens=NO_LIMIT,
+            request_timeout=NO_LIMIT,
+            prefix_cache_bytes=0,
+            calibration=(),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
     def state_key(self) -> bytes:
-        """Of the key file, or random. Raises StartError for a file unreadable or too short."""
+        """Return the key of state handles, from its file if there is one, otherwise a random one.
+
+        Raises StartError for a file that cannot be read or is too short.
+        """
         path = self.state_key_file
         if path is None:
-            return secrets.token_bytes(KEY_BYTES)
+            return secrets.token_bytes(MIN_STATE_KEY_BYTES)
         try:
             key = path.read_bytes().strip()
         except OSError as error:
             raise StartError(f"--state-key-file {path}: {error.strerror}") from None
-        if len(key) < KEY_BYTES:
-            raise StartError(f"--state-key-file {path}: {len(key)} bytes; {KEY_BYTES} are needed")
+        if len(key) < MIN_STATE_KEY_BYTES:
+            raise StartError(
+                f"--state-key-file {path}: the key is too short: {len(key)} bytes "
+                f"(at least {MIN_STATE_KEY_BYTES})"
+            )
         return key
 
 
 def read_settings(arguments: list[str]) -> Settings:
-    """Flags, then the environment, then the defaults. Raises StartError naming the setting."""
+    """Return the settings: a flag goes before its variable, and a variable before the default.
+
+    Raises StartError, which names the setting.
+    """
+    return _validated(_cli_parse_args=arguments)
+
+
+def _validated(**given: Any) -> Settings:
     try:
-        return Settings(_cli_parse_args=arguments)
+        return Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        location, message = first_problem(error.errors())
+        name = str(location[0]) if location else "settings"
         flag, variable = f"--{name.replace('_', '-')}", f"TIEDLM_{name.upper()}"
-        raise StartError(f"{flag} ({variable}): {first['msg']}") from None
+        raise StartError(f"{flag} ({variable}): {message}") from None
     except SettingsError as error:
         raise StartError(str(error)) from None

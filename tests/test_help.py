@@ -1,4 +1,4 @@
-"""`--help` of every program, on terminals of any encoding."""
+"""Tests of `--help` of every program, on terminals of any encoding."""
 
 import ast
 import importlib
@@ -12,11 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("service", "train", "model_export", "tests")
-OTHERS = {"service", "service.bulk", "service.healthcheck"}  # their parsers stand elsewhere
+OTHERS = {"service", "service.bulk", "service.healthcheck"}  # their parsers are in other modules
 
 
 def programs() -> Iterator[str]:
-    """Every module that is run by its name and parses a command line."""
+    """Yield every module that is run by its name and parses a command line."""
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             source = path.read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def test_help_is_printed_in_every_encoding(
     printed.seek(0)
     text = printed.read()
     assert text.startswith("usage: ")
-    assert "\\u" not in text  # no escapes either
+    assert "\\u" not in text  # nor escape sequences
 
 
 def module_of(program: str) -> str:

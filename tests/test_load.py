@@ -1,4 +1,4 @@
-"""The load generator: what it asks for and does not get is an error, not silence."""
+"""Tests of the load generator: a request without a response counts as an error."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLIENTS, ANSWERS = 4, 2
 
 
-def test_requests_that_a_server_drops_are_errors() -> None:
+def test_dropped_requests_are_errors() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(ANSWERS):
             await reader.readuntil(b"\r\n\r\n")

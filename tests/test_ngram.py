@@ -1,4 +1,4 @@
-"""The n-gram that the models are compared with: it must not be a weak one."""
+"""Tests of the n-gram model that serves as the baseline."""
 
 import math
 import random
@@ -11,7 +11,7 @@ WORDS = 12
 
 
 def some_lines(count: int, seed: int = 0) -> list[list[int]]:
-    """Words that often come two after themselves; 0 ends a line."""
+    """Return lines in which a word often recurs two places later; 0 ends a line."""
     draw = random.Random(seed)
     lines = []
     for _ in range(count):
@@ -31,7 +31,7 @@ def test_probabilities_of_all_words_sum_to_one(order: int) -> None:
 
 
 def test_a_bigram_by_hand() -> None:
-    """Lines 1 2 0 and 1 1 2 0, too few to estimate discounts: they are 0.5, 1 and 1.5."""
+    """The lines 1 2 0 and 1 1 2 0 are too few to estimate discounts, which are 0.5, 1 and 1.5."""
     model = KneserNey([[1, 2, 0], [1, 1, 2, 0]], 2, 3)
     # Words seen before: 1 after BEGIN and 1, 2 after 1, 0 after 2; of four bigrams.
     unigram_2 = (1 - 0.5) / 4 + (0.5 + 0.5 + 1.0) / 4 / 3
@@ -41,8 +41,8 @@ def test_a_bigram_by_hand() -> None:
     assert model.probability(2, [BEGIN]) == pytest.approx(1 / 2 * unigram_2)
 
 
-def test_longer_contexts_pay_where_there_is_something_to_know() -> None:
-    """A word depends on the one two before it alone: only a trigram can know that."""
+def test_a_trigram_uses_the_second_last_word() -> None:
+    """Each word depends only on the second-last word, which a bigram does not see."""
     train, test = some_lines(2000), some_lines(200, seed=1)
     found = []
     for order in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Programs that write files, but for jobs and plots: none replaces what it reads."""
+"""Tests that programs never replace their inputs; jobs and plots have their own tests."""
 
 import shutil
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_no_bundle_replaces_a_folder_of_its_inputs(
     assert contents(tmp_path) == before
 
 
-def test_a_table_of_benchmarks_replaces_only_such_a_table(tmp_path: Path) -> None:
+def test_a_benchmark_page_replaces_only_benchmark_pages(tmp_path: Path) -> None:
     page, data = tmp_path / "page.md", tmp_path / "data"
     data.mkdir()
     (data / "train.txt").write_text("# Benchmarks of rivers\n")

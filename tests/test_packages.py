@@ -1,4 +1,4 @@
-"""What each extra installs, read from the metadata that pip reads."""
+"""Tests of the packages that each extra installs, read from the metadata that pip uses."""
 
 import re
 import subprocess
@@ -14,13 +14,13 @@ ROOT = Path(__file__).parent.parent
 BUILD = (
     "import setuptools.build_meta as b, sys; print(b.prepare_metadata_for_build_wheel(sys.argv[1]))"
 )
-TRAIN = "matplotlib, torch, tqdm"  # what `.[train]` adds and the trainer imports
+TRAIN = "matplotlib, torch, tqdm"  # packages that `.[train]` adds and the trainer imports
 HINTS = re.compile(r"""pip install (?:-e )?(?:["']|\\")(\S*?)\[([\w,]+)\]""")
 
 
 @pytest.fixture(scope="module")
 def metadata(tmp_path_factory: pytest.TempPathFactory) -> PathDistribution:
-    """The metadata of a wheel of this tree; copied, because setuptools writes beside the code."""
+    """Return the metadata of a wheel; a copy, because setuptools writes next to the code."""
     tree = tmp_path_factory.mktemp("tree")
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         (tree / name).write_bytes((ROOT / name).read_bytes())
@@ -39,7 +39,7 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> PathDistribution:
 
 
 def direct(metadata: PathDistribution, *extras: str) -> set[str]:
-    """The names that `pip install ".[extras]"` asks for, extras of tiedlm's own resolved."""
+    """Return the packages that `pip install ".[extras]"` requires, extras resolved."""
     names: set[str] = set()
     waiting, seen = list(extras or [""]), set[str]()
     while waiting:
@@ -56,7 +56,7 @@ def direct(metadata: PathDistribution, *extras: str) -> set[str]:
 
 
 def closure(names: set[str]) -> set[str]:
-    """The same with what those need, as installed here."""
+    """Return the packages and their installed requirements, recursively."""
     found, waiting = set[str](), list(names)
     while waiting:
         name = canonicalize_name(waiting.pop())
@@ -65,7 +65,7 @@ def closure(names: set[str]) -> set[str]:
         found.add(name)
         try:
             needed = map(Requirement, requires(name) or [])
-        except PackageNotFoundError:  # needed by another Python or system only
+        except PackageNotFoundError:  # required by another Python or system only
             continue
         waiting += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
     return found
@@ -77,14 +77,14 @@ def test_a_client_installs_httpx_alone(metadata: PathDistribution) -> None:
     assert "uvicorn" in direct(metadata, "service")
 
 
-def test_every_other_program_brings_the_service(metadata: PathDistribution) -> None:
+def test_every_other_extra_includes_the_service(metadata: PathDistribution) -> None:
     service = direct(metadata, "service")
     for extra in ("bulk", "plot", "notebook", "ray", "train", "test", "clients", "dev"):
         assert service <= direct(metadata, extra), extra
 
 
 def test_the_client_works_with_its_packages_alone(metadata: PathDistribution) -> None:
-    """Every other installed package is hidden, as where `.[client]` is all that is installed."""
+    """Hide every other installed package, as if only `.[client]` were installed."""
     allowed = closure(direct(metadata, "client"))
     assert {"httpx", "httpcore", "certifi", "anyio"} <= allowed
     assert not allowed & {"fastapi", "numpy", "onnxruntime", "pydantic", "uvicorn"}
@@ -125,7 +125,7 @@ print(sorted(hidden & set(sys.modules)))
         ("train", "matplotlib, onnx, torch, tqdm", "model_export run bundle"),
     ],
 )
-def test_without_the_extra_a_program_says_so(room: str, hidden: str, command: str) -> None:
+def test_a_missing_extra_is_named(room: str, hidden: str, command: str) -> None:
     program, *arguments = command.split()
     script = f"""
 import runpy, sys
@@ -157,7 +157,7 @@ runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
 
 
 def test_every_install_hint_works_in_a_clone(metadata: PathDistribution) -> None:
-    """No index has this project: a name without a path would install a stranger's."""
+    """Require a path, because no index has this project and a name would install another one."""
     extras = set(metadata.metadata.get_all("Provides-Extra") or [])
     found = 0
     files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docker").glob("*")]
@@ -171,7 +171,7 @@ def test_every_install_hint_works_in_a_clone(metadata: PathDistribution) -> None
     assert found > 8
 
 
-def test_the_locks_hold_what_the_service_asks_for(metadata: PathDistribution) -> None:
+def test_the_locks_hold_the_requirements_of_the_service(metadata: PathDistribution) -> None:
     for lock, extras in (
         ("requirements.lock", ["service"]),
         ("requirements-tracing.lock", ["service", "tracing"]),

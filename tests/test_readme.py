@@ -1,4 +1,4 @@
-"""The README does what it says: its curl lines, its answers, its training example."""
+"""Tests of the README: its curl commands and responses, its examples, its tree."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TRAINING = re.search(r"```sh\n(make train .*?)```", README, re.DOTALL)
 
 @contextmanager
 def running(command: list[str], **environment: str) -> Iterator[str]:
-    """A service started by `command`; gives its address and stops it by its own id."""
+    """Start a service with `command`, yield its address, and stop that process."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -51,7 +51,7 @@ def address() -> Iterator[str]:
 
 
 def close(found: Any, expected: Any) -> bool:
-    """The same JSON, floats to 1e-4: the README's were printed on another processor."""
+    """Compare JSON, with floats to 1e-4 because the README's come from another processor."""
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(
             close(found[k], v) for k, v in expected.items()
@@ -65,7 +65,7 @@ def close(found: Any, expected: Any) -> bool:
 
 
 def there(text: str, address: str) -> str:
-    """The README's address replaced by that of the service under test."""
+    """Replace the README's address by that of the service under test."""
     return text.replace("http://127.0.0.1:8000", address)
 
 
@@ -111,22 +111,22 @@ def test_the_tree_names_every_folder() -> None:
 
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES)
-def test_a_curl_line_gives_the_answer_beside_it(address: str, command: str, answer: str) -> None:
+def test_a_curl_command_returns_the_printed_response(
+    address: str, command: str, answer: str
+) -> None:
     words = shlex.split(there(command.replace("\\\n", " "), address))
     output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert close(json.loads(output), json.loads(answer)), output
 
 
 @pytest.mark.parametrize(("code", "answer"), PYTHON)
-def test_the_python_example_prints_what_stands_beside_it(
-    address: str, code: str, answer: str
-) -> None:
+def test_the_python_example_prints_its_output(address: str, code: str, answer: str) -> None:
     script = [sys.executable, "-c", there(code, address)]
     printed = subprocess.run(script, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert printed == answer
 
 
-def test_the_training_example_runs_on_a_folder_of_text(tmp_path: Path) -> None:
+def test_the_training_example_runs(tmp_path: Path) -> None:
     assert TRAINING is not None
     train, export, serve = TRAINING[1].strip().splitlines()
     text = tmp_path / "my-text"

@@ -1,7 +1,8 @@
-"""Every command line of the README works as printed, in a copy of the tree and a bare environment.
+"""Tests that each command of the README works as printed, in a copy of the clone.
 
-`python` is that of an activated environment, as the README's first line makes one. What needs an
-index, a container engine or minutes is checked with `make -n`, or by its extras.
+The environment is bare; `python` is that of an activated environment, as after the README's first
+line. A command that needs an index, a container engine or minutes is checked with `make -n`, or by
+the extras that it names.
 """
 
 import gzip
@@ -22,11 +23,11 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 LINES = [
     line.strip() for block in BLOCKS for line in block.replace("\\\n", " ").strip().splitlines()
 ]
-# What each kind of line is checked by.
+# The kinds of commands; each has its own check.
 PROGRAMS = [line for line in LINES if line.startswith("python -m ")]
 MAKE = [line for line in LINES if line.startswith("make ")]
 INSTALLS = [line for line in LINES if line.startswith("pip install ")]
-ASKED = [line for line in LINES if line.startswith(("curl ", "-d "))]  # tests/test_readme.py
+CURL = [line for line in LINES if line.startswith(("curl ", "-d "))]  # tests/test_readme.py
 ELSEWHERE = [
     line
     for line in LINES
@@ -39,7 +40,7 @@ PARTS += ["requirements.lock", "constraints.txt", "LICENSE", "NOTICE"]
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree as a clone has it, and the files that the README's lines name."""
+    """Return a copy of the clone with the files that the README's commands name."""
     folder = tmp_path_factory.mktemp("clone")
     for name in PARTS:
         source = ROOT / name
@@ -57,7 +58,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """What a new shell has, with this test's environment activated."""
+    """Return the variables of a new shell with this test's environment activated."""
     activated = home / "activated"
     activated.mkdir(exist_ok=True)
     script = activated / "python"
@@ -78,14 +79,14 @@ def run(clone: Path, home: Path, line: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_line_is_of_a_kind_that_is_checked() -> None:
-    assert set(LINES) == {*PROGRAMS, *MAKE, *INSTALLS, *ASKED, *ELSEWHERE}
+def test_every_command_has_a_check() -> None:
+    assert set(LINES) == {*PROGRAMS, *MAKE, *INSTALLS, *CURL, *ELSEWHERE}
     assert min(len(PROGRAMS), len(MAKE)) > 4
     assert len(INSTALLS) == 1
     assert "python" in README.partition("## Use it")[0]
 
 
-def test_programs_work_in_their_order(clone: Path, tmp_path: Path) -> None:
+def test_programs_work_in_order(clone: Path, tmp_path: Path) -> None:
     for line in PROGRAMS:
         done = run(clone, tmp_path, line)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -96,7 +97,7 @@ def test_programs_work_in_their_order(clone: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", MAKE)
 def test_make_lines_name_what_they_need(clone: Path, tmp_path: Path, line: str) -> None:
-    """Dry: which environment is set up, and which program of it gets the arguments."""
+    """Check by a dry run which environment is set up and which program gets the arguments."""
     done = run(clone, tmp_path, re.sub(r"^make ", "make -n ", line.partition(" && ")[0]))
     assert done.returncode == 0, done.stderr
     target = shlex.split(line)[1]
@@ -116,7 +117,7 @@ def test_make_lines_name_what_they_need(clone: Path, tmp_path: Path, line: str) 
 
 
 def test_the_first_line_activates_what_it_sets_up(clone: Path, tmp_path: Path) -> None:
-    """`make venv` with a ready environment, then `python` is its own."""
+    """With a ready environment, `python` is that of `make venv` afterwards."""
     first = LINES[0].partition("#")[0].strip()
     assert first == "make venv && . .venv/bin/activate"
     subprocess.run(
@@ -132,18 +133,18 @@ def test_the_first_line_activates_what_it_sets_up(clone: Path, tmp_path: Path) -
 
 
 def test_the_training_lines_follow_each_other() -> None:
-    """tests/test_readme.py runs what they run; here, that one's output is the next one's input."""
+    """Check that each output is the next input; tests/test_readme.py runs the commands."""
     assert TRAINING is not None
     train, export, serve = map(shlex.split, TRAINING[1].strip().splitlines())
     assert f"CHECKPOINT={train[-1].removeprefix('OUT=')}" in export
     assert serve[-1].endswith(export[-1].removeprefix("BUNDLE="))
 
 
-def test_every_extra_that_is_named_is_one() -> None:
+def test_the_named_extras_exist() -> None:
     assert {name for _, name in HINTS.findall(README)} >= {"client", "bulk", "plot", "notebook"}
 
 
-def test_every_file_that_the_documents_name_is_here() -> None:
+def test_the_named_files_exist() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         cwd=ROOT,

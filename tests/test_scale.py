@@ -1,4 +1,4 @@
-"""The short form of `make scale`: ten times the text takes no more memory."""
+"""Test that ten times the text takes no more memory; `make scale` is the long form."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tests.programs.scale.text import write_corpus
 from tests.programs.scale.watch import ROOT, Memory, Watched, train_side_by_side
 
 MEGABYTES = (3, 30)
-# Its words' counts, and what the allocator keeps; the text itself would be 30 MB, its ids 24 MB,
+# Word counts, and memory that the allocator keeps. The text would be 30 MB, its ids 24 MB,
 # and a list of them 200 MB.
 LARGEST_GROWTH_BYTES = 20 << 20
 
@@ -36,7 +36,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     assert "nan" not in table
 
 
-def test_what_a_process_holds_is_told_from_what_it_maps(tmp_path: Path) -> None:
+def test_own_memory_excludes_mapped_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(64 << 20))
     program = f"""
 import mmap

@@ -1,4 +1,4 @@
-"""In CI a skipped test fails, unless tests/support/skips.py lists it."""
+"""Tests that a skipped test fails in CI unless tests/support/skips.py lists it."""
 
 import os
 import subprocess
@@ -46,17 +46,17 @@ def run(folder: Path, code: str, ci: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("kind", SKIPPED)
 def test_an_unexpected_skip_fails_in_ci(tmp_path: Path, kind: str) -> None:
     here, in_ci = (run(tmp_path, SKIPPED[kind], ci) for ci in ("", "true"))
-    assert here.returncode in (0, 5), here.stdout  # 5: a module without a test left
+    assert here.returncode in (0, 5), here.stdout  # 5: no test was collected
     assert in_ci.returncode in (1, 2), in_ci.stdout  # 2: while collecting
     assert "was skipped in CI: no tool" in in_ci.stdout
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_what_is_no_skip_passes_in_ci(tmp_path: Path, kind: str) -> None:
+def test_other_outcomes_are_unchanged_in_ci(tmp_path: Path, kind: str) -> None:
     assert run(tmp_path, OTHERS[kind], "true").returncode == 0
 
 
-def test_every_allowed_skip_is_of_a_test_here() -> None:
+def test_every_allowed_skip_belongs_to_a_test() -> None:
     for allowed in ALLOWED:
         file = allowed.test.partition("::")[0].replace("\\", "")
         assert allowed.message.split("\\d")[0] in (ROOT / file).read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
-"""`create_app`: routes, the boundary and the errors put together around one language model."""
+"""create_app: routes, middleware and error handlers around one language model."""
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -12,30 +11,31 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import ServiceError
-from service.http.auth import Gate
+from service.errors import ServiceError, first_problem
+from service.http import docs_page
+from service.http.auth import Authenticator
 from service.http.errors import HTTP_CODES, envelope, service_error
 from service.http.middleware import RequestMiddleware
 from service.http.model_registry import ModelRegistry
 from service.http.native import routes as native
 from service.http.openai import routes as openai
-from service.http.operations import admin, playground
+from service.http.operations import playground
 from service.http.operations import routes as operations
-from service.http.tracing import trace
+from service.http.tracing import enable_tracing
 from service.language_model import LanguageModel
 
-# A field's path, but not all of a megabyte that was sent as a field's name.
-LONGEST_PARAM = 200
+# Of a field's path in an error, because a client can send a megabyte as a field's name.
+MAX_PARAM_CHARACTERS = 200
 
 
-def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
-    """An application that serves `model`, and closes what it serves last at its end. By default
-    its gate is the one of the model's settings.
+def create_app(model: LanguageModel, authenticator: Authenticator | None = None) -> FastAPI:
+    """Return an application that serves `model`. At its end it closes the model that it serves then.
 
-    Raises StartError for keys that are none, and for tracing without its packages.
+    The default authenticator has the keys of the model's settings. Raise StartError if a key is
+    shorter than 16 characters or not ASCII, or if tracing lacks its packages.
     """
     settings = model.settings
-    gate = gate or Gate(settings)
+    authenticator = authenticator or Authenticator(settings)
     models = ModelRegistry(model)
 
     @asynccontextmanager
@@ -44,6 +44,7 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
         await models.close()
 
     app = FastAPIOffline(
+        docs_url=None,  # `docs_page` replaces it
         redoc_url=None,
         redirect_slashes=False,
         title="tiedlm",
@@ -52,14 +53,15 @@ def create_app(model: LanguageModel, gate: Gate | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.models = models
+    app.include_router(docs_page.router)
     app.include_router(native.router)
     app.include_router(openai.router)
     app.include_router(operations.router)
-    app.include_router(admin.router)
+    app.include_router(operations.admin_router)
     app.include_router(playground.router)
-    app.add_middleware(RequestMiddleware, models=models, gate=gate)
+    app.add_middleware(RequestMiddleware, models=models, authenticator=authenticator)
     if settings.tracing:
-        trace(app)
+        enable_tracing(app)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -72,38 +74,40 @@ async def _service_error(_: Request, error: Exception) -> Response:
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
-    """What pydantic found, in a sentence; `param` is the field's path, such as `texts.3`."""
+    """Return pydantic's first error as a sentence; `param` is the field's path, such as `texts.3`."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         position = first["loc"][-1]
         return envelope(400, "invalid_json", f"the body is not JSON, from character {position} on")
-    path = _field(first, error.body)
-    message = re.sub("^Value error, ", "", first["msg"])
+    path = _field_path(first, error.body)
+    message = first_problem(error.errors()).message
     if first["type"] == "extra_forbidden":
-        message = "no such field; the documentation at /docs lists them"
+        message = "unknown field; /docs lists all fields"
     elif first["type"] == "missing" and not path:
-        message = "the body is empty; a JSON object is expected"
-    param = ".".join(path)[:LONGEST_PARAM] or None
+        message = "the body is empty; send a JSON object"
+    param = ".".join(path)[:MAX_PARAM_CHARACTERS] or None
     return envelope(422, "invalid_request", message, param)
 
 
-def _field(found: Mapping[str, Any], body: Any) -> list[str]:
-    """The path of what pydantic found: of its parts those that lead somewhere in what was sent, for
-    where a field may be of several types, pydantic puts names of types between. A field that is
-    missing leads nowhere; its name is the last part.
+def _field_path(error: Mapping[str, Any], body: Any) -> list[str]:
+    """Return the path of the field that an error of pydantic is about.
+
+    If a field may have several types, pydantic puts names of types into its location. Only parts
+    that lead to a value of the body are kept. A missing field leads to no value: its name is the
+    last part.
     """
-    where, *parts = found["loc"]
-    if where != "body":
+    source, *parts = error["loc"]
+    if source != "body":
         return [str(part) for part in parts]
-    last = [parts.pop()] if found["type"] == "missing" and parts else []
+    missing = [parts.pop()] if error["type"] == "missing" and parts else []
     path = []
     for part in parts:
-        inside = part in body if isinstance(body, dict) else _is_index(part, body)
-        if inside:
+        exists = part in body if isinstance(body, dict) else _is_index(part, body)
+        if exists:
             path.append(part)
             body = body[part]
-    return [str(part) for part in [*path, *last]]
+    return [str(part) for part in [*path, *missing]]
 
 
 def _is_index(part: int | str, body: Any) -> bool:
@@ -118,7 +122,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
         headers["Allow"] = f"{allowed}, HEAD"
     message = {
         400: "the body is not JSON, or not UTF-8",
-        404: "no such route; the documentation at /docs lists them",
-        405: f"this route does not take {request.method}",
+        404: "unknown route; /docs lists all routes",
+        405: f"{request.method} is not allowed on this route; /docs lists its methods",
     }.get(error.status_code, str(error.detail))
     return envelope(error.status_code, code, message, headers=headers)

@@ -1,4 +1,4 @@
-"""API keys: who may call which route."""
+"""Authentication: which API key may call which route."""
 
 import hashlib
 import hmac
@@ -13,53 +13,55 @@ from service.settings import Settings
 
 OPEN_PATHS = ("/", "/docs", "/openapi.json", "/metrics", "/health/live", "/health/ready")
 OPEN_FOLDERS = ("/docs/", "/static-offline-docs/", "/playground/")
-ADMIN = "/admin/"
-LOOK_SECONDS = 1.0  # how soon a changed file counts
-SHORTEST_KEY = 16
+ADMIN_FOLDER = "/admin/"
+RELOAD_SECONDS = 1.0  # how often a key file is checked for changes
+MIN_KEY_CHARACTERS = 16
 
-Stamp = tuple[int, int, int]
+FileStamp = tuple[int, int, int]  # time of change in nanoseconds, bytes, inode
 
 log = logging.getLogger(__name__)
 
 
 class KeyFile:
-    """Keys, one a line, `#` before a comment; read again when the file changes. A file that cannot
-    be read any more, or holds no keys, leaves the keys as they are and an error in the log.
+    """Keys from a file, one a line, with comments after `#`. A changed file is read again.
+
+    If the changed file cannot be read or holds no keys, the keys stay, and the log has an error.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises StartError for a file that holds no key, or a short one."""
+        """Raise StartError if the file cannot be read, or holds no key or an invalid one."""
         self._path = path
-        self._looked = time.monotonic()
-        self._stamp: Stamp | None = self._changed()
-        self._digests = self._read()
+        self._checked_at = time.monotonic()
+        self._stamp: FileStamp | None = self._read_stamp()
+        self._digests = self._read_digests()
 
     def digests(self) -> list[bytes]:
+        """Return the SHA-256 digests of the keys."""
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            self._look()
+        if now - self._checked_at > RELOAD_SECONDS:
+            self._checked_at = now
+            self._reload_if_changed()
         return self._digests
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         before, self._stamp = self._stamp, None
         try:
-            self._stamp = self._changed()
+            self._stamp = self._read_stamp()
             if self._stamp != before:
-                self._digests = self._read()
-                log.info("read %d keys of %s", len(self._digests), self._path)
+                self._digests = self._read_digests()
+                log.info("read %d keys from %s", len(self._digests), self._path)
         except StartError as error:
-            if self._stamp != before:  # once a change, not once a second
-                log.error("%s; the keys that were read before still hold", error.message)
+            if self._stamp != before:  # log once per change, not once per second
+                log.error("%s; the former keys stay valid", error.message)
 
-    def _changed(self) -> Stamp:
+    def _read_stamp(self) -> FileStamp:
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError as error:
             raise StartError(f"keys file {self._path}: {error.strerror}") from None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def _read(self) -> list[bytes]:
+    def _read_digests(self) -> list[bytes]:
         try:
             lines = self._path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -71,48 +73,57 @@ class KeyFile:
         )
 
 
-class Gate:
-    """Lets requests in. Comparisons take the same time for every wrong key."""
+class Authenticator:
+    """Checks the API key of a request. A comparison takes the same time for every wrong key."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises StartError for keys that are none."""
-        self._keys = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
-        self._admin = (
-            None if settings.admin_keys_file is None else KeyFile(settings.admin_keys_file)
-        )
-        self._more: list[bytes] = []
+        """Raise StartError if a key is shorter than 16 characters or not ASCII."""
+        api_file, admin_file = settings.api_keys_file, settings.admin_keys_file
+        self._key_file = None if api_file is None else KeyFile(api_file)
+        self._admin_key_file = None if admin_file is None else KeyFile(admin_file)
+        self._digests: list[bytes] = []
         if settings.api_keys is not None:
-            given = settings.api_keys.get_secret_value().split(",")
-            self._more = _digests([key.strip() for key in given if key.strip()], "TIEDLM_API_KEYS")
+            keys = settings.api_keys.get_secret_value().split(",")
+            self._digests = _digests(
+                [key.strip() for key in keys if key.strip()], "TIEDLM_API_KEYS"
+            )
 
     @property
-    def locked(self) -> bool:
-        """Whether clients need a key."""
-        return self._keys is not None or bool(self._more)
+    def requires_key(self) -> bool:
+        """Whether requests to /score and other routes that are not open need a key."""
+        return self._key_file is not None or bool(self._digests)
 
     def check(self, path: str, headers: Headers) -> None:
-        """Raises Unauthorized without a key that fits, Forbidden where none could."""
-        if path.startswith(ADMIN):
-            if self._admin is None:
-                raise Forbidden("this server takes no admin requests: it has no --admin-keys-file")
-            return _match(headers, self._admin.digests())
-        if self.locked and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDERS):
-            file = [] if self._keys is None else self._keys.digests()
-            _match(headers, [*file, *self._more])
+        """Raise Unauthorized if the route needs a key and the request has no valid one, and
+        Forbidden if the route is for admins and the server has no admin keys.
+        """
+        if path.startswith(ADMIN_FOLDER):
+            if self._admin_key_file is None:
+                raise Forbidden(
+                    "admin requests are disabled: start the server with --admin-keys-file"
+                )
+            return _check_key(headers, self._admin_key_file.digests())
+        if self.requires_key and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDERS):
+            from_file = [] if self._key_file is None else self._key_file.digests()
+            _check_key(headers, [*from_file, *self._digests])
         return None
 
 
-def _match(headers: Headers, digests: list[bytes]) -> None:
+def _check_key(headers: Headers, digests: list[bytes]) -> None:
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    digest = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
-    found = [hmac.compare_digest(digest, known) for known in digests]
-    if scheme.lower() != "bearer" or not any(found):
-        raise Unauthorized("send the header Authorization: Bearer and a key of this server's")
+    sent = hashlib.sha256(key.strip().encode("latin-1", "replace")).digest()
+    matches = [hmac.compare_digest(sent, digest) for digest in digests]
+    if scheme.lower() != "bearer" or not any(matches):
+        raise Unauthorized(
+            "missing or invalid API key: send the header Authorization: Bearer KEY with a key of "
+            "this server"
+        )
 
 
-def _digests(keys: list[str], where: str) -> list[bytes]:
+def _digests(keys: list[str], source: str) -> list[bytes]:
+    """Return the SHA-256 digests of keys from a source. Raise StartError, which names it."""
     if not keys:
-        raise StartError(f"{where}: no key in it")
-    if any(len(key) < SHORTEST_KEY or not key.isascii() for key in keys):
-        raise StartError(f"{where}: a key is {SHORTEST_KEY} ASCII characters or more")
+        raise StartError(f"{source}: it holds no keys")
+    if any(len(key) < MIN_KEY_CHARACTERS or not key.isascii() for key in keys):
+        raise StartError(f"{source}: invalid key (at least {MIN_KEY_CHARACTERS} ASCII characters)")
     return [hashlib.sha256(key.encode()).digest() for key in keys]

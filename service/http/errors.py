@@ -47,7 +47,7 @@ HTTP_CODES = {
     405: "method_not_allowed",
     416: "range_not_satisfiable",
 }
-INTERNAL = "an internal error; the log has its details under the request id"
+INTERNAL = "internal error; the log has its details under the request id"
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -102,7 +102,7 @@ def service_error(error: ServiceError) -> Response:
     if isinstance(error, UnsupportedEncoding):
         headers = {"Accept-Encoding": "gzip, identity"}  # RFC 9110, section 12.5.3
     if isinstance(error, BodyTooLarge | BodyTooSlow):
-        headers = {"Connection": "close"}  # the rest of the body is not read
+        headers = {"Connection": "close"}  # because the rest of the body is not read
     return envelope(status, error.code, error.message, error.param, headers)
 
 

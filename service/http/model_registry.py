@@ -1,4 +1,4 @@
-"""Which model is served, and how one takes another's place without losing a request."""
+"""ModelRegistry: the model that is served, and its replacement without a lost request."""
 
 import asyncio
 import logging
@@ -10,19 +10,21 @@ from pathlib import Path
 
 from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed, StartError
-from service.http.trial_load import Trial
+from service.http.trial_load import TrialLoader
 from service.language_model import LanguageModel
 from service.runtime.freed_memory import return_freed_memory
 
-# How long what a finished request holds of a model may take to go; then memory stays with glibc.
-LOOKS, LOOK_SECONDS = 100, 0.05
+# Wait up to 5 s for the last references to a replaced model; after that its memory stays with glibc.
+POLLS, POLL_SECONDS = 100, 0.05
 
 log = logging.getLogger(__name__)
 
 
 class ModelRegistry:
-    """Every request leases the model that is current when it comes, and keeps it to its end; a
-    model that was replaced is closed after its last lease. Lives on the event loop.
+    """The current model and the models that requests still use. Lives on the event loop.
+
+    A request leases the model that is current when it arrives, and keeps it to its end. A replaced
+    model is closed after its last lease.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -32,8 +34,8 @@ class ModelRegistry:
         self._leases: Counter[LanguageModel] = Counter()
         self._reloading = asyncio.Lock()
         self._closing: set[asyncio.Future[None]] = set()
-        self._trial = Trial()
-        self._ends = False
+        self._trial_loader = TrialLoader()
+        self._ending = False
 
     @contextmanager
     def lease(self) -> Iterator[LanguageModel]:
@@ -47,24 +49,24 @@ class ModelRegistry:
                 self._retire(model)
 
     async def reload(self) -> LanguageModel:
-        """Read the configured bundle again, beside the old one, check it, and switch.
+        """Load the configured bundle next to the current one, check it, switch, and return its model.
 
-        Raises ReloadFailed, and then the old one stays.
+        Raise ReloadFailed; the current model then stays.
         """
         async with self._reloading:
             path, old = self.model.settings.bundle, self.model
             new: LanguageModel | None = None
             reason: str | None = None
             try:
-                new = await asyncio.to_thread(_next, self._trial, old, path)
+                new = await asyncio.to_thread(_load_next, self._trial_loader, old, path)
             except StartError as error:
                 log.error("the bundle was not reloaded: %s", error.message)
                 reason = error.message.replace(f"bundle {path}", "the bundle")
             except Exception:
                 log.exception("the bundle was not reloaded")
-                reason = "the bundle cannot be loaded, the log says why"
+                reason = "the bundle cannot be loaded; the log has the reason"
             if new is None:
-                await asyncio.to_thread(return_freed_memory)  # of what was loaded until then
+                await asyncio.to_thread(return_freed_memory)  # of the part that was loaded
                 raise ReloadFailed(f"{reason}; the old one is still served")
             self.model = new
             new.publish()
@@ -73,16 +75,16 @@ class ModelRegistry:
             return new
 
     async def close(self) -> None:
-        """After the last request."""
+        """Close the current model. Call it after the last request."""
         self.end()
         async with self._reloading:
             await asyncio.gather(*self._closing)
             await asyncio.to_thread(self.model.close)
 
     def end(self) -> None:
-        """Wait for no trial of a bundle, and for no memory, from now on."""
-        self._ends = True
-        self._trial.stop()
+        """Stop the trial load of a bundle and the wait for freed memory."""
+        self._ending = True
+        self._trial_loader.stop()
 
     def _retire(self, model: LanguageModel) -> None:
         if not self._leases[model]:
@@ -92,26 +94,26 @@ class ModelRegistry:
             closing.add_done_callback(self._closing.discard)
 
     async def _release(self, model: LanguageModel) -> None:
-        """Close a model that nobody uses any more, and give its memory back once it is gone."""
+        """Close a model without leases, and return its memory to the system once it is deleted."""
         await asyncio.to_thread(model.close)
-        gone = weakref.ref(model)
+        reference = weakref.ref(model)
         del model
-        for _ in range(LOOKS):
-            if self._ends:
+        for _ in range(POLLS):
+            if self._ending:
                 return
-            if gone() is None:
+            if reference() is None:
                 break
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         await asyncio.to_thread(return_freed_memory)
 
 
-def _next(trial: Trial, old: LanguageModel, path: Path) -> LanguageModel:
-    """Return the model of the bundle at `path`, after it was tried out in another process.
+def _load_next(loader: TrialLoader, current: LanguageModel, path: Path) -> LanguageModel:
+    """Return the model of the bundle at `path`, after a trial load of it in another process.
 
-    Raises StartError.
+    Raise StartError.
     """
-    tried = trial.try_out(path)
+    tried_hash = loader.try_load(path)
     bundle = Bundle.load(path)
-    if bundle.hash != tried:
+    if bundle.hash != tried_hash:
         raise BundleError(f"bundle {path}: it changed while it was loaded; reload again")
-    return old.reload_from(bundle)
+    return current.reload_from(bundle)

@@ -1,7 +1,7 @@
-"""What the OpenAPI document says beyond the schemas: which errors a route may answer.
+"""Tables of the responses in the OpenAPI document: the errors of each kind of route.
 
-A router takes one of these tables as its `responses`. That 422 stands in it keeps FastAPI's own
-validation error out of the document.
+A router takes a table as its `responses`. Its 422 keeps FastAPI's own validation error out of the
+document.
 """
 
 from typing import Any

@@ -1,21 +1,22 @@
 """The prefix under which a proxy publishes the service, such as `/lm` for `/lm/score`.
 
-A proxy may strip the prefix or leave it; both arrive here:
+A proxy may strip the prefix or keep it; both are served:
 
-    the client asks   the proxy sends   the boundary sees   the routes see
-    /lm/score         /score            /score              /lm/score
-    /lm/score         /lm/score         /score              /lm/score
+    client requests   proxy sends   middleware sees   routes see
+    /lm/score         /score        /score            /lm/score
+    /lm/score         /lm/score     /score            /lm/score
 
-The boundary decides by the path who needs a key, so it must see it without a prefix. Routes see the
-whole path, because Starlette takes `root_path` off it again.
+The middleware decides by the path which requests need a key, so it must see the path without a
+prefix. Routes see the whole path, because Starlette removes `root_path` from it.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def strip_root(scope: Scope, prefix: str) -> Scope:
-    """Return a copy of the scope whose path has no prefix, and whose `root_path` is the prefix: the
-    one that was set, or else what the server says, as Ray Serve does.
+    """Return a copy of the scope whose path has no prefix and whose `root_path` is the prefix.
+
+    The default prefix is the server's own `root_path`, which Ray Serve sets.
     """
     root: str = prefix or scope.get("root_path", "").rstrip("/")
     path: str = scope["path"]
@@ -25,7 +26,7 @@ def strip_root(scope: Scope, prefix: str) -> Scope:
 
 
 def restore_root(app: ASGIApp) -> ASGIApp:
-    """Return an application that sees paths with their prefix again."""
+    """Return an application that sees paths with their prefix."""
 
     async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

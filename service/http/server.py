@@ -1,6 +1,4 @@
-"""uvicorn's server, with what operation needs: it says when it listens, drains on SIGTERM, and
-reloads on SIGHUP.
-"""
+"""Server: uvicorn's server, which prints its address, drains on SIGTERM and reloads on SIGHUP."""
 
 import asyncio
 import logging
@@ -20,14 +18,14 @@ from service.http.model_registry import ModelRegistry
 from service.runtime.address import url, url_to_ask
 from service.settings import Settings
 
-# Connections that wait in the kernel to be accepted; Linux allows 4,096 by default.
+# Connections that wait in the kernel for `accept`. Linux allows 4,096 by default.
 BACKLOG = 4096
 
 log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """`failed` if it could not listen."""
+    """A server of one application. `failed` is True if it could not listen."""
 
     failed = False
 
@@ -46,7 +44,8 @@ class Server(uvicorn.Server):
         )
         self._settings = settings
         self._models = models
-        self._reloads: set[asyncio.Task[None]] = set()
+        self._reload_requested = False
+        self._reload_task: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -57,9 +56,9 @@ class Server(uvicorn.Server):
         if self.should_exit or not sockets:
             return
         self._loop = asyncio.get_running_loop()
-        self._loop.add_signal_handler(signal.SIGHUP, self._start_reload)
+        self._loop.add_signal_handler(signal.SIGHUP, self._request_reload)
         example = f"{url_to_ask(sockets[0])}/next-token"
-        example = f"'{example}'" if "[" in example else example  # zsh would look for files
+        example = f"'{example}'" if "[" in example else example  # zsh would expand the brackets
         print(
             f"\ntiedlm listens on {url(sockets[0])} (documentation at /docs). Try:\n\n"
             f"  curl -s {example} -H 'Content-Type: application/json' \\\n"
@@ -72,26 +71,29 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM drains first; a second signal, and SIGINT, end at once what does not run."""
+        """Drain on the first SIGTERM. End on SIGINT or a second signal, after requests in progress."""
         models = self._models
         if sig == signal.SIGTERM and not models.draining and hasattr(self, "_loop"):
             models.draining = True
             log.info("draining for %g seconds", self._settings.drain_seconds)
             self._loop.call_soon_threadsafe(
-                self._loop.call_later, self._settings.drain_seconds, self._end
+                self._loop.call_later, self._settings.drain_seconds, self._stop
             )
             return
         models.draining = True
         super().handle_exit(sig, frame)
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         self.should_exit = True
 
-    def _start_reload(self) -> None:
-        async def reload() -> None:
-            with suppress(ReloadFailed):  # the log has it
-                await self._models.reload()
+    def _request_reload(self) -> None:
+        """Reload now, or once more after the reload that is running: signals do not queue up."""
+        self._reload_requested = True
+        if self._reload_task is None or self._reload_task.done():
+            self._reload_task = asyncio.create_task(self._reload())
 
-        task = asyncio.create_task(reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+    async def _reload(self) -> None:
+        while self._reload_requested:
+            self._reload_requested = False
+            with suppress(ReloadFailed):  # it is logged
+                await self._models.reload()

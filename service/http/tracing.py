@@ -1,16 +1,17 @@
-"""OpenTelemetry traces, an optional extra: a span for each request, exported as the standard
-`OTEL_…` environment variables say. No span holds a text.
+"""OpenTelemetry traces, which are optional: a span for each request, without any text.
+
+The standard `OTEL_…` environment variables configure the export.
 """
 
 from fastapi import FastAPI
 
 from service.errors import StartError
 
-UNTRACED = "health/live,health/ready,metrics"
+UNTRACED_PATHS = "health/live,health/ready,metrics"
 
 
-def trace(app: FastAPI) -> None:
-    """Raises StartError where the packages are missing."""
+def enable_tracing(app: FastAPI) -> None:
+    """Trace the requests of an application. Raise StartError if a package is missing."""
     try:
         from opentelemetry import trace as api
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -24,4 +25,4 @@ def trace(app: FastAPI) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": "tiedlm"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     api.set_tracer_provider(provider)
-    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=UNTRACED)
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=provider, excluded_urls=UNTRACED_PATHS)

@@ -8,11 +8,10 @@ from typing import IO
 from service.bundle import Bundle
 from service.errors import StartError
 from service.files import compression
-from service.files.outputs import STANDARD_INPUT
+from service.files.streams import STANDARD_INPUT
 from service.language_model import LanguageModel
 from service.plot.display_text import LINE_ENDS
-from service.results.oov_warning import oov_warning
-from service.scoring import NATS_IN
+from service.scoring import NATS_IN, oov_warning
 from service.settings import Settings
 
 BOM = b"\xef\xbb\xbf"
@@ -86,10 +85,10 @@ def _read_text(path: Path) -> str:
     """
     lines: list[bytes] = []
     try:
-        with _open(path) as raw, compression.reader(raw, path) as file:
+        with _open(path) as raw, compression.decompressed(raw, path) as file:
             try:
                 lines.extend(file)
-            except compression.damage(path) as error:
+            except compression.corruption_errors(path) as error:
                 raise StartError(
                     f"{path}, after line {len(lines)}: the file is damaged: {error}"
                 ) from None
@@ -108,7 +107,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 async def _score_text(model: LanguageModel, name: str, text: str, unit: str) -> ScoredText:
-    (score,) = await model.score(await model.encoder.texts([text]))
+    (score,) = await model.score(await model.encoder.encode_texts([text]))
     assert score.starts is not None
     assert score.ends is not None
     rows = zip(

@@ -1,7 +1,7 @@
-"""Percentiles of a reference corpus: how surprising a text is among texts of its kind.
+"""Calibration: the percentile of a text's mean cross-entropy among texts of a reference corpus.
 
-The figure is a whole text's mean cross-entropy per token, in nats, from the prefix token to the
-scored `<eos>`. A table belongs to the bundle that made it: figures of two models do not compare.
+The figure is the mean over the tokens of a whole text, in nats, from the prefix token to the scored
+`<eos>`. A table belongs to the bundle that made it, because figures of two models do not compare.
 """
 
 import json
@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.errors import StartError
+from service.errors import StartError, first_problem
 
 FORMAT_VERSION: Final = 1
-STEPS = 1000  # percentiles stand a tenth apart
-# Figures are counted in bins of this width, so that memory does not grow with the corpus.
+STEPS = 1000  # a tenth of a per cent each
+# The width of a bin in which texts are counted, so that memory does not grow with the corpus.
 BIN_NATS = 0.001
 
 Number = TypeVar("Number", float, NDArray[np.floating[Any]])
 
 
 class Calibration(BaseModel):
-    """The file. `percentiles[i]` is the figure that i ÷ 10 per cent of the texts are below."""
+    """The table as its file holds it: i ÷ 10 per cent of the texts are below `percentiles[i]`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,48 +41,50 @@ class Calibration(BaseModel):
     percentiles: Annotated[list[float], Field(min_length=STEPS + 1, max_length=STEPS + 1)]
 
     def percentile(self, mean_nats: float | None) -> float | None:
-        """The share of the reference texts that are less surprising, 0 to 100, interpolated. Where
-        many are equally surprising, as lines of a log are, none of them is below another.
+        """Return the share of the reference texts with a lower figure, 0 to 100, interpolated.
+
+        Texts with the same figure, such as equal lines of a log, are not below each other.
         """
         if mean_nats is None:
             return None
-        figure, known = _middle(_bin(mean_nats)), self.percentiles
-        above = bisect_left(known, figure)  # all before it are smaller
+        figure, table = _middle(_bin(mean_nats)), self.percentiles
+        above = bisect_left(table, figure)  # all entries before it are smaller
         if above == 0 or above > STEPS:
             return 100 * min(above, STEPS) / STEPS
-        step = (figure - known[above - 1]) / (known[above] - known[above - 1])
+        step = (figure - table[above - 1]) / (table[above] - table[above - 1])
         return 100 * (above - 1 + step) / STEPS
 
     @classmethod
     def load(
         cls, path: Path, bundle: str, bundle_hash: str, name: str | None = None
     ) -> "Calibration":
-        """Raises StartError for what is no calibration, or that of another bundle. It calls the
-        file by its `name`, if it has one.
+        """Read a file, which errors call `name` if given.
+
+        Raises StartError if it is not a calibration, or if another bundle made it.
         """
-        called = name or path
+        label = name or path
         try:
             found = cls.model_validate_json(path.read_bytes())
         except OSError as error:
-            raise StartError(f"calibration {called}: {error.strerror}") from None
+            raise StartError(f"calibration {label}: {error.strerror}") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the document"
-            raise StartError(f"calibration {called}: {where}: {first['msg']}") from None
+            problem = first_problem(error.errors())
+            raise StartError(f"calibration {label}: {problem.place}: {problem.message}") from None
         if found.bundle_hash != bundle_hash:
             raise StartError(
-                f"calibration {called} was made with the bundle {found.bundle} "
+                f"calibration {label} was made with the bundle {found.bundle} "
                 f"({found.bundle_hash[:16]}), not with {bundle} ({bundle_hash[:16]})"
             )
         return found
 
     def dumps(self) -> str:
+        """Return the content of a file."""
         return json.dumps(self.model_dump(), indent=1) + "\n"
 
 
 @dataclass
 class Histogram:
-    """Counts of texts by their mean cross-entropy; those of parts of a corpus add up."""
+    """Counts of texts by their mean cross-entropy. Histograms of parts of a corpus add up."""
 
     bins: Counter[int] = field(default_factory=Counter)
 
@@ -91,13 +93,13 @@ class Histogram:
             self.bins[_bin(mean_nats)] += 1
 
     def calibration(self, bundle: str, bundle_hash: str) -> Calibration:
-        """To half a thousandth of a nat. Raises StartError where there are no texts."""
+        """Return the table, within BIN_NATS ÷ 2. Raises StartError if no text was counted."""
         texts = self.bins.total()
         if not texts:
             raise StartError("no text was scored: there is nothing to calibrate with")
         at = np.array(sorted(self.bins))
         below = np.cumsum([self.bins[b] for b in at.tolist()])
-        # The k-th smallest of n texts, k from 0, stands at k ÷ (n − 1), as in numpy.percentile.
+        # The k-th smallest of n texts, k from 0, is the quantile k ÷ (n − 1): numpy.percentile.
         ranks = np.linspace(0, texts - 1, STEPS + 1)
         low = at[np.searchsorted(below, np.floor(ranks), side="right")]
         high = at[np.searchsorted(below, np.ceil(ranks), side="right")]
@@ -107,25 +109,27 @@ class Histogram:
         )
 
 
-def _bin(mean_nats: float) -> int:
-    return math.floor(mean_nats / BIN_NATS)
-
-
-def _middle(bins: Number) -> Number:
-    """The figure that stands for all of a bin."""
-    return (bins + 0.5) * BIN_NATS
-
-
 def read_calibrations(
-    given: Iterable[str], bundle: str, bundle_hash: str
+    settings: Iterable[str], bundle: str, bundle_hash: str
 ) -> dict[str, Calibration]:
-    """Tables by name, of `NAME=FILE` each. Raises StartError, which names no file: it is read again
-    with every bundle that takes another's place, and whoever asked for that reads the reason.
+    """Return tables by name, from settings `NAME=FILE`.
+
+    Raises StartError. Its message holds no path, because `/admin/reload` reads the files again and
+    responds with the message.
     """
     found = {}
-    for entry in given:
+    for entry in settings:
         name, equals, file = entry.partition("=")
         if not (name and equals and file):
             raise StartError(f"--calibration (TIEDLM_CALIBRATION): {entry}: write NAME=FILE")
         found[name] = Calibration.load(Path(file), bundle, bundle_hash, name)
     return found
+
+
+def _bin(mean_nats: float) -> int:
+    return math.floor(mean_nats / BIN_NATS)
+
+
+def _middle(bins: Number) -> Number:
+    """Return the figure that represents a bin."""
+    return (bins + 0.5) * BIN_NATS

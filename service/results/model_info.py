@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.bundle import Bundle
-from service.text.tokenizer import Kind, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokenizer_kind import Kind
 
 
 @dataclass(frozen=True, slots=True)

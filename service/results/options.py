@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.arrays import CacheSettings
-from service.text.request_encoder import Candidate, Distributions
+from service.text.soft_targets import Distributions
+from service.text.tokenized_text import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ class PrefillOptions:
     top: int = 0
     return_state: bool = True
     admitted: bool = False
+
+    @property
+    def score_options(self) -> ScoreOptions:
+        return ScoreOptions(
+            bos=self.bos,
+            eos=False,
+            details=self.details,
+            top=self.top,
+            return_state=self.return_state,
+        )
 
 
 @dataclass(frozen=True, slots=True)

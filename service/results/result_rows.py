@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from service.results.next_token import NextTokenResult, next_token_rows
 from service.results.text_score import TextScore
 from service.results.token_rows import Row, RowOptions, token_rows, word_rows
-from service.text.detokenizer import IncrementalDetokenizer, detokenizer_of, token_starts
-from service.text.request_encoder import TokenizedText
+from service.text.detokenizer import IncrementalDetokenizer, detokenizer_of
+from service.text.token_starts import token_starts
+from service.text.tokenized_text import TokenizedText
 from service.text.tokenizer import Tokenizer
 
 

@@ -1,4 +1,4 @@
-"""Per-token and per-word detail of a score, as plain rows; who asks writes them down."""
+"""A score's tokens and words as plain rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from service.inference.engine import Decoded
-from service.results.surfaces import NextSurfaces, covered
+from service.results.surfaces import NextSurfaces, token_spans
 from service.results.text_score import TextScore
 from service.results.word_score import word_scores
 from service.scoring import NATS_IN
@@ -19,9 +19,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowOptions:
-    """Which parts of a score to write: `tokens` adds the rows of tokens, `ranks` their ranks and
-    entropies, `top_g` whether each is among the `top_g` most probable. Cross-entropies and entropies
-    are in `unit`.
+    """The parts of a score to write.
+
+    `tokens` adds the rows of tokens, `ranks` their ranks and entropies, and `top_g` whether each is
+    `anomalous`: not among the `top_g` most probable. Cross-entropies and entropies are in `unit`.
     """
 
     tokens: bool
@@ -33,10 +34,13 @@ class RowOptions:
 def token_rows(
     tokenizer: Tokenizer, score: TextScore, options: RowOptions, block: int
 ) -> Iterator[list[Row]]:
-    """Yield all tokens of a text, `block` of them at a time. Logprobs are always natural."""
+    """Yield a row for each token of a text, `block` rows at a time.
+
+    Log-probabilities are natural in any unit.
+    """
     entries, factor = tokenizer.entries, NATS_IN[options.unit]
-    text, starts, ends = covered(tokenizer, score)
-    following = NextSurfaces(tokenizer) if score.decoded.has_more else None
+    text, starts, ends = token_spans(tokenizer, score)
+    following = NextSurfaces(tokenizer) if score.decoded.has_details else None
     for begin in range(0, len(score.ids), block):
         rows = slice(begin, begin + block)
         logprobs = score.logprobs[rows]
@@ -61,20 +65,22 @@ def token_rows(
                 strict=True,
             )
         ]
-        if score.starts is None:  # these are offsets into no text that was sent
+        if score.starts is None:  # the request gave ids, and no text for offsets
             for row in tokens:
                 row["start"] = row["end"] = None
         if following is not None:
             unscored = max(0, score.unscored - begin)
             for row in tokens[:unscored]:
                 following.add(row["id"])
-            asked = slice(begin + unscored - score.unscored, begin + block - score.unscored)
-            _add_asked(tokens[unscored:], entries, following, score.decoded, asked, options)
+            decoded_rows = slice(begin + unscored - score.unscored, begin + block - score.unscored)
+            decoded = score.decoded[decoded_rows]
+            _add_optional_fields(tokens[unscored:], decoded, options)
+            _add_alternatives(tokens[unscored:], decoded, entries, following)
         yield tokens
 
 
 def word_rows(score: TextScore, end_id: int, unit: str, block: int) -> Iterator[list[Row]]:
-    """All words of a text, `block` of them at a time."""
+    """Yield a row for each word of a text, `block` rows at a time. The score must have offsets."""
     words, factor = word_scores(score, end_id), NATS_IN[unit]
     rows = zip(words.spans, words.logprobs.tolist(), words.token_counts.tolist(), strict=True)
     for _ in range(0, len(words.spans), block):
@@ -91,35 +97,35 @@ def word_rows(score: TextScore, end_id: int, unit: str, block: int) -> Iterator[
         ]
 
 
-def _add_asked(
-    tokens: list[Row],
-    entries: list[str],
-    following: NextSurfaces,
-    decoded: Decoded,
-    rows: slice,
-    options: RowOptions,
-) -> None:
-    """Add to scored tokens what was asked about them beyond their log-probabilities."""
+def _add_optional_fields(tokens: list[Row], decoded: Decoded, options: RowOptions) -> None:
+    """Add ranks, entropies, anomalies and soft cross-entropies to rows of scored tokens."""
     factor = NATS_IN[options.unit]
     if decoded.ranks is not None and decoded.entropies is not None:
-        ranks = decoded.ranks[rows].tolist()
-        entropies = (decoded.entropies[rows].astype(np.float64) * factor).tolist()
+        ranks = decoded.ranks.tolist()
+        entropies = (decoded.entropies.astype(np.float64) * factor).tolist()
         for token, rank, entropy in zip(tokens, ranks, entropies, strict=True):
             if options.ranks:
                 token["rank"], token["entropy"] = rank, entropy
             if options.top_g is not None:
                 token["anomalous"] = rank > options.top_g
     if decoded.soft_cross_entropies is not None:
-        soft = (decoded.soft_cross_entropies[rows].astype(np.float64) * factor).tolist()
+        soft = (decoded.soft_cross_entropies.astype(np.float64) * factor).tolist()
         for token, cross_entropy in zip(tokens, soft, strict=True):
             token["soft_cross_entropy"] = cross_entropy
-    if decoded.top_ids is not None and decoded.top_logprobs is not None:
-        ids = decoded.top_ids[rows].tolist()
-        logprobs = decoded.top_logprobs[rows].astype(np.float64).tolist()
-        for token, top, values in zip(tokens, ids, logprobs, strict=True):
-            surface = following.surface
-            token["top"] = [
-                {"id": other, "text": entries[other], "surface": surface(other), "logprob": value}
-                for other, value in zip(top, values, strict=True)
-            ]
-            following.add(token["id"])
+
+
+def _add_alternatives(
+    tokens: list[Row], decoded: Decoded, entries: list[str], following: NextSurfaces
+) -> None:
+    """Add the most probable tokens to rows of scored tokens. `following` has the tokens before."""
+    if decoded.top_ids is None or decoded.top_logprobs is None:
+        return
+    ids = decoded.top_ids.tolist()
+    logprobs = decoded.top_logprobs.astype(np.float64).tolist()
+    for token, top, values in zip(tokens, ids, logprobs, strict=True):
+        surface = following.surface
+        token["top"] = [
+            {"id": other, "text": entries[other], "surface": surface(other), "logprob": value}
+            for other, value in zip(top, values, strict=True)
+        ]
+        following.add(token["id"])

@@ -1,4 +1,4 @@
-"""Tokens' log-probabilities, summed per white-space word."""
+"""Tokens' log-probabilities, summed per word."""
 
 import re
 from dataclasses import dataclass
@@ -6,33 +6,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.arrays import Ids
 from service.results.text_score import TextScore
 
-WORD = re.compile(r"\S+")  # what str.split finds, as in a text's word_count
+WORD = re.compile(r"\S+")  # the same words as str.split, whose number is `word_count`
 
 
 @dataclass(frozen=True, slots=True)
 class WordScores:
-    """Of each of a text's W words its span in code points, the sum of its scored tokens' natural
-    log-probabilities, and how many these are; a word none of whose tokens was scored has 0 of 0.
+    """The W words of a text between white space.
+
+    `spans` are in code points, `logprobs` sums of the words' scored tokens, and `token_counts` the
+    numbers of these tokens. A word without a scored token has the sum 0 and the count 0.
     """
 
     spans: list[tuple[int, int]]
     logprobs: NDArray[np.float64]  # (W,)
-    token_counts: Ids  # (W,)
+    token_counts: NDArray[np.int64]  # (W,)
 
 
 def word_scores(score: TextScore, end_id: int) -> WordScores:
-    """Every scored token but `<eos>` counts for one word: the one that it begins in, or, for white
-    space, the one that follows; the last word for white space at the end of the text.
+    """Return the scores of a text's words. The score must have offsets.
 
-        text      The  old\u23ce        (\u23ce is the line's end)
+    Every scored token except `<eos>` counts for one word: the word that it begins in. White space
+    counts for the word that follows, or at the end of the text for the last word:
+
+        text      The  old\u23ce        (\u23ce is the end of the line)
         tokens    [The][ ][ old][<eos>]
         words     The: [The]      old: [ ] [ old]
 
-    So the words and the `<eos>` sum to the total of any text that has a word. The score must have
-    offsets.
+    Therefore the words and the `<eos>` sum to the total of any text that has a word.
     """
     assert score.starts is not None
     spans = [word.span() for word in WORD.finditer(score.text)]

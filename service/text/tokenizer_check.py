@@ -1,8 +1,8 @@
-"""Whether a `tokenizer.json` can read texts: how much longer it may make them, and what it gives.
+"""Checks of a `tokenizer.json`: how much longer it may make a text, and whether it encodes one.
 
-A normalizer can double a text forty times over: the file is small, it loads, and the first text
-takes all the memory there is. The parts of the file say how much each can add; their product bounds
-what all of them do.
+A normalizer of a few bytes can make a text 2⁴⁰ times as long: the file loads, and the first text
+takes all memory. Each part of the file has a bound of its growth; the product of these bounds is a
+bound for the whole.
 """
 
 import json
@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BundleError
+from service.limits import MAX_TOKENIZER_GROWTH
 
-# Unicode's own forms reach 18, byte alphabets 4. A piece of a text has 4,096
-# characters.
-MAX_GROWTH = 200
-# Bytes of the file for each entry: the longest real vocabularies have 70.
-BYTES_AN_ENTRY, BYTES_BESIDE = 1024, 1 << 20
+# Bytes of the file: real vocabularies have up to 70 for each entry.
+BYTES_PER_ENTRY, OTHER_BYTES = 1024, 1 << 20
+MAX_REASON_CHARACTERS = 100
 
-# Characters that one character may become.
+# Characters that one character may become. Unicode's forms reach 18, byte alphabets 4.
 GROWTH = {
     "NFC": 3,
     "NFD": 4,
@@ -34,7 +33,7 @@ GROWTH = {
 }
 LISTS = ("normalizers", "pretokenizers", "decoders")
 
-# A character of every kind, alone and in runs.
+# Characters of every kind, alone and repeated.
 PROBE = (
     "".join(map(chr, range(0x20, 0x7F)))
     + " the city of the river, 1984 and 3.14. "
@@ -42,53 +41,54 @@ PROBE = (
     + " ".join(character * 300 for character in "a0 .é河")
 )
 
-Encode = Callable[[str], tuple[list[int], list[int]]]
+EncodeFn = Callable[[str], tuple[list[int], list[int]]]
 
 
 def check_growth(serialized: bytes, vocabulary_size: int) -> None:
-    """Raises BundleError for a file, a normalizer, a pre-tokenizer or a decoder that is out of all
-    proportion.
+    """Raise BundleError if the file is too large for its vocabulary, or if a normalizer,
+    pre-tokenizer or decoder may make a text more than MAX_TOKENIZER_GROWTH times as long.
     """
-    most = BYTES_BESIDE + BYTES_AN_ENTRY * vocabulary_size
-    if len(serialized) > most:
+    max_bytes = OTHER_BYTES + BYTES_PER_ENTRY * vocabulary_size
+    if len(serialized) > max_bytes:
         raise BundleError(
-            f"tokenizer.json has {len(serialized)} bytes; {vocabulary_size} entries take at most "
-            f"{most}"
+            f"tokenizer.json is too large for {vocabulary_size} entries: {len(serialized)} bytes "
+            f"(at most {max_bytes})"
         )
     try:
         document = json.loads(serialized)
     except (ValueError, RecursionError):
-        raise BundleError("tokenizer.json: it is not JSON") from None
+        raise BundleError("tokenizer.json is not JSON") from None
     if not isinstance(document, dict):
-        raise BundleError("tokenizer.json: it is not a JSON object")
+        raise BundleError("tokenizer.json is not a JSON object")
     for part in ("normalizer", "pre_tokenizer", "decoder"):
-        found = _growth(document.get(part))
-        if found > MAX_GROWTH:
+        growth = _growth(document.get(part))
+        if growth > MAX_TOKENIZER_GROWTH:
             raise BundleError(
-                f"tokenizer.json, {part}: it may make a text {min(found, 10**9):.0f} times as "
-                f"long; at most {MAX_GROWTH} times is allowed"
+                f"tokenizer.json, {part}: it may make a text {min(growth, 10**9):.0f} times as "
+                f"long (at most {MAX_TOKENIZER_GROWTH} times)"
             )
 
 
-def check_reading(encode: Encode, vocabulary_size: int) -> None:
-    """Encode a text of many scripts to ids and the ends of their tokens. Raises BundleError where
-    that fails, or gives what cannot be.
+def check_encoding(encode: EncodeFn, vocabulary_size: int) -> None:
+    """Encode a text of many scripts. `encode` returns ids and the ends of their tokens.
+
+    Raises BundleError if that fails, or if an id or an offset is out of range.
     """
     try:
         ids, ends = encode(PROBE)
-    except BaseException as error:  # what the library's Rust panics with is no Exception
+    except BaseException as error:  # a panic of the library's Rust code is no Exception
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        reason = str(error).partition("\n")[0][:100]
-        raise BundleError(f"tokenizer.json cannot read a text: {reason}") from None
+        reason = str(error).partition("\n")[0][:MAX_REASON_CHARACTERS]
+        raise BundleError(f"tokenizer.json cannot encode a text: {reason}") from None
     if any(not 0 <= one < vocabulary_size for one in ids):
-        raise BundleError("tokenizer.json: it has ids beyond the vocabulary")
+        raise BundleError("tokenizer.json has ids outside the vocabulary")
     if any(end > len(PROBE) for end in ends):
-        raise BundleError("tokenizer.json: its tokens do not lie in the text")
+        raise BundleError("tokenizer.json has tokens that end after the text")
 
 
 def _growth(part: Any) -> float:
-    """Return an upper bound of characters after ÷ characters before."""
+    """Return an upper bound of the characters after a part ÷ those before it."""
     if not isinstance(part, dict):
         return 1
     kind = part.get("type")
@@ -96,7 +96,7 @@ def _growth(part: Any) -> float:
         growth = 1.0
         for name in LISTS:
             parts = part.get(name)
-            for inner in parts if isinstance(parts, list) else []:  # the library refuses others
+            for inner in parts if isinstance(parts, list) else []:  # the library rejects others
                 growth = min(growth * _growth(inner), 1e300)
         return growth
     if kind == "Replace":

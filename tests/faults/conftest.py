@@ -1,7 +1,7 @@
-"""Faults that are made on purpose, against real processes. `make faults` runs the long forms.
+"""Faults that tests cause in real processes; `make faults` runs the long forms.
 
-In every one of them a crowd of other clients goes on asking what is known: what they get must be
-right, and the service must be as before when the fault is over, by itself.
+During each fault other clients send requests with known responses. Every response must be correct,
+and the service must recover by itself after the fault.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.support.concurrent_clients import Answers, reference
 from tests.support.server_process import SECONDS, http_client, running, score, stop
 
 LONG = os.environ.get("FAULTS") == "long"
-# What clients may wait is no fault here: only what is tried on purpose may be refused.
+# No request may be rejected for its wait, so that every rejection comes from the fault.
 PATIENT = ("--max-queue-seconds", "60")
 
 
@@ -47,8 +47,9 @@ class Service:
         return float(found[1]) if found else 0.0
 
     def is_as_before(self) -> bool:
-        """Return whether it is ready, nothing waits any more and its answer is the same. What it
-        was given before may take a while yet.
+        """Return whether the service is ready with an empty queue and the same responses.
+
+        Earlier requests may still take a while.
         """
         end = time.monotonic() + SECONDS
         while not self._is_idle():
@@ -68,7 +69,7 @@ class Service:
 
 @pytest.fixture
 def fault_seconds() -> float:
-    """How long a fault lasts."""
+    """Return the duration of a fault."""
     return 60.0 if LONG else 3.0
 
 
@@ -80,7 +81,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """One process for all the faults of a module, which it must survive one after another."""
+    """Yield one process for all faults of a module; it must survive each of them."""
     flags = (*PATIENT, "--client-timeout", "4", "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags) as (process, port):
         yield Service(process, port)

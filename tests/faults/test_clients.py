@@ -1,4 +1,4 @@
-"""Clients that are slow, that leave, or that are many, beside others that behave."""
+"""Tests with slow, disconnecting or many clients next to normal ones."""
 
 import random
 import resource
@@ -17,12 +17,12 @@ from tests.support.server_process import SECONDS
 
 CONNECTIONS = 1000
 LORISES = 400 if LONG else 100
-RESET = struct.pack("ii", 1, 0)  # linger for 0 seconds: closing breaks the connection off
+RESET = struct.pack("ii", 1, 0)  # linger for 0 seconds: close() resets the connection
 
 
 @contextmanager
 def meanwhile(work: Callable[[threading.Event], None], threads: int) -> Iterator[None]:
-    """Run `work` in threads until the end of the block, which must be told by the event."""
+    """Run `work` in threads until the end of the block, which the event signals."""
     ended = threading.Event()
     started = [threading.Thread(target=work, args=(ended,)) for _ in range(threads)]
     for thread in started:
@@ -43,7 +43,7 @@ def load_during(service: Service, seconds: float) -> ConcurrentClients:
 
 
 def settles(service: Service, files: int) -> bool:
-    """The connections of the fault are closed, by the service itself."""
+    """Wait until the service has closed the connections of the fault."""
     end = time.monotonic() + SECONDS
     while service.open_files > files:
         if time.monotonic() > end:
@@ -61,13 +61,13 @@ HEAD = b"POST /score HTTP/1.1\r\nHost: tests\r\nContent-Type: application/json\r
     [(HEAD, b"X-A: b\r\n"), (HEAD + b"Content-Length: 100000\r\n\r\n", b" ")],
     ids=["heads", "bodies"],
 )
-def test_clients_that_drip_do_not_hold_up_others(
+def test_slow_clients_do_not_delay_others(
     service: Service, fault_seconds: float, begun: bytes, drop: bytes
 ) -> None:
     files = service.open_files
 
     def drip(ended: threading.Event) -> None:
-        """Many connections, each sending a little now and then; a closed one is opened again."""
+        """Send a few bytes now and then on many connections, and reopen closed ones."""
         lorises: list[socket.socket] = []
         while not ended.wait(0.2):
             while len(lorises) < LORISES:
@@ -84,7 +84,7 @@ def test_clients_that_drip_do_not_hold_up_others(
                 except OSError:
                     loris.close()
                     lorises.remove(loris)
-        # What is left is not closed here: the service has to.
+        # The service must close the remaining connections.
         left.extend(lorises)
 
     left: list[socket.socket] = []
@@ -98,7 +98,7 @@ def test_clients_that_drip_do_not_hold_up_others(
     assert service.is_as_before()
 
 
-def test_clients_that_leave_do_not_harm_others(service: Service, fault_seconds: float) -> None:
+def test_disconnecting_clients_do_not_harm_others(service: Service, fault_seconds: float) -> None:
     files = service.open_files
     text = " ".join(["the city of the north"] * 400)
     body = f'{{"texts": ["{text}", "{text}"]}}'.encode()
@@ -121,7 +121,7 @@ def test_clients_that_leave_do_not_harm_others(service: Service, fault_seconds: 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
 def test_costly_work_ends_with_its_clients(service: Service, stream: str) -> None:
-    """Twelve clients ask for much, and for a little behind it, and leave."""
+    """Twelve clients pipeline a costly and a cheap request and disconnect."""
     files = service.open_files
     path, answered = (
         "/v1/completions",
@@ -140,7 +140,7 @@ def test_costly_work_ends_with_its_clients(service: Service, stream: str) -> Non
                 leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             leaver.sendall(head + body + live)
             end = time.monotonic() + SECONDS
-            while service.metric(RUNS) < runs + 10:  # the costly work has begun
+            while service.metric(RUNS) < runs + 10:  # the costly work has started
                 assert time.monotonic() < end
                 time.sleep(0.01)
     assert settles(service, files)
@@ -150,7 +150,7 @@ def test_costly_work_ends_with_its_clients(service: Service, stream: str) -> Non
 
 @pytest.fixture
 def _many_files() -> Iterator[None]:
-    """This process needs as many as it opens connections."""
+    """Raise the limit of open files, because each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < CONNECTIONS + 200:
         pytest.skip(f"this machine allows {hard} open files")
@@ -161,7 +161,7 @@ def _many_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_many_files")
 def test_a_thousand_connections_are_all_answered(service: Service) -> None:
-    """All of them are open, then all ask at once."""
+    """Open all connections, then send a request on each at once."""
     resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
     files = service.open_files
     path, question = REQUESTS[3]

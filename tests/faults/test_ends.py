@@ -1,4 +1,4 @@
-"""The process ends, well or not, while clients ask; another one takes its place at the port."""
+"""Tests of the end of the process under load, and of the next process at the same port."""
 
 import signal
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.concurrent_clients import ConcurrentClients, reference
 from tests.support.server_process import SECONDS, start
 
 TIMES = 10 if LONG else 2
-# What a client may see of a process that is gone; never a wrong answer, nor half of one.
+# Errors that a client may see after the process has ended; never a wrong or partial response.
 GONE = {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
 
 
@@ -32,9 +32,7 @@ def listening_at(port: int) -> Iterator["Popen[str]"]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_after_an_end_under_load_the_next_process_answers_the_same(
-    free_port: int, ending: signal.Signals
-) -> None:
+def test_the_next_process_gives_the_same_responses(free_port: int, ending: signal.Signals) -> None:
     with listening_at(free_port):
         answers = reference(free_port)
     clients = ConcurrentClients(free_port, answers, clients=8)

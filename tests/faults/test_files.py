@@ -1,4 +1,4 @@
-"""The bundle's files change, and reloading them is tried, while clients ask."""
+"""Tests of changes to the bundle's files and of reloads under load."""
 
 import shutil
 import signal
@@ -29,7 +29,7 @@ FAULTS: list[Callable[[Path], object]] = [
 ]
 
 
-def test_a_bundle_that_is_spoilt_while_it_is_served(tmp_path: Path) -> None:
+def test_damaged_files_do_not_change_the_served_bundle(tmp_path: Path) -> None:
     bundle, keys = tmp_path / "bundle", tmp_path / "keys"
     shutil.copytree(STARTER_BUNDLE, bundle)
     keys.write_text(ADMIN)
@@ -48,7 +48,7 @@ def test_a_bundle_that_is_spoilt_while_it_is_served(tmp_path: Path) -> None:
                 clients.wait_for(10)
                 shutil.rmtree(bundle, ignore_errors=True)
                 shutil.copytree(STARTER_BUNDLE, bundle)
-            # A signal may have come in the middle of the last copy: what counts is the end.
+            # A signal may have come during the last copy; only the final state counts.
             deadline = time.monotonic() + SECONDS
             while admin.post("/admin/reload").status_code != 200:
                 assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""More work than the queue takes, for a while."""
+"""Tests of a full queue."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ QUEUE_SECONDS = 60.0 if LONG else 5.0
 
 @pytest.fixture(params=["--max-queue-tokens", "--max-queue-seconds"])
 def narrow(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """A service whose queue is soon full, by tokens or by time."""
+    """Yield a service with a small queue, limited by tokens or by time."""
     limits = {"--max-queue-tokens": "3000", "--max-queue-seconds": "0.05"}
     flags = (request.param, limits[request.param], "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags) as (process, port):
@@ -27,7 +27,7 @@ def narrow(request: pytest.FixtureRequest) -> Iterator[Service]:
         stop(process)
 
 
-def test_a_full_queue_refuses_and_recovers(narrow: Service) -> None:
+def test_a_full_queue_rejects_and_recovers(narrow: Service) -> None:
     statuses: Counter[int] = Counter()
     lock, ended = threading.Lock(), threading.Event()
 
@@ -43,7 +43,7 @@ def test_a_full_queue_refuses_and_recovers(narrow: Service) -> None:
                     refusal = error_json(response, 429, "overloaded")
                     assert refusal["type"] == "rate_limit_error"
                     assert int(response.headers["Retry-After"]) >= 1
-                    time.sleep(0.01)  # a well-behaved client would wait that long
+                    time.sleep(0.01)  # a client that follows Retry-After would wait
 
     threads = [threading.Thread(target=flood, args=(seed,)) for seed in range(12)]
     for thread in threads:

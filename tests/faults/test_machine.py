@@ -1,4 +1,4 @@
-"""The machine is not as it should be: no space, no files, a clock that jumps."""
+"""Tests of a faulty machine: a full disk, no file descriptors, a clock that jumps."""
 
 import ast
 import resource
@@ -13,12 +13,12 @@ from tests.faults.conftest import PATIENT, Service
 from tests.support.concurrent_clients import ConcurrentClients
 from tests.support.server_process import SECONDS, environment, http_client, running, stop
 
-FEW_FILES = 48 + ACCEPTS_PER_TURN  # that many copies of the listening socket
+FEW_FILES = 48 + ACCEPTS_PER_TURN  # copies of the listening socket
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path, fault_seconds: float) -> None:
-    """No file may grow any more: not the log, not one in /tmp."""
+def test_a_full_disk_stops_only_the_log(tmp_path: Path, fault_seconds: float) -> None:
+    """No file can grow, neither the log nor one in /tmp."""
     log = tmp_path / "log"
     flags = (*PATIENT, "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags, log=log, log_level="info") as (process, port):
@@ -35,7 +35,7 @@ def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path, fault_second
         stop(process)
 
 
-def test_without_files_left_connections_that_are_open_go_on(fault_seconds: float) -> None:
+def test_open_connections_survive_missing_file_descriptors(fault_seconds: float) -> None:
     flags = (*PATIENT, "--drain-seconds", "0")
     with running(STARTER_BUNDLE, *flags) as (process, port):
         service = Service(process, port)
@@ -88,8 +88,8 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, fault_seconds: float
         stop(process)
 
 
-def test_only_dates_that_are_told_come_from_the_wall_clock() -> None:
-    """Whatever waits or measures uses clocks that never go back."""
+def test_only_displayed_dates_use_the_wall_clock() -> None:
+    """Code that waits or measures uses clocks that never go back."""
     users = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "service").rglob("*.py")

@@ -1,4 +1,4 @@
-"""Reloads keep no memory: neither the bundles that were replaced, nor those that were refused."""
+"""Tests that reloads release memory: that of replaced and of rejected bundles."""
 
 import shutil
 import time
@@ -22,7 +22,7 @@ TEXT = "The old river runs through the city. " * 30
 
 
 def anonymous_bytes(pid: int) -> int:
-    """The process's own memory; pages of shared libraries come and go with other programs."""
+    """Return the memory of the process without the pages of shared libraries."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "Anonymous":
@@ -39,7 +39,7 @@ class Reloaded:
         self._most = 1.1 * self._first + sum((bundle / name).stat().st_size for name in FILES)
 
     def ask(self) -> None:
-        """What fills caches and arenas: long texts, contexts, a completion."""
+        """Send requests that fill caches and arenas: long texts, contexts, a completion."""
         ok_json(self.http.post("/score", json={"text": TEXT, "top": 5, "details": True}))
         ok_json(self.http.post("/next-token", json={"context": TEXT, "top_k": 1000}))
         body = {
@@ -52,7 +52,7 @@ class Reloaded:
         ok_json(self.http.post("/v1/completions", json=body))
 
     def is_as_small_as_at_first(self) -> None:
-        """A replaced model goes soon after its last request; on a busy machine later."""
+        """Wait for the memory of the start; a replaced model is freed after its last request."""
         end = time.monotonic() + SECONDS
         while (now := anonymous_bytes(self._pid)) > self._most:
             assert time.monotonic() < end, f"{now} bytes, {self._first} at first"
@@ -80,7 +80,7 @@ def test_reloads_leave_memory_as_it_was(reloaded: Reloaded) -> None:
 
 
 def numbered(bundle: Path, number: int) -> None:
-    """The same model in a bundle of another hash."""
+    """Write the same model as a bundle with another hash."""
     edit_manifest(bundle, lambda manifest: manifest["training"].update(number=number))
 
 
@@ -93,7 +93,7 @@ def another_width(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [no_graph, another_width])
-def test_refused_reloads_leave_memory_as_it_was(
+def test_rejected_reloads_leave_memory_as_it_was(
     reloaded: Reloaded, spoil: Callable[[Path], None]
 ) -> None:
     spoil(reloaded.bundle)

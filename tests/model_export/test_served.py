@@ -46,7 +46,7 @@ def test_an_example_is_what_score_says(trained: Path, tmp_path: Path) -> None:
     model = LanguageModel(bundle, Settings(bundle=tmp_path / "bundle", threads=1))
 
     async def score() -> Any:
-        return await model.score(await model.encoder.texts([text]))
+        return await model.score(await model.encoder.encode_texts([text]))
 
     (scored,) = asyncio.run(score())
     model.close()

@@ -1,4 +1,4 @@
-"""`python -m tests.programs.notebook`: run docs/surprisal.ipynb and keep what it shows."""
+"""`python -m tests.programs.notebook`: run docs/surprisal.ipynb and save its outputs."""
 
 import argparse
 from pathlib import Path
@@ -10,17 +10,17 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "surprisal.ipynb"
 SECONDS = 300
-FORMAT: Any = nbformat  # its functions have no types
+FORMAT: Any = nbformat  # its functions are not typed
 
 
 def executed(*more: str) -> Any:
-    """The notebook with the outputs of its cells, and of `more` cells of code after them.
+    """Return the notebook with the outputs of its cells, and of `more` code cells after them.
 
-    Raises nbclient's CellExecutionError where one fails.
+    Raise nbclient's CellExecutionError if a cell fails.
     """
     notebook = FORMAT.reads(NOTEBOOK.read_text(encoding="utf-8"), as_version=4)
     notebook.cells += [FORMAT.v4.new_code_cell(code) for code in more]
-    # The kernel of this environment; its folder is the repository's, where the packages are.
+    # The kernel of this environment, in the folder of the clone.
     resources = {"metadata": {"path": str(ROOT)}}
     NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources=resources).execute()
     return notebook
@@ -30,7 +30,7 @@ def main() -> None:
     argparse.ArgumentParser("python -m tests.programs.notebook", description=__doc__).parse_args()
     notebook = executed()
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # when it ran is of no use to a reader
+        cell.metadata.pop("execution", None)  # readers do not need the time of the run
     notebook.metadata.pop("language_info", None)
     NOTEBOOK.write_text(FORMAT.writes(notebook) + "\n", encoding="utf-8")
 

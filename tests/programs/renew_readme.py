@@ -1,6 +1,7 @@
-"""`python -m tests.programs.renew_readme`: ask the starter bundle the README's questions again.
+"""`python -m tests.programs.renew_readme`: renew the responses in the README.
 
-Puts the answers beside the curl lines and the Python example, after the starter was replaced.
+Sends the README's curl commands and its Python example to a service with the starter bundle. Use it
+after a change of the starter.
 """
 
 import argparse
@@ -15,7 +16,7 @@ WIDTH = 148
 
 
 def pretty(value: object, indent: int = 0) -> str:
-    """JSON with everything on one line that fits one, figures to six digits."""
+    """Return JSON with short values on one line and figures to six digits."""
     line = json.dumps(rounded(value), ensure_ascii=False)
     if len(line) + indent <= WIDTH or not isinstance(value, dict | list):
         return line

@@ -1,4 +1,4 @@
-"""Jobs of `service.bulk` as tests run them."""
+"""A runner of `service.bulk` jobs for tests."""
 
 import io
 import json
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from service.bulk import __main__ as command
+from service.bulk.command_line import parse
+from service.bulk.options import ScoringOptions
 from service.language_model import LanguageModel
 
 
 class Jobs:
-    """The command in this process, with a model that is warm already."""
+    """The command in this process, with a model that is already loaded."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -25,9 +27,16 @@ class Jobs:
         return code
 
     def summary(self, *arguments: str | Path) -> dict[str, Any]:
-        """Of a job that ends well."""
+        """Run a job that must succeed and return its summary."""
         assert self(*arguments, "--json") == 0, self.errors
         return dict(json.loads(self.output.getvalue()))
+
+
+def parse_scoring(arguments: list[str]) -> ScoringOptions:
+    """Return the options of a command line that is not `calibrate`."""
+    options = parse(arguments)
+    assert isinstance(options, ScoringOptions)
+    return options
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Copies of a bundle, and how they are changed and broken."""
+"""Functions that change or damage copies of a bundle."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ def edit_manifest(bundle: Path, edit: Edit) -> None:
 
 
 def replace(bundle: Path, name: str, content: bytes) -> None:
-    """Another file of which the manifest knows size and hash."""
+    """Replace a file, and its size and hash in the manifest."""
     (bundle / name).write_bytes(content)
     entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     edit_manifest(bundle, lambda manifest: manifest["files"].update({name: entry}))

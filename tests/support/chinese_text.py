@@ -1,4 +1,4 @@
-"""A text without spaces, written for these tests: plain sentences about a village and its river."""
+"""A Chinese text for tests of scripts without spaces: sentences about a village and its river."""
 
 from pathlib import Path
 

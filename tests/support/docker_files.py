@@ -1,4 +1,4 @@
-"""The files under test, read once."""
+"""Paths of the files in docker/, and a YAML loader."""
 
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,6 @@ DASHBOARD = DOCKER / "grafana" / "dashboards" / "tiedlm.json"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The one YAML document of a file."""
+    """Return the only YAML document of a file."""
     document: dict[str, Any] = yaml.safe_load(path.read_text())
     return document

@@ -1,4 +1,4 @@
-"""Checkpoints whose cells count: the states grow by one a token, to 80 and more."""
+"""Checkpoints whose cell states count tokens and grow to 80 and more."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from train.model.lstm import TiedLSTM
 def write_counting_checkpoint(
     folder: Path, model: ModelConfig, vocabulary: int, seed: int, gain: float = 1.0
 ) -> tuple[Path, TiedLSTM]:
-    """A quarter of every layer's units keep all that they hold and add about ±1 at every token.
+    """Write a checkpoint in which a quarter of the units add about ±1 to their cell at every token.
 
     `gain` scales the layers' matrices: at 4 and more, rounding errors grow from token to token.
     """

@@ -1,4 +1,4 @@
-"""The model once more, in numpy and double precision, written from the equations of an LSTM."""
+"""An independent LSTM in numpy and double precision, written from the equations."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ Ids = NDArray[np.int64]
 
 
 class NumpyLSTM:
-    """Gates stand in PyTorch's order: input, forget, cell, output."""
+    """The reference model, with gates in PyTorch's order: input, forget, cell, output."""
 
     def __init__(self, model: TiedLSTM) -> None:
         named = {k: v.numpy().astype(np.float64) for k, v in model.state_dict().items()}
@@ -27,7 +27,7 @@ class NumpyLSTM:
         self.layers = [[named[f"layers.{i}.{part}"] for part in parts] for i in range(count)]
 
     def run(self, ids: Ids, state: Doubles) -> tuple[Doubles, Doubles]:
-        """Ids (T,), state (S,) → hidden vectors (T, D) and the state after them (S,)."""
+        """Return hidden vectors (T, D) and the final state (S,) of ids (T,) after a state (S,)."""
         x = self.embedding[ids]  # (T, D)
         state, ends = state.astype(np.float64), []
         for w, r, bw, br in self.layers:
@@ -44,7 +44,7 @@ class NumpyLSTM:
         return x, np.concatenate(ends)
 
     def log_distribution(self, hidden: Doubles) -> Doubles:
-        """(N, D) → (N, V)."""
+        """Return the log-distributions (N, V) of hidden vectors (N, D)."""
         logits = hidden @ self.embedding.T + self.bias
         largest = logits.max(axis=1, keepdims=True)
         result: Doubles = (
@@ -59,7 +59,7 @@ def _sigmoid(x: Doubles) -> Doubles:
 
 
 class Exported:
-    """A random model as torch has it, as numpy has it, and as its bundle is served."""
+    """A random model in torch, in numpy, and as an exported bundle."""
 
     def __init__(
         self, folder: Path, config: ModelConfig, vocabulary: int = 50, seed: int = 0

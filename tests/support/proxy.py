@@ -1,4 +1,4 @@
-"""A small proxy that publishes a service under a prefix, stripped or not, as nginx would."""
+"""A small proxy that serves under a prefix and may strip it, as nginx does."""
 
 import threading
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ OWN = ("connection", "transfer-encoding", "keep-alive", "server", "date", "host"
 
 @contextmanager
 def proxied(address: Address, prefix: str, *, strips: bool = True) -> Iterator[str]:
-    """The URL of the service behind the proxy, without a slash at its end."""
+    """Yield the URL of the service behind the proxy, without a slash at its end."""
 
     class Forward(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def forward(self) -> None:
             if not self.path.startswith(prefix):
-                self.send_error(404)  # another service's
+                self.send_error(404)  # a path of another service
                 return
             path = self.path[len(prefix) :] if strips else self.path
             path = path if path.startswith("/") else f"/{path}"

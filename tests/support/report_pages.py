@@ -1,4 +1,4 @@
-"""A page of `python -m train report`, made in this process and taken apart again."""
+"""Pages of `python -m train report`, made in this process and parsed."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def report(folders: list[Path], *flags: str) -> str:
 
 
 def tables(page: str) -> list[list[Row]]:
-    """Every table of the page, a row as cells by the head of their column."""
+    """Return every table of the page; a row maps column heads to cells."""
     found = []
     for block in re.findall(r"(?:^\|.*\|\n)+", page, flags=re.M):
         split = (re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines())
@@ -28,7 +28,7 @@ def tables(page: str) -> list[list[Row]]:
 
 
 def texts(page: str) -> list[tuple[str, list[str]]]:
-    """The heads and cells of the tables of samples."""
+    """Return the heads and cells of the tables of samples."""
     found = [(list(table[0])[1], table) for table in tables(page)]
     return [(head, [row[head] for row in rows]) for head, rows in found if head[0] == "“"]
 
@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
 
 
 def unfinished(run: Path, epochs: int = 1) -> list[dict[str, Any]]:
-    """As the run stood after some epochs; returns the lines of its metrics."""
+    """Reset a run to its state after `epochs` epochs; return the lines of its metrics."""
     (run / "report.json").unlink()
     kept = [line for line in read_metrics(run / "metrics.jsonl") if line["epoch"] <= epochs]
     text = "".join(json.dumps(line) + "\n" for line in kept)

@@ -1,7 +1,7 @@
-"""Every test runs in CI: a skip that is not listed here is a failure where `CI` is set.
+"""A plugin that fails skipped tests in CI, except those listed here.
 
-A test that is skipped everywhere protects nothing. `.ci/run` installs what tests need; what a
-machine itself cannot give is listed with its reason.
+A test that is skipped everywhere protects nothing. `.ci/run` installs what tests need; this list
+has what a machine may lack, with the reason.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Allowed:
-    """A skip whose test and message match from their beginning, and why no machine must run it."""
+    """An allowed skip: patterns for the start of its test and message, and the reason."""
 
     test: str
     message: str

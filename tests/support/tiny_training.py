@@ -1,4 +1,4 @@
-"""What tests of `train` and `model_export` are made of: a toy language and runs of seconds."""
+"""A toy language and runs of seconds, for tests of `train` and `model_export`."""
 
 import os
 import random
@@ -47,7 +47,7 @@ log_every_steps = 1
 checkpoint_every_seconds = 0
 """
 
-# Everything that is random, carried or averaged in training, for `--set`.
+# All keys that add randomness, carried state or averages to training, for `--set`.
 EVERYTHING = (
     "model.dropout_weight=0.3",
     "model.dropout_embedding=0.2",
@@ -63,7 +63,7 @@ EVERYTHING = (
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
-    """A language whose every sentence repeats its first noun last: there is much to learn."""
+    """Return sentences of a language in which each sentence repeats its first noun at the end."""
     choice = random.Random(seed).choice
     nouns = [choice(("cat", "dog", "bird", "fish")) for _ in range(count)]
     verbs = [choice(("sees", "hears")) for _ in range(count)]
@@ -86,7 +86,7 @@ def write_config(path: Path, content: str = CONFIG) -> Path:
 def write_checkpoint(
     folder: Path, model: ModelConfig, vocabulary_size: int = 50, seed: int = 0
 ) -> tuple[Path, TiedLSTM]:
-    """An unfinished run's checkpoint; its weights are random, and large enough to matter."""
+    """Write the checkpoint of an unfinished run, with random weights that are not small."""
     config = Config(
         name="toy",
         description="A toy of random weights.",
@@ -104,7 +104,7 @@ def write_checkpoint(
     network = TiedLSTM(model, vocabulary_size)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in network.named_parameters():
-        # Recurrent weights of more than about 1 / √H make chaos of rounding errors.
+        # Recurrent weights above about 1 / √H would amplify rounding errors without bound.
         std = parameter.shape[-1] ** -0.5 if ".weight_" in name else 0.5
         torch.nn.init.normal_(parameter, std=std, generator=generator)
     checkpoint.save("model.pt", {"weights": network.state_dict(), "step": 0})
@@ -112,7 +112,7 @@ def write_checkpoint(
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """`python -m …` on one thread, as the tests themselves run."""
+    """Start `python -m …` on one thread, as the tests themselves run."""
     return subprocess.Popen(
         [sys.executable, "-m", *map(str, arguments)],
         cwd=ROOT,
@@ -125,7 +125,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 @contextmanager
 def full_disk(room: int) -> Iterator[None]:
-    """No file can grow beyond `room` bytes: the kernel fails the write, as on a full disk."""
+    """Limit files to `room` bytes: the kernel fails the write, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
@@ -135,7 +135,7 @@ def full_disk(room: int) -> Iterator[None]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder, hidden ones too, by its relative name."""
+    """Return the content of every file under a folder, also hidden ones, by relative name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

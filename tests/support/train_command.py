@@ -1,4 +1,4 @@
-"""The command `python -m train`, run in this process."""
+"""A runner of `python -m train` in this process."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 class Train:
-    """The command with its usual arguments."""
+    """The command with its configuration, data and output."""
 
     def __init__(self, config: Path, data: Path, out: Path) -> None:
         self.config, self.data, self.out = config, data, out
@@ -28,7 +28,7 @@ def last_line(stderr: str) -> str:
 
 
 def fails(train: Train, capsys: Capture, *more: str) -> str:
-    """Exit code 1, one line that begins with `error:` after any progress; returns that line."""
+    """Run a command that must fail with exit code 1, and return its `error:` line."""
     assert train(*more) == 1
     stderr = capsys.readouterr().err
     assert stderr.endswith("\n")

@@ -1,4 +1,4 @@
-"""Bundles whose graphs or weights are wrong in one place, made of right ones."""
+"""Copies of correct bundles with one error in a graph or in the weights."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ Encoder = Callable[[onnx.GraphProto], None]
 
 
 def with_weights(bundle: Bundle, change: Callable[[dict[str, Array]], None]) -> Bundle:
-    """`change` gets the tensors of weights.bin by name and writes into them."""
+    """Return the bundle after `change` has edited the tensors of weights.bin, given by name."""
     content = bytearray(bundle.contents["weights.bin"])
     tensors: dict[str, Array] = {}
     for name in ("encoder.onnx", "decoder.onnx"):
@@ -31,7 +31,7 @@ def with_weights(bundle: Bundle, change: Callable[[dict[str, Array]], None]) -> 
 
 
 def with_encoder(bundle: Bundle, change: Encoder) -> Bundle:
-    """`change` gets the encoder's graph and edits its nodes."""
+    """Return the bundle after `change` has edited the nodes of the encoder's graph."""
     model = onnx.load_from_string(bundle.contents["encoder.onnx"])
     change(model.graph)
     content = model.SerializeToString(deterministic=True)
@@ -39,7 +39,7 @@ def with_encoder(bundle: Bundle, change: Encoder) -> Bundle:
 
 
 def gates(values: Array) -> list[Array]:
-    """The four gates (H, …) of W (1, 4H, D), R (1, 4H, H) or of half of B (1, 8H), as views."""
+    """Return views of the four gates (H, …) of W (1, 4H, D), R (1, 4H, H) or half of B (1, 8H)."""
     return np.split(values[0], 4)
 
 
@@ -68,7 +68,7 @@ def missing_output_bias(tensors: dict[str, Array]) -> None:
 
 
 def pytorchs_gate_order(tensors: dict[str, Array]) -> None:
-    """Input, forget, cell, output where ONNX has input, output, forget, cell."""
+    """Order the gates input, forget, cell, output; ONNX uses input, output, forget, cell."""
     for name in ("layer0.W", "layer0.R"):
         i, o, f, c = (gate.copy() for gate in gates(tensors[name]))
         tensors[name][0] = np.concatenate([i, f, c, o])
@@ -84,7 +84,7 @@ def one_embedding_row(tensors: dict[str, Array]) -> None:
 
 
 def swapped_layers(graph: onnx.GraphProto) -> None:
-    """Of two layers of the same shape, each with the other's weights."""
+    """Exchange the weights of two layers of the same shape."""
     first, second = (node for node in graph.node if "LSTM" in node.op_type)
     for index, (one, other) in enumerate(zip(first.input, second.input, strict=True)):
         if one.startswith("layer0."):
@@ -103,7 +103,7 @@ def swapped_states_of_layers(graph: onnx.GraphProto) -> None:
 
 
 def state_before_the_last_token(graph: onnx.GraphProto) -> None:
-    """Each sequence ends a token early: its state is off by one."""
+    """Return the state one token before the end of each sequence."""
     one = onnx.numpy_helper.from_array(np.array(1, np.int32), "one")
     graph.initializer.append(one)
     for node in graph.node:
@@ -113,7 +113,7 @@ def state_before_the_last_token(graph: onnx.GraphProto) -> None:
 
 
 def state_not_carried(graph: onnx.GraphProto) -> None:
-    """The last layer starts from zero, whatever state is given."""
+    """Start the last layer from zero, whatever the given state."""
     for node in graph.node:
         if node.op_type == "LSTM":
             last = node

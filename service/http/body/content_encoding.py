@@ -1,4 +1,4 @@
-"""Request bodies that arrive compressed: gzip alone, unpacked within the limit of a body."""
+"""Compressed request bodies: gzip only, unpacked within the limit of a body."""
 
 import asyncio
 import zlib
@@ -9,17 +9,20 @@ from service.errors import BodyTooLarge, DamagedBody, UnsupportedEncoding
 
 GZIP = ("gzip", "x-gzip")  # RFC 9110, section 8.4.1.3
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
-# Input is fed in pieces, because zlib copies what stands after a member. Between two pieces another
-# thread may run.
-PIECE_BYTES = 64 << 10
-# A member costs about 10 µs and may hold nothing. Tools write one for each 64 KiB at most.
+GZIP_MAGIC = b"\x1f\x8b"
+# Input to zlib at a time, because zlib copies the bytes after a member. Other threads can run
+# between two calls.
+FEED_BYTES = 64 << 10
+# A member costs about 10 µs and may be empty. Tools write at most one for each 64 KiB.
 MAX_MEMBERS = 1000
-# A member unpacks to about 1,000 times its bytes, so this much to 1 MB, in about a millisecond.
+# gzip packs up to 1,000 to 1, so this much unpacks to at most 1 MB, in about a millisecond.
 INLINE_BYTES = 1 << 10
+NOT_GZIP = "the body is not gzip; send gzip, or no Content-Encoding"
+DAMAGED = "the gzip body is damaged; pack and send it again"
 
 
 def check_encoding(headers: Headers) -> bool:
-    """Return whether the body is gzip. Raises UnsupportedEncoding, which names the coding."""
+    """Return whether the body is gzip. Raise UnsupportedEncoding for any other coding."""
     codings = [
         coding
         for value in headers.getlist("content-encoding")
@@ -32,14 +35,14 @@ def check_encoding(headers: Headers) -> bool:
         return True
     named = ", ".join(codings)[:100]
     raise UnsupportedEncoding(
-        f"Content-Encoding {named} is not supported; send the body as gzip once, or as it is"
+        f"Content-Encoding {named} is not supported; send the body packed once by gzip, or unpacked"
     )
 
 
 async def unpack(body: bytes, limit: int) -> bytes:
-    """Return the content of a gzip body, of all its members.
+    """Return the content of all members of a gzip body.
 
-    Raises BodyTooLarge beyond `limit` bytes, DamagedBody for what is not whole gzip.
+    Raise BodyTooLarge above `limit` bytes, and DamagedBody unless the body is complete gzip.
     """
     if len(body) <= INLINE_BYTES:
         return _unpack(body, limit)
@@ -49,32 +52,28 @@ async def unpack(body: bytes, limit: int) -> bytes:
 def _unpack(body: bytes, limit: int) -> bytes:
     unpacked, size, members = [], 0, 0
     member = None
-    for begin in range(0, len(body), PIECE_BYTES):
-        piece = body[begin : begin + PIECE_BYTES]
-        while piece:
+    for start in range(0, len(body), FEED_BYTES):
+        data = body[start : start + FEED_BYTES]
+        while data:
             if member is None:
-                piece = piece.lstrip(b"\0") if members else piece  # zeros may pad the end
-                if not piece:
+                data = data.lstrip(b"\0") if members else data  # zeros may pad the end
+                if not data:
                     break
                 members += 1
                 if members > MAX_MEMBERS:
-                    raise DamagedBody(
-                        f"the gzip body has too many members: more than {MAX_MEMBERS}"
-                    )
+                    raise DamagedBody(f"the gzip body has too many members (at most {MAX_MEMBERS})")
                 member = zlib.decompressobj(GZIP_WINDOW)
             try:
-                content = member.decompress(piece, limit - size + 1)
+                content = member.decompress(data, limit - size + 1)
             except zlib.error:
-                raise DamagedBody("the body is not gzip, as Content-Encoding says") from None
+                raise DamagedBody(DAMAGED if body.startswith(GZIP_MAGIC) else NOT_GZIP) from None
             unpacked.append(content)
             size += len(content)
             if size > limit:
-                raise BodyTooLarge(
-                    f"the body unpacks to more than {limit} bytes, which is the limit"
-                )
-            piece = member.unused_data if member.eof else member.unconsumed_tail
+                raise BodyTooLarge(f"the unpacked body is too large (at most {limit} bytes)")
+            data = member.unused_data if member.eof else member.unconsumed_tail
             if member.eof:
                 member = None
     if member is not None:
-        raise DamagedBody("the gzip body is cut off; send all of it")
+        raise DamagedBody("the gzip body is incomplete; send all of it")
     return b"".join(unpacked)

@@ -1,4 +1,4 @@
-"""How many entries a request's lists may have: counted in the JSON, before any model is built."""
+"""Limits of the lists in a request body, checked in the JSON before pydantic builds any object."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -7,37 +7,38 @@ from typing import Any, Literal
 from service.errors import InputTooLong
 from service.limits import ServerLimits
 
-# Values of a body, whatever they are: more than any request within the other limits has.
+# JSON values of any kind in a body; a request within the other limits has fewer.
 MAX_VALUES = 1_000_000
 
 Unit = Literal["texts", "tokens"]
-# The list fields of a request, and what their entries are, level by level.
+# For each list field, the unit of its entries at each level of nesting.
 Lists = Mapping[str, tuple[Unit, ...]]
 
 
 def max_values(limits: ServerLimits) -> int:
-    """Return how many values a body may hold."""
+    """Return the largest number of JSON values in a body."""
     return max(MAX_VALUES, 4 * limits.max_request_tokens)
 
 
 def check_lists(body: Any, lists: Lists, limits: ServerLimits) -> None:
-    """Raises InputTooLong, which names the field. Any other fault is left to the model."""
+    """Raise InputTooLong, which names the field. pydantic checks everything else."""
     if not isinstance(body, dict):
         return
-    most = {"texts": limits.max_texts, "tokens": limits.max_request_tokens}
+    limit_of = {"texts": limits.max_texts, "tokens": limits.max_request_tokens}
     for field, units in lists.items():
         entries = body.get(field)
         if not isinstance(entries, list):
             continue
         for unit in units[-1:] if _are_ids(entries) else units:
-            if len(entries) > most[unit]:
+            limit = limit_of[unit]
+            if len(entries) > limit:
                 raise InputTooLong(
-                    f"{len(entries)} {unit} in {field}; at most {most[unit]} are allowed", field
+                    f"too many {unit} in {field}: {len(entries)} (at most {limit})", field
                 )
             inner = (entry for entry in entries if isinstance(entry, list))
             entries = list(chain.from_iterable(inner))
 
 
 def _are_ids(entries: list[Any]) -> bool:
-    """Whether a list that may hold texts or ids holds ids."""
+    """Return whether a list of texts or ids holds ids."""
     return bool(entries) and isinstance(entries[0], int)

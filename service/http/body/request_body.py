@@ -1,4 +1,4 @@
-"""Reading a request's body, whole and before anything else: up to a size, and within a time."""
+"""The whole body of a request, read within limits of size and time."""
 
 import asyncio
 
@@ -9,43 +9,49 @@ from service.errors import BodyTooLarge, BodyTooSlow
 
 
 class ClientDisconnected(Exception):
-    pass
+    """The client closed the connection before its request was answered."""
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int, seconds: float) -> bytes:
-    """Raises BodyTooLarge as soon as that is known, BodyTooSlow, and ClientDisconnected."""
+    """Return the body.
+
+    Raise BodyTooLarge as early as possible, BodyTooSlow, or ClientDisconnected.
+    """
     announced = announced_bytes(headers)
     if announced > limit:
-        raise BodyTooLarge(f"the body has {announced} bytes; at most {limit} are allowed")
+        raise BodyTooLarge(f"the body is too large: {announced} bytes (at most {limit})")
     try:
         async with asyncio.timeout(seconds):
             return await _read(receive, limit)
     except TimeoutError:
-        raise BodyTooSlow(f"the body was not here after {seconds:g} seconds") from None
+        raise BodyTooSlow(f"the body did not arrive within {seconds:g} seconds") from None
 
 
 def announced_bytes(headers: Headers) -> int:
-    """The Content-Length; 0 if there is none. Of an absurd one only the first digits."""
+    """Return the Content-Length, or 0 without one. Only its first 20 digits are read."""
     announced = headers.get("content-length", "").lstrip("0")[:20]
     return int(announced) if announced.isdecimal() else 0
 
 
 def replay(body: bytes) -> Receive:
-    """A receive that gives the body that was read, and then waits for what never comes."""
+    """Return a `receive` that returns the body once, and then waits for ever."""
     sent = False
 
-    async def replayed() -> Message:
+    async def receive_again() -> Message:
         nonlocal sent
         if sent:
             await asyncio.Event().wait()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    return receive_again
 
 
 def is_utf_8(body: bytes) -> bool:
-    """Python parses UTF-16 and UTF-32 too; their ASCII holds NULs, which JSON never does."""
+    """Return whether a body is UTF-8 without NUL.
+
+    Python's JSON parser accepts UTF-16 and UTF-32 too. ASCII in them holds NUL, which JSON never has.
+    """
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -56,7 +62,7 @@ def is_utf_8(body: bytes) -> bool:
 async def _read(receive: Receive, limit: int) -> bytes:
     message = await receive()
     if not message.get("more_body", False) and message["type"] == "http.request":
-        body: bytes = message.get("body", b"")  # nearly always all of it comes at once
+        body: bytes = message.get("body", b"")  # the usual case: all at once
         if len(body) <= limit:
             return body
     chunks, size = [], 0
@@ -66,7 +72,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > limit:
-            raise BodyTooLarge(f"the body has more than {limit} bytes, which is the limit")
+            raise BodyTooLarge(f"the body is too large (at most {limit} bytes)")
         if not message.get("more_body", False):
             return b"".join(chunks)
         message = await receive()

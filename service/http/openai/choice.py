@@ -77,7 +77,7 @@ class ChoiceGenerator:
             choice.text = choice.detokenizer.text
             if self._cut_at_stop(choice):
                 break
-            stable = choice.detokenizer.settled - self._stop_lookback
+            stable = choice.detokenizer.stable_length - self._stop_lookback
             choice.stable_length = max(choice.stable_length, stable)
             yield choice
         choice.finish_reason = choice.finish_reason or "length"

@@ -11,7 +11,7 @@ import orjson
 from service.http.json_blocks import blocks_of, to_array
 from service.results.result_rows import ResultRows
 from service.results.text_score import TextScore
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 COLUMNS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from service.arrays import Floats
 from service.http.openai.request_schemas import CompletionRequest
 from service.results.text_score import TextScore
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 
 @dataclass(slots=True)

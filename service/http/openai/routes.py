@@ -75,7 +75,7 @@ async def model_by_name(name: Name, model: Model) -> ModelEntry:
 )
 async def tokenize(request: TokenizeRequest, request_context: Context) -> TokenizeResponse:
     model = request_context.model
-    (passage,) = await model.encoder.texts([request.prompt], "prompt", "interactive")
+    (passage,) = await model.encoder.encode_texts([request.prompt], "prompt", "interactive")
     prefix = [model.info.end_id] if request.add_special_tokens else []
     tokens = prefix + passage.ids.tolist()
     limit = model.limits.max_request_tokens
@@ -91,7 +91,7 @@ async def tokenize(request: TokenizeRequest, request_context: Context) -> Tokeni
 async def detokenize(request: DetokenizeRequest, request_context: Context) -> DetokenizeResponse:
     model = request_context.model
     return DetokenizeResponse(
-        prompt=(await model.encoder.ids(request.tokens, "tokens", "interactive")).text
+        prompt=(await model.encoder.decode_ids(request.tokens, "tokens", "interactive")).text
     )
 
 

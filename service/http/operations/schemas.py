@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.http.schema_types import example_of
 from service.limits import MAX_CACHE_POSITIONS, MAX_TOP, MAX_TOP_TOKENS
-from service.text.tokenizer import Kind
+from service.text.tokenizer_kind import Kind
 
 
 class Health(BaseModel):

@@ -1,8 +1,8 @@
-"""`make bench [DATA=corpus]`: one table, all of it measured in one run.
+"""`make bench [DATA=corpus]`: one page of benchmarks, measured in one run.
 
     python -m tests.programs.benchmarks [--data DIR] [--seconds 8] [--out docs/benchmarks.md]
 
-Ratios compare figures of the same run; absolute figures are the machine's and the moment's.
+Ratios compare figures of the same run; absolute figures depend on the machine.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import httpx
 from tqdm import tqdm
 
 from service.errors import OutputError
-from service.files.outputs import Output, refuse_existing, refuse_inputs, write_whole
+from service.files.atomic import write_atomically
+from service.files.outputs import Output, refuse_existing, refuse_inputs
 from service.runtime.console import print_any_text
 from service.runtime.cpu_count import usable_cores
 from tests.programs.benchmarks.peak import gemm_peak
@@ -31,7 +32,7 @@ from tests.programs.benchmarks.table import TITLE, Http, Results, markdown
 Body = dict[str, Any]
 Payloads = list[tuple[int, Body]]
 
-SATURATED = "/next-token, 20 words, 1 client, beside 8 clients with 100,000-token documents"
+SATURATED = "/next-token, 20 words, 1 client, next to 8 clients with 100,000-token documents"
 
 
 def main() -> int:
@@ -50,12 +51,12 @@ def main() -> int:
     page = markdown(results)
     print(page)
     if options.out:
-        write_whole(options.out, page.encode())
+        write_atomically(options.out, page.encode())
     return 0
 
 
 def check_page(out: Path, data: Path | None) -> None:
-    """Exit before an hour of measuring where the table would replace anything but such a table."""
+    """Exit before measuring if the output would replace a file that is not a benchmark page."""
     try:
         refuse_inputs([Output(out, f"--out {out}")], data.rglob("*") if data else [])
         with suppress(FileNotFoundError):
@@ -112,7 +113,7 @@ def measure(folder: Path, data: Path | None, seconds: float) -> Results:
 
 
 def _plan(server: Server, lines: list[str]) -> dict[str, tuple[str, Payloads, int]]:
-    """Name → path, payloads and concurrency, in the table's order."""
+    """Return name → path, payloads and concurrency, in the order of the table."""
     plan: dict[str, tuple[str, Payloads, int]] = {}
     for concurrency in (1, 8, 64, 256):
         plan[f"/score, 1 sentence, {_clients(concurrency)}"] = "/score", _single(lines), concurrency
@@ -131,7 +132,7 @@ def _plan(server: Server, lines: list[str]) -> dict[str, tuple[str, Payloads, in
 
 
 def _saturated(folder: Path, server: Server, lines: list[str], seconds: float) -> Http:
-    """Keystrokes while eight clients have documents of 100,000 tokens scored."""
+    """Measure keystrokes while eight clients score documents of 100,000 tokens."""
     words = " ".join(lines).split()
     document = " ".join((words * (100_000 // len(words) + 1))[:99_999])
     file = folder / "documents.jsonl"
@@ -182,7 +183,7 @@ def _post(server: Server, path: str, body: Body) -> dict[str, Any]:
 def _load(
     folder: Path, server: Server, path: str, payloads: Payloads, concurrency: int, seconds: float
 ) -> Http:
-    """One HTTP measurement after a second of warming up, with the server's CPU over it."""
+    """Measure HTTP after a second of warm-up, with the CPU time of the server."""
     file = folder / "payloads.jsonl"
     file.write_text("\n".join(json.dumps(payload) for payload in payloads))
     command = [sys.executable, "-m", "tests.programs.benchmarks.load", "--port", str(server.port)]
@@ -202,7 +203,7 @@ def _load(
 
 
 def _engine_seconds(server: Server) -> tuple[float, float]:
-    """In the engine since the start, and over how many runs; zeros for servers without metrics."""
+    """Return the seconds in the engine and the number of batches; zeros without metrics."""
     page = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
     found = dict(re.findall(r"^(tiedlm_inference_seconds_\S+) (\S+)$", page, re.MULTILINE))
     stages = ('{stage="encode"}', '{stage="decode"}', '{stage="distribute"}')

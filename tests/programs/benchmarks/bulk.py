@@ -78,7 +78,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Pair:
-    """Tokens a second with ids ready and in bulk, and tokens a CPU second."""
+    """Tokens per second with ready ids and in bulk, and tokens per CPU second."""
 
     ready: float
     bulk: float

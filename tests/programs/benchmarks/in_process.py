@@ -15,9 +15,11 @@ import numpy as np
 from service.bundle import Bundle
 from service.inference.batcher import Batcher
 from service.inference.engine import OnnxEngine
+from service.inference.scheduler import Scheduler
 from service.inference.task import InferenceTask, run_batch
 from service.runtime.cpu_count import usable_cores
 from service.text.tokenizer import Tokenizer
+from tests.support.admission import make_admission
 
 REPEATS = 7
 ROUNDS = 5
@@ -52,7 +54,7 @@ def measure(bundle: Bundle, texts: list[str]) -> dict[str, float]:
 
 
 def _engine(engine: OnnxEngine) -> dict[str, float]:
-    """Seconds of thread time, medians: a batch in the encoder and decoder, and a single step."""
+    """Return median thread seconds of a batch in the encoder and decoder, and of a step."""
     random = np.random.default_rng(0)
     ids = random.integers(0, engine.vocabulary_size, (BATCH, STEPS))
     lengths = np.full(BATCH, STEPS, np.int32)
@@ -70,12 +72,13 @@ def _engine(engine: OnnxEngine) -> dict[str, float]:
 
 
 def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[float, float]:
-    """Wall and CPU seconds to score all sentences once, ids ready, queue always full."""
-    batcher: Batcher[InferenceTask] = Batcher(
-        lambda sequences, limit: (run_batch(engine, sequences, limit), None)[1],
-        threads,
-        max_batch_tokens=4096,
-        max_queue_tokens=1 << 30,
+    """Return wall and CPU seconds to score all sentences once, from ids, with a full queue."""
+    scheduler: Scheduler[InferenceTask] = Scheduler(4096)
+    batcher = Batcher(
+        lambda tasks, chunk_length: (run_batch(engine, tasks, chunk_length), None)[1],
+        scheduler,
+        make_admission(scheduler, threads=threads, max_queue_tokens=1 << 30),
+        threads=threads,
         request_timeout_seconds=600,
     )
 

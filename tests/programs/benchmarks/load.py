@@ -37,11 +37,11 @@ class Connection(asyncio.Protocol):
         self.requests, self.next, self.end, self.tally = requests, first, end, tally
         self.done = asyncio.get_running_loop().create_future()
         self.buffer = b""
-        self.missing = -1  # bytes of the answer that have not come; −1 before its head is whole
+        self.missing = -1  # missing bytes of the response; −1 until its headers are complete
         self.waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self.send()
 
     def send(self) -> None:
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self.tally.errors += self.waiting  # its answer will never come
+        self.tally.errors += self.waiting  # its response will not arrive
         if not self.done.done():
             self.done.set_result(None)
 
@@ -127,13 +127,13 @@ def request_bytes(path: str, body: dict[str, object]) -> bytes:
 
 
 def cpu_seconds() -> float:
-    """Of this process."""
+    """Return the CPU seconds of this process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def generator_parser(description: str | None) -> argparse.ArgumentParser:
-    """What every generator has to be told."""
+    """Return a parser of the arguments that both generators share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", required=True)
@@ -143,7 +143,7 @@ def generator_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def read_requests(options: argparse.Namespace) -> list[tuple[int, bytes]]:
-    """Tokens and the bytes to send."""
+    """Return the number of tokens and the bytes of each request."""
     lines = [json.loads(line) for line in options.payloads.read_text().splitlines()]
     return [(tokens, request_bytes(options.path, body)) for tokens, body in lines]
 

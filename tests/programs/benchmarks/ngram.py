@@ -4,7 +4,7 @@
 
 Interpolated modified Kneser-Ney (Chen and Goodman 1999) as KenLM's `lmplz` estimates it (Heafield
 et al. 2013), unpruned, from DIR's train split, over the same ids and with the same `<eos>` after
-every line as the bundle's model has. It prints the perplexity of valid and test, and the model's.
+every line as for the bundle's model. Prints the perplexities of both on valid and test.
 """
 
 import argparse
@@ -22,19 +22,19 @@ from service.runtime.console import print_any_text
 from service.text.tokenizer import Tokenizer
 from train.data.splits import find_splits
 
-BEGIN = -1  # the context before a line's first token; never predicted
+BEGIN = -1  # the context before the first token of a line; never predicted
 Gram = tuple[int, ...]
 
 
 class KneserNey:
-    """p(w | h) = max(c(hw) − D, 0) ÷ c(h·) + γ(h) p(w | h′), h′ one word shorter, down to 1 ÷ V.
+    """The model p(w | h) = max(c(hw) − D, 0) ÷ c(h·) + γ(h) p(w | h′), h′ a word shorter, to 1 ÷ V.
 
     The highest order counts n-grams, the others the words seen before them (n-grams that begin a
     line are counted as they are); D is one of three discounts by the count being 1, 2 or more.
     """
 
     def __init__(self, lines: Iterable[Sequence[int]], order: int, vocabulary_size: int) -> None:
-        """`lines` hold ids and end with that of `<eos>`."""
+        """Count the n-grams of `lines`, which hold ids and end with that of `<eos>`."""
         self.order = order
         self._uniform = 1 / vocabulary_size
         counts = self._adjusted(lines)
@@ -62,14 +62,14 @@ class KneserNey:
             for end in range(2, len(words) + 1):
                 begin = max(0, end - self.order)
                 counts[end - begin - 1][words[begin:end]] += (
-                    1  # whole, or from the line's beginning
+                    1  # full order, or from the start of the line
                 )
         for size in range(self.order - 1, 0, -1):
             counts[size - 1].update(gram[1:] for gram in counts[size])
         return counts
 
     def probability(self, word: int, before: Sequence[int]) -> float:
-        """p(word | the last words of `before`), which begins with BEGIN at a line's beginning."""
+        """Return p(word | the last words of `before`); a line starts with BEGIN."""
         found = self._uniform
         for size in range(self.order):
             if size > len(before):
@@ -77,12 +77,12 @@ class KneserNey:
             head = tuple(before[len(before) - size :])
             backoff = self._backoffs[size].get(head)
             if backoff is None:
-                break  # nothing longer was seen either
+                break  # no longer context was seen
             found = self._probabilities[size].get((*head, word), 0.0) + backoff * found
         return found
 
     def cross_entropy(self, lines: Iterable[Sequence[int]]) -> tuple[float, int]:
-        """Nats in all, and tokens, `<eos>` included."""
+        """Return total nats and the number of tokens, including `<eos>`."""
         total, tokens = 0.0, 0
         for line in lines:
             words = (BEGIN, *line)
@@ -94,7 +94,7 @@ class KneserNey:
 
 
 def _discounts(counts: Iterable[int]) -> tuple[float, float, float, float]:
-    """What counts of 0, 1, 2 and more are lowered by (Chen and Goodman's equation 26)."""
+    """Return the discounts of counts 0, 1, 2 and more (Chen and Goodman's equation 26)."""
     n = Counter(min(count, 5) for count in counts)
     if not all(n[count] for count in (1, 2, 3, 4)):
         return 0.0, 0.5, 1.0, 1.5  # too little text to estimate them from

@@ -22,7 +22,7 @@ import uvloop
 from service.runtime.console import print_any_text
 from tests.programs.benchmarks.load import cpu_seconds, generator_parser, read_requests
 
-# Well below the server's own 5 s: a request on a connection that closes just now would be lost.
+# Far below the server's 5 s, because a request on a closing connection would be lost.
 IDLE_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 
@@ -47,23 +47,23 @@ class Tally:
             self.tokens += request.tokens
 
     def percentile(self, status: str, share: float) -> float:
-        """Milliseconds."""
+        """Return a percentile in milliseconds."""
         found = sorted(self.latencies.get(status, []))
         return found[min(len(found) - 1, int(share * len(found)))] * 1e3 if found else float("nan")
 
 
 class Connection(asyncio.Protocol):
-    """Carries one request at a time; `pool` hears of its answer or of its end."""
+    """A connection with one request at a time; it notifies `pool` of its response or its end."""
 
     def __init__(self, pool: "Pool") -> None:
         self.pool = pool
         self.request: Request | None = None
         self.idle_since = 0.0
         self.buffer = b""
-        self.missing = -1  # bytes of the answer that have not come; −1 before its head is whole
+        self.missing = -1  # missing bytes of the response; −1 until its headers are complete
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
 
     def send(self, request: Request) -> None:
         self.request = request
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
 
 
 class Pool:
-    """Connections, as many as are needed up to a limit; requests beyond it wait here."""
+    """Connections on demand up to a limit; further requests wait here."""
 
     def __init__(self, port: int, limit: int, tally: Tally) -> None:
         self.port, self.limit, self.tally = port, limit, tally

@@ -1,18 +1,17 @@
-"""`make overload`: many clients, and twice the load that the service can take, for minutes.
+"""`make overload`: many clients, and twice the capacity of the service, for minutes.
 
     python -m tests.programs.benchmarks.overload [--minutes 10] [--bundle BUNDLE]
         [--flags="--threads 1"]
 
-First 8, 64 and 256 clients that each wait for an answer before the next request, on a free machine
-and next to a busy neighbour (a loop that takes one core). Wanted: no refusal, and with 256 clients
-at least 95 % of the answers with 64.
+First, 8, 64 and 256 clients each wait for a response before the next request, on an idle machine
+and next to an endless loop on one core. Wanted: no rejection, and with 256 clients at least 95 % of
+the responses with 64.
 
-Then, for each size of request, the capacity, and 80 % and 200 % of it as a Poisson process, with 20
-requests a second of /next-token next to it; then the capacity again, because machines change.
-Wanted at 200 %: every answer a 200 or a 429; the 99th percentile of what is admitted at most the
-limit of waiting plus a second; at least 95 % of the capacity with 64 sentences and 90 % with one;
-the 99th percentile of /next-token at most 100 ms; no more memory at the end than after a fifth of
-the time.
+Then, for each size of request: the capacity, 80 % and 200 % of it as a Poisson process with 20
+requests a second of /next-token, and the capacity again, because machines change. Wanted at 200 %:
+only 200 and 429; the 99th percentile of accepted requests at most the limit of the wait plus a
+second; at least 95 % of the capacity with 64 sentences and 90 % with one; the 99th percentile of
+/next-token at most 100 ms; no more memory at the end than after a fifth of the time.
 """
 
 import argparse
@@ -37,19 +36,19 @@ from service.settings import STARTER_BUNDLE, read_settings
 from tests.programs.benchmarks.servers import Server, service
 from tests.programs.soak.mix import PTB_LENGTHS, WORDS
 
-# Sentences of a request, and clients that fill every worker.
+# Sentences a request, and clients that keep every worker busy.
 KINDS = {"1 sentence": (1, 64), "64 sentences": (64, 4)}
 WANTED_SHARE = {"1 sentence": 0.90, "64 sentences": 0.95}
 CLIENTS = (8, 64, 256)
 SETTLING_SECONDS = 2.0
 KEYSTROKES_A_SECOND = 20.0
-# Ten seconds of waiting at a thousand requests a second, and some more.
+# Ten seconds at a thousand requests a second, and a margin.
 CONNECTIONS = 15_000
 
 
 @dataclass
 class Phase:
-    """One load: what the generators saw, and what it cost the server."""
+    """One load: the figures of the generators, and the cost to the server."""
 
     name: str
     seen: dict[str, Any]
@@ -68,7 +67,7 @@ class Phase:
 
 
 def payloads(kind: str, count: int) -> list[tuple[int, dict[str, Any]]]:
-    """Tokens and bodies; sentences as long as the Penn Treebank's."""
+    """Return tokens and bodies, with sentence lengths of the Penn Treebank."""
     chance = random.Random(0)
 
     def sentence() -> str:
@@ -85,7 +84,7 @@ def payloads(kind: str, count: int) -> list[tuple[int, dict[str, Any]]]:
 
 
 class Bench:
-    """Loads of one kind of request on one server."""
+    """Measurements of one kind of request on one server."""
 
     def __init__(self, server: Server, folder: Path, kind: str) -> None:
         self._server = server
@@ -124,7 +123,7 @@ class Bench:
             *arguments,
         ]
         settle = ["--seconds", str(SETTLING_SECONDS)]
-        if not keystrokes:  # an open loop would leave a queue behind
+        if not keystrokes:  # an open loop would leave a queue
             subprocess.run([*command, *settle], check=True, stdout=subprocess.DEVNULL)
         memory: list[int] = []
         ended = threading.Event()
@@ -152,7 +151,7 @@ class Bench:
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def _loop_seconds(self) -> float:
-        """Processor time of the thread that runs the event loop."""
+        """Return the processor seconds of the event loop's thread."""
         pid = self._server.process.pid
         fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -161,14 +160,14 @@ class Bench:
 def _arguments(
     server: Server, file: Path, path: str, lines: list[tuple[int, dict[str, Any]]]
 ) -> list[str]:
-    """The arguments of a generator that sends these bodies to the path."""
+    """Return the arguments of a generator that sends these bodies to the path."""
     file.write_text("\n".join(map(json.dumps, lines)))
     return ["--port", str(server.port), "--path", path, "--payloads", str(file)]
 
 
 @contextmanager
 def busy_loops(count: int) -> Iterator[None]:
-    """Other programs on the cores."""
+    """Run endless loops on the cores for the block."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -179,7 +178,7 @@ def busy_loops(count: int) -> Iterator[None]:
 
 
 def measure_clients(bundle: Path, flags: list[str], seconds: float) -> dict[int, list[Phase]]:
-    """Phases by busy neighbours, one for each number of clients."""
+    """Return the phases for each number of busy loops, one for each number of clients."""
     results: dict[int, list[Phase]] = {0: [], 1: []}
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,4 +1,4 @@
-"""What the machine can do: matrix products of a good size by onnxruntime itself, on every core."""
+"""The peak of the machine: large matrix products by onnxruntime, on every core."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ SECONDS = 1.5
 
 
 def gemm_peak(precision: str, threads: int) -> float:
-    """Operations a second over all threads; a multiplication and an addition count two."""
+    """Return operations per second over all threads; a multiply-add counts as two."""
     session = _session(precision)
     random = np.random.default_rng(0)
     dtype = np.float32 if precision == "float32" else np.uint8

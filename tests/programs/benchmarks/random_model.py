@@ -1,4 +1,4 @@
-"""The model that is benchmarked: 2 × 650, 10,000 words, seeded random weights, as two bundles."""
+"""The benchmarked model: 2 × 650, 10,000 words, seeded random weights, as two bundles."""
 
 import random
 from pathlib import Path
@@ -24,7 +24,7 @@ SENTENCES = 2000
 
 
 def sentences(data: Path | None, seed: int = 0) -> list[str]:
-    """The test split of a corpus folder, or words w0 … w9997 in sentences as long as PTB's."""
+    """Return the test split of a corpus folder, or words w0 … w9997 with PTB's sentence lengths."""
     if data is not None:
         splits, _ = find_splits(data)
         return [line.strip() for line in splits["test"].lines() if line.strip()][:SENTENCES]
@@ -49,7 +49,7 @@ def write_bundles(folder: Path, lines: list[str]) -> dict[str, Path]:
 
 
 def write_checkpoint(folder: Path, config: Config, size: int, lines: list[str]) -> Path:
-    """Random weights, and a vocabulary of so many entries, the words of `lines` first."""
+    """Write random weights and a vocabulary that starts with the words of `lines`."""
     checkpoint = Checkpoint(folder)
     checkpoint.start(config)
     filler = [f"filler{index}" for index in range(size)]

@@ -2,9 +2,9 @@
 
     python -m tests.programs.benchmarks.rescoring [BUNDLE]
 
-In process, without HTTP. A 100-best list of 25 tokens each, the first 80 % of them in beginnings
-that several share, as a recogniser gives them: each half shares the first 10, each fifth of it the
-next 10. The wanted ratio is 0.40 or less.
+In process, without HTTP. The list has 100 hypotheses of 25 tokens. As in the lists of recognizers,
+they share 80 % of their tokens as prefixes: each half shares the first 10 tokens, each fifth of a
+half the next 10. The wanted ratio is 0.40 or less.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.runtime.console import print_any_text
 from service.settings import STARTER_BUNDLE, Settings
-from service.text.request_encoder import TokenizedText
+from service.text.tokenized_text import TokenizedText
 
 REPEATS = 15
 HYPOTHESES, TOKENS, SHARED = 100, 25, 20
@@ -45,14 +45,14 @@ def n_best(model: LanguageModel) -> list[TokenizedText]:
 
 
 async def seconds(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    """By the clock, and of the processor."""
+    """Return wall and processor seconds."""
     clock, processor = time.perf_counter(), time.process_time()
     await call()
     return time.perf_counter() - clock, time.process_time() - processor
 
 
 async def measure(model: LanguageModel) -> tuple[list[float], list[float]]:
-    """Medians of both kinds of seconds to rescore and to score, taken in turns."""
+    """Return median wall and processor seconds to rescore and to score, measured in turns."""
     passages = n_best(model)
     rescored, scored = [], []
     for _ in range(REPEATS):

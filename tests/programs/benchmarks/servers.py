@@ -1,4 +1,4 @@
-"""The servers that are compared, each a process: ours, bare FastAPI, FastAPI + torch eager."""
+"""The compared servers, each a process: the service, bare FastAPI, FastAPI + torch eager."""
 
 import os
 import re
@@ -23,17 +23,23 @@ class Server:
 
     @property
     def memory_bytes(self) -> dict[str, int]:
-        """Resident now and at its peak."""
+        """Return resident bytes, current and peak."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         sizes = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+)", status))
         return {"now": int(sizes["VmRSS"]) * 1024, "peak": int(sizes["VmHWM"]) * 1024}
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Server]:
-    """`python -m ARGUMENTS`, which prints its address when it listens; stopped at the end."""
+def serving(*arguments: str, tree: Path | None = None) -> Iterator[Server]:
+    """Run `python -m ARGUMENTS`, which prints its address when it listens; stop it at the end.
+
+    `tree` is the checkout whose code runs; without it that of this process.
+    """
+    environment = os.environ if tree is None else {**os.environ, "PYTHONPATH": str(tree)}
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
+        cwd=tree,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

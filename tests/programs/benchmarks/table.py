@@ -1,4 +1,4 @@
-"""The benchmark's results as one Markdown page."""
+"""The page of benchmark results in Markdown."""
 
 import platform
 import time
@@ -8,14 +8,15 @@ from pathlib import Path
 from tests.programs.benchmarks.in_process import BATCH, STEPS
 from tests.programs.benchmarks.random_model import CONFIG, VOCABULARY
 
-# A generator that used more of its core than this was the limit.
+# Above this share of its core, the generator was the limit.
 BUSY = 0.9
 
 
 @dataclass
 class Http:
-    """One HTTP measurement; latencies in milliseconds, `cores` used by the server. `step` is what
-    the engine took of a request that is a single step, in milliseconds by the server's metrics.
+    """One HTTP measurement: latencies in milliseconds, and the `cores` that the server used.
+
+    `step` is the engine's time for a request of a single step, in milliseconds, by the metrics.
     """
 
     requests_per_second: float
@@ -42,7 +43,7 @@ class Results:
 
 
 def operations() -> tuple[int, int]:
-    """Of a token in the encoder and the decoder; a multiplication and an addition count two."""
+    """Return the operations per token of encoder and decoder; a multiply-add counts as two."""
     width = CONFIG.model.embedding_size
     return CONFIG.model.layers * 2 * 4 * width * 2 * width, 2 * width * VOCABULARY
 
@@ -104,8 +105,8 @@ def _http(results: Results) -> str:
     rows = [
         "## Over HTTP, int8",
         "",
-        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. These clients ignore",
-        "`Retry-After` and retry at once.",
+        "Errors are 429s: /score waits up to 10 s in line, /next-token up to 1 s. These clients",
+        "ignore `Retry-After` and retry at once.",
         "",
         "| | requests/s | tokens/s | p50 ms | p95 ms | p99 ms | cores | generator | MB | errors |",
         "|---|---|---|---|---|---|---|---|---|---|",

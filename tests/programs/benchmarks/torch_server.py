@@ -1,4 +1,4 @@
-"""What a person would write first: FastAPI and torch, a text a call.
+"""A naive server as a baseline: FastAPI and torch, one text a call.
 
 `python -m tests.programs.benchmarks.torch_server CHECKPOINT`
 """

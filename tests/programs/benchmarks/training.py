@@ -2,7 +2,7 @@
 
 Both train a tied LSTM of the same sizes, with dropout, on the same batches; the plain loop is what
 a tutorial writes: float32, `nn.LSTM`, a linear layer, `cross_entropy` over all logits, clipped SGD.
-They take turns, so that what the machine does besides meets both. The wanted ratio is 1.5.
+They take turns, so that other load affects both alike. The wanted ratio is 1.5.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
 from train.data.streams import Streams
 from train.data.tokenizer import fit_tokenizer
-from train.loop import Run
-from train.report.stopwatch import PARTS
+from train.loop import TrainingRun
+from train.report.stopwatch import STEP_PARTS
 
 ROUNDS, STEPS = 7, 8
 TOKENS = 200_000
@@ -82,12 +82,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder))
         checkpoint.start(config)
-        run = Run(config, checkpoint, ids, ids[:100], tokenizer)
+        run = TrainingRun(config, checkpoint, ids, ids[:100], tokenizer)
         plain = Plain(sizes, options.vocabulary)
         streams = Streams(ids, 1, training)
         zeros = torch.zeros(sizes.layers, options.batch_size, options.width)
         speeds: list[tuple[float, float]] = []
-        for turn in range(ROUNDS + 1):  # the first is for warming up
+        for turn in range(ROUNDS + 1):  # the first one warms up
             steps = range(turn * STEPS, (turn + 1) * STEPS)
             begun = time.perf_counter()
             own = sum(run._step() for _ in steps)
@@ -97,10 +97,10 @@ def main() -> None:
             if turn:
                 speeds.append((own / (between - begun), theirs / (ended - between)))
             else:
-                run.learner.stopwatch.take()
-        seconds = run.learner.stopwatch.take()
+                run.train_step.stopwatch.take()
+        seconds = run.train_step.stopwatch.take()
     total = sum(seconds.values())
-    shares = ", ".join(f"{part} {seconds[f'{part}_seconds'] / total:.0%}" for part in PARTS)
+    shares = ", ".join(f"{part} {seconds[f'{part}_seconds'] / total:.0%}" for part in STEP_PARTS)
     step = f"{options.batch_size} × {options.bptt_length} tokens a step"
     threads = torch.get_num_threads()
     print(f"2 × {options.width}, {options.vocabulary:,} words, {step}, {threads} threads")

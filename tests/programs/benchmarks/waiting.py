@@ -28,7 +28,7 @@ WAYS: dict[str, dict[str, str]] = {
     "as `python -m train`": {WATCHED: "1"},
 }
 TOKENS = 200_000
-WARM_UP_SECONDS = 1.5  # of a turn: a run that goes on has long decided how its threads wait
+WARM_UP_SECONDS = 1.5  # of a turn, after which the trainer has chosen how its threads wait
 MOST_OF_A_CORE = 0.03
 LOOP = "while True: pass"
 
@@ -40,8 +40,8 @@ def learn() -> None:
     from train.checkpoint import Checkpoint
     from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
     from train.data.tokenizer import fit_tokenizer
-    from train.loop import Run
-    from train.runtime.thread_waiting import Waiting
+    from train.loop import TrainingRun
+    from train.runtime.thread_waiting import SpinControl
 
     width, vocabulary, seconds = map(int, sys.argv[2:5])
     config = Config(
@@ -53,15 +53,15 @@ def learn() -> None:
     words = " ".join(f"w{index}" for index in range(vocabulary - 2))
     tokenizer = fit_tokenizer(config.tokenizer, [words])
     ids = (vocabulary * np.random.default_rng(0).random(TOKENS) ** 3).astype(np.int32)
-    waiting = Waiting() if WATCHED in os.environ else nullcontext()
+    waiting = SpinControl() if WATCHED in os.environ else nullcontext()
     with tempfile.TemporaryDirectory() as folder, waiting:
         checkpoint = Checkpoint(Path(folder))
         checkpoint.start(config)
-        run = Run(config, checkpoint, ids, ids[:100], tokenizer)
+        run = TrainingRun(config, checkpoint, ids, ids[:100], tokenizer)
 
         def step() -> int:
-            if run.progress.epoch_step == run.streams.steps:
-                run.progress.epoch_step = 0
+            if run.position.epoch_step == run.streams.steps:
+                run.position.epoch_step = 0
                 run.streams.start_epoch(0)
             return run._step()
 
@@ -117,7 +117,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.programs.benchmarks.waiting", description=__doc__
     )
-    parser.add_argument("--busy", type=int, default=0, metavar="N", help="endless loops beside it")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="endless loops next to it")
     parser.add_argument("--idle", action="store_true", help="leave out rounds that others disturb")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seconds", type=int, default=3, help="of a turn")

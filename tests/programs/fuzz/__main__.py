@@ -1,9 +1,10 @@
-"""`make fuzz`: schemathesis sends what the OpenAPI document allows, and what it forbids.
+"""`make fuzz`: schemathesis sends requests that the OpenAPI document allows or forbids.
 
     python -m tests.programs.fuzz [--cases 10000] [--seed SEED]
 
-At least so many requests over all operations; no answer is a 5xx, each has a status, headers and a
-body that the document names, and none takes what the document forbids. Exit code 1 otherwise.
+Sends at least `--cases` requests over all operations. No response may be a 5xx, each must have a
+status, headers and a body of the document, and no forbidden request may succeed. Exit code 1
+otherwise.
 """
 
 import argparse
@@ -18,8 +19,8 @@ from service.runtime.console import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.programs.benchmarks.servers import service
 
-# What the document promises. A request that fits it may still be refused: that one of three
-# fields must be given, or that ids end at the vocabulary, a schema does not say.
+# A request that fits the document may still be rejected, because a schema cannot express that one
+# of three fields is required or that ids end at the vocabulary.
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -33,8 +34,9 @@ EXAMPLES_A_ROUND = 500
 
 
 def fuzz(url: str, examples: int, seed: int) -> tuple[int, str]:
-    """Up to `examples` random requests an operation: how many requests it came to, and a failure's
-    report, empty if there was none.
+    """Send up to `examples` random requests an operation.
+
+    Return the number of requests, and the report of a failure or an empty string.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"

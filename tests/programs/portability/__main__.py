@@ -1,8 +1,8 @@
-"""`make portability`: the same int8 bundle on this processor and on an emulated AVX2-only one.
+"""`make portability`: one int8 bundle on this processor and on an emulated AVX2-only one.
 
     python -m tests.programs.portability [BUNDLE] [--sentences 4]
 
-Prints the largest difference in nats; exit code 1 when it is more than 1e-5, 2 without qemu-user.
+Prints the largest difference in nats. Exit code 1 if it is above 1e-5, 2 without qemu-user.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LARGEST_DIFFERENCE = 1e-5
 
 
 def difference(bundle: Path, sentences: int) -> tuple[float, int]:
-    """Largest |Δ logprob| between the processors, and over how many tokens."""
+    """Return the largest |Δ logprob| between the processors and the number of tokens."""
     command = [
         sys.executable,
         "-m",

@@ -1,8 +1,8 @@
-"""`make proof CHECKPOINT=... DATA=...`: the served figures against the trainer's, on real text.
+"""`make proof CHECKPOINT=... DATA=...`: served figures against the trainer's, on real text.
 
     python -m tests.programs.proofs CHECKPOINT --data TEXT [--sentences 300]
 
-TEXT is what the checkpoint was trained on, with or without splits. Exports the checkpoint in both
+TEXT is the training text of the checkpoint, with or without splits. Exports the checkpoint in both
 precisions, serves them, and prints
 
 - the test split scored over HTTP as one document with `eos: false`, next to the trainer's carried
@@ -10,7 +10,7 @@ precisions, serves them, and prints
 - its first sentences scored one by one, next to an independent LSTM in numpy and double precision:
   the largest difference a token, at most 1e-4 nats in float32.
 
-Exit code 1 where one of these fails.
+Exit code 1 if one of these fails.
 """
 
 import argparse
@@ -36,13 +36,13 @@ NO_LIMITS = ("--max-request-tokens", "1000000000", "--max-body-bytes", "10000000
 
 
 def document_perplexity(server: Server, text: str) -> tuple[float, int]:
-    """Perplexity and token count of a text scored whole, from `<eos>` to its last token."""
+    """Return the perplexity and token count of a whole text, from `<eos>` to its last token."""
     summary = _score(server, {"text": text, "eos": False, "tokens": False})["summary"]
     return summary["perplexity"], summary["token_count"]
 
 
 def largest_difference(server: Server, checkpoint: Path, lines: list[str]) -> tuple[float, int]:
-    """Largest |Δ logprob| a token between the service and numpy, sentence by sentence."""
+    """Return the largest |Δ logprob| of a token between the service and numpy, by sentence."""
     model, _, tokenizer = load_model(checkpoint)
     reference, end = NumpyLSTM(model), end_id(tokenizer)
     zero = np.zeros(2 * sum(layer[1].shape[1] for layer in reference.layers))
@@ -68,7 +68,7 @@ def _score(server: Server, body: dict[str, Any]) -> dict[str, Any]:
 def test_lines(checkpoint: Path, data: Path) -> tuple[list[str], float]:
     """Return the lines of the test split that the run was evaluated on, and its perplexity.
 
-    Raises TrainError for a run that is not finished, or of another text.
+    Raise TrainError if the run is not finished or used another text.
     """
     run = Checkpoint(checkpoint)
     report = run.report
@@ -76,7 +76,7 @@ def test_lines(checkpoint: Path, data: Path) -> tuple[list[str], float]:
         raise CheckpointError(f"{checkpoint} is not finished; the same command of its run goes on")
     sources, _ = find_splits(data, run.config().data)
     run.check_corpus({"test": sources["test"].content.digest})
-    return list(sources["test"].lines()), report["perplexity"]["test"]
+    return list(sources["test"].lines()), report.perplexity["test"]
 
 
 def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) -> bool:

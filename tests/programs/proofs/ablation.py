@@ -1,13 +1,13 @@
-"""`make ablation DATA=...`: what each regulariser gives at equal time, on a short text.
+"""`make ablation DATA=...`: the effect of each regulariser at equal time, on a short text.
 
     python -m tests.programs.proofs.ablation --data DIR [--config TOML] [--tokens 100000]
         [--set KEY=VALUE]
 
 Trains the preset on the first words of the training split, then once more for every regulariser:
-without one that it has, or with one that it has not; what would change nothing is left out. A
-regulariser costs time; so its steps are timed first, turn by turn with the preset's, and a slower
-variant gets fewer epochs. Every run has one thread, `--jobs` of them side by side. Finished runs in
-`--out` are not made again. Prints a table, and draws it with `--picture PNG`.
+without one of its regularisers, or with one that it lacks. Variants that would change nothing are
+skipped. A regulariser costs time, so its steps are timed first, in turns with the preset's, and a
+slower variant gets fewer epochs. Every run has one thread; `--jobs` runs go side by side. Finished
+runs in `--out` are kept. Prints a table, and draws it with `--picture PNG`.
 """
 
 import argparse
@@ -60,40 +60,40 @@ VARIANTS: dict[str, list[str]] = {
     "with label smoothing 0.05": ["loss.label_smoothing=0.05"],
     "with random BPTT lengths": ["train.random_bptt=true"],
 }
-# What counts in steps is made for long runs; these have about a tenth of them.
+# Settings in steps suit long runs; these runs have about a tenth of the steps.
 SHORT_RUN = ["average.decay=0.99", "train.warmup_steps=50"]
 ROUNDS, STEPS = 5, 8  # of timing, and in each
 
 
 def timed_steps(config: Config, data: Path, cache: Path) -> Iterator[float]:
-    """Seconds a token, over some steps at a time."""
+    """Return the seconds per token of groups of steps."""
     source = find_splits(data)[0]["train"]
     tokenizer = fit_tokenizer(config.tokenizer, source.lines())
     ids = tokenize(source, tokenizer, cache, "train").ids
     streams = Streams(ids, end_id(tokenizer), config.train)
     streams.start_epoch(0)
-    learner = TrainStep(config, tokenizer, Processes())
+    train_step = TrainStep(config, tokenizer, Processes())
     step = 0
     while step + STEPS <= streams.steps:
         begun, tokens = time.perf_counter(), 0
         for number in range(step, step + STEPS):
-            learner.stopwatch.start()
+            train_step.stopwatch.start()
             batch = streams.batch(number)
-            learner.step(batch, config.train.learning_rate, number)
+            train_step.step(batch, config.train.learning_rate, number)
             tokens += batch.inputs.numel()
         yield (time.perf_counter() - begun) / tokens
         step += STEPS
 
 
 def slowness(preset: Config, variant: Config, data: Path, cache: Path) -> float:
-    """How often the time of the preset's step a variant's takes; after one round to warm up."""
+    """Return the time of a variant's step ÷ the preset's, after one round of warm-up."""
     both = zip(timed_steps(preset, data, cache), timed_steps(variant, data, cache), strict=False)
     rounds = [theirs / ours for _, (ours, theirs) in zip(range(ROUNDS + 1), both, strict=False)]
     return statistics.median(rounds[1:])
 
 
 def train(command: list[str], out: Path) -> dict[str, Any]:
-    """The report of a run, new or finished; what it says stands in OUT.log."""
+    """Return the report of a new or finished run; its output goes to OUT.log."""
     with out.with_name(out.name + ".log").open("a") as log:
         subprocess.run(
             [sys.executable, "-m", "train", *command, "--out", str(out)],
@@ -107,7 +107,7 @@ def train(command: list[str], out: Path) -> dict[str, Any]:
 
 
 def table(slower: dict[str, float], reports: dict[str, Any]) -> str:
-    """In Markdown, perplexities with carried state."""
+    """Return the perplexities with carried state as a Markdown table."""
     gains = against_preset(reports)
     rows = [
         "| run | time of a step | epochs | valid | test | test, against the preset |",
@@ -121,13 +121,13 @@ def table(slower: dict[str, float], reports: dict[str, Any]) -> str:
 
 
 def against_preset(reports: dict[str, Any]) -> dict[str, float]:
-    """What the test perplexity gains, as a share of the preset's: below 0 is better."""
+    """Return the change of the test perplexity, as a share of the preset's; below 0 is better."""
     tests = {name: report["perplexity"]["test"] for name, report in reports.items()}
     return {name: test / tests[PRESET] - 1 for name, test in tests.items()}
 
 
 def draw(reports: dict[str, Any], path: Path) -> None:
-    """A bar a variant, and in grey what another seed gives already."""
+    """Draw a bar for each variant, and the effect of another seed in grey."""
     gains = {name: 100 * gain for name, gain in against_preset(reports).items()}
     del gains[PRESET]
     seed = abs(gains.pop(SEED))

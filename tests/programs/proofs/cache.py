@@ -2,9 +2,9 @@
 
     python -m tests.programs.proofs.cache CHECKPOINT --data DIR
 
-Scores the validation split as one document with settings of the cache, one value after another
-moved as long as that helps; then the test split with the best one and without. Exit code 1 where it
-gives less than 3 %.
+Scores the validation split as one document and moves one setting of the cache at a time as long as
+that helps. Then scores the test split with the best settings and without the cache. Exit code 1 if
+the gain is below 3 %.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from train.data.splits import find_splits
 WINDOWS = (50, 100, 200, 500, 1000, 2000, 4000)
 THETAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.1, 1.5, 2.0)
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
-START = (3, 4, 2)  # the papers' neighbourhood
+START = (3, 4, 2)  # near the settings of the papers
 LEAST_GAIN = 0.03
 
 
 def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> float:
     async def score() -> float:
-        texts = await model.encoder.texts([text])
+        texts = await model.encoder.encode_texts([text])
         (score,) = await model.score(texts, ScoreOptions(cache=cache, eos=False))
         found = score.totals.figures("nats")["perplexity"]
         assert found is not None
@@ -46,7 +46,7 @@ def perplexity(model: LanguageModel, text: str, cache: CacheSettings | None) -> 
 
 
 def tune(measure: Callable[[CacheSettings], float]) -> CacheSettings:
-    """The best setting on the grid that one step in one value makes no better."""
+    """Return a setting on the grid that no single step in one value improves."""
     grid = (WINDOWS, THETAS, SHARES)
     place: tuple[int, ...] = START
     found: dict[tuple[int, ...], float] = {}

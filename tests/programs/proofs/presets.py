@@ -2,10 +2,9 @@
 
     python -m tests.programs.proofs.presets --data DIR [--steps 200] [--batch-size 8]
 
-What is trained is each preset's model with all that acts on it, on the first lines of the text and
-in small batches, so that the largest takes minutes on two cores. Prints a table, and ends with exit
-code 1 where a loss does not fall or a bundle does not agree with its checkpoint, which the exporter
-checks in both precisions.
+Trains each preset's model, with all its regularisers, on the first lines of the text and in small
+batches, so that the largest takes minutes on two cores. Prints a table. Exit code 1 if a loss does
+not fall or a bundle differs from its checkpoint, which the exporter checks in both precisions.
 """
 
 import argparse
@@ -23,26 +22,26 @@ from train.config_file import load_config
 from train.data.corpus import tokenize
 from train.data.splits import find_splits
 from train.data.tokenizer import fit_tokenizer
-from train.loop import Run
+from train.loop import TrainingRun
 from train.model.lstm import parameter_count
 
 PRESETS = Path("train/configs")
 
 
 def trial(config: Config, data: Path, folder: Path) -> tuple[int, list[float]]:
-    """Train for an epoch; the number of parameters and the perplexities of its log."""
+    """Train for an epoch; return the number of parameters and the logged perplexities."""
     sources, _ = find_splits(data)
     checkpoint = Checkpoint(folder / "checkpoint")
     checkpoint.start(config)
     tokenizer = fit_tokenizer(config.tokenizer, sources["train"].lines())
     splits = {n: tokenize(s, tokenizer, folder / "cache", n) for n, s in sources.items()}
     checkpoint.write_inputs(tokenizer, splits["valid"].ids)
-    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
+    run = TrainingRun(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
     perplexities: list[float] = []
     assert run.metrics is not None
     run.metrics.follow(lambda lines: perplexities.extend(line["perplexity"] for line in lines))
     run.train()
-    return parameter_count(run.learner.model), perplexities
+    return parameter_count(run.train_step.model), perplexities
 
 
 def main() -> int:

@@ -1,10 +1,10 @@
-"""`make processes DATA=...`: two processes learn what one does.
+"""`make processes DATA=...`: training with two processes against training with one.
 
     python -m tests.programs.proofs.processes --data DIR [--steps 200] [--config CONFIG]
 
 Trains the same preset at the same global batch with one process and with two, in float32 and with
 the random regularisers off, and prints the largest difference of the losses logged at each step.
-Exit code 1 where it is above 1e-3 nats.
+Exit code 1 if it is above 1e-3 nats.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PLAIN = [
 
 
 def losses(launcher: list[str], config: Path, data: Path, out: Path) -> list[float]:
-    """Of every step of a run that the launcher starts."""
+    """Return the loss of every step of a run that the launcher starts."""
     settings = [part for setting in PLAIN for part in ("--set", setting)]
     command = [*launcher, "train", str(config), "--data", str(data), "--out", str(out), *settings]
     subprocess.run(

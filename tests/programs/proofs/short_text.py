@@ -8,8 +8,9 @@ from train.runtime.paths import check_sources
 
 
 def shorten(data: Path, folder: Path, tokens: int, of_others: int | None = None) -> Path:
-    """Write the first lines of every split of `data` into `folder`: so many words for training, and
-    `of_others` for validation and test, or all of them.
+    """Write the first lines of every split of `data` into `folder`.
+
+    The training split gets `words` words, the others `of_others` words or all of them.
     """
     sources, _ = find_splits(data)
     check_sources((file for source in sources.values() for file in source.files), folder)
@@ -17,7 +18,7 @@ def shorten(data: Path, folder: Path, tokens: int, of_others: int | None = None)
     for name, source in sources.items():
         left = tokens if name == "train" else of_others
         lines = []
-        for line in islice(source.lines(), left):  # a line is a word at least, its end
+        for line in islice(source.lines(), left):  # a line has at least one token, its end
             lines.append(f"{line}\n")
             if left is not None:
                 left -= len(line.split()) + 1

@@ -1,11 +1,11 @@
-"""`make scale`: a text larger than memory should hold is tokenized and trained on.
+"""`make scale`: tokenization and training on a text that is too large for memory.
 
     python -m tests.programs.scale [--megabytes 1000] [--small 10]
         [--config train/configs/starter.toml]
 
-Tokenizes a small and a large text, trains on both side by side for some steps, with the same model
-and as large a vocabulary, and prints what each took. Exit code 1 where the large text took more
-than 1 GB of resident memory beyond that of training on the small one.
+Tokenizes a small and a large text and trains on both side by side for some steps, with the same
+model and vocabulary size. Prints memory and speed of each. Exit code 1 if the large text took over
+1 GB more resident memory than the small one.
 """
 
 import argparse
@@ -21,7 +21,7 @@ LARGEST_GROWTH_BYTES = 1_000_000_000
 
 
 def report(small: Watched, large: Watched, megabytes: tuple[float, float]) -> str:
-    """One table: a column for each text, and large ÷ small."""
+    """Return a table with a column for each text, and large ÷ small."""
     rows = [
         f"| | {megabytes[0]:,.0f} MB | {megabytes[1]:,.0f} MB | large ÷ small |",
         "|---|---|---|---|",

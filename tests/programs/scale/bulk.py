@@ -1,11 +1,11 @@
-"""`make scale-bulk`: scoring a large input takes no more memory than a small one.
+"""`make scale-bulk`: the memory of scoring a large input against a small one.
 
     python -m tests.programs.scale.bulk [--megabytes 2000] [--small 20] [--bundle BUNDLE]
         [--out NAME]
 
-Writes both texts, scores one after the other, and prints what each took at its peak. Exit code 1
-where the large one took more than 20 MB beyond the small one. Unless a bundle is given the model is
-so small that the job's own work is most of it: the memory asked for is the job's.
+Writes both texts, scores one after the other, and prints the peak memory of each. Exit code 1 if
+the large one took over 20 MB more than the small one. Without `--bundle` the model is tiny, so that
+the figure is the memory of the job itself.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def score(folder: Path, megabytes: float, *arguments: str, out: str = "out.jsonl
 
 
 def smallest_bundle(folder: Path) -> Path:
-    """2 × 16, 50 words, random weights."""
+    """Write a bundle of 2 × 16, 50 words, random weights."""
     config = Config(
         name="smallest",
         tokenizer=TokenizerConfig(kind="whitespace"),

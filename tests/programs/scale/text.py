@@ -1,7 +1,7 @@
-"""A corpus of any size in seconds: one block of text again and again, but for its rare words.
+"""A corpus of any size, written in seconds: one block of text, repeated with new rare words.
 
 Words follow Zipf's law. One in a hundred occurs in one block alone, so that the vocabulary grows
-with the text, as it does in nature: 1 GB holds about 1.5 million different words.
+with the text, as in natural text: 1 GB holds about 1.5 million different words.
 """
 
 import random
@@ -12,12 +12,14 @@ BLOCK_BYTES = 1_000_000
 HELD_OUT_BYTES = 20_000
 FREQUENT_WORDS = 30_000
 ONE_RARE_IN = 100
-MARK = "qqqq"  # no word holds a q; a rare word ends in it, and each block puts letters in its place
+MARK = (
+    "qqqq"  # no other word has a q; a rare word ends in it, and each block replaces it by letters
+)
 LETTERS = "abcdefghijklmnop"
 
 
 def write_corpus(folder: Path, megabytes: float) -> Path:
-    """`train.txt` of that size, and small `valid.txt` and `test.txt`. The same at every call."""
+    """Write `train.txt` of `size` and small `valid.txt` and `test.txt`, the same at every call."""
     folder.mkdir(parents=True)
     text = _block()
     size = round(megabytes * 1e6)

@@ -1,7 +1,7 @@
-"""`python -m train` watched from outside: its memory, and how fast what it writes grows.
+"""A monitor of `python -m train`: its memory, and the growth of its files.
 
-Anonymous memory (RssAnon) is what a run holds for itself. Resident memory (VmRSS) also counts the
-pages of mapped files, which the kernel takes back whenever another program needs the room.
+Anonymous memory (RssAnon) is the memory of the run itself. Resident memory (VmRSS) also counts the
+pages of mapped files, which the kernel frees when another program needs memory.
 """
 
 import os
@@ -24,7 +24,7 @@ LOG_EVERY_STEPS = 10
 
 @dataclass
 class Memory:
-    """The largest figures seen, in bytes."""
+    """The largest observed values, in bytes."""
 
     anonymous: int = 0
     resident: int = 0
@@ -32,13 +32,13 @@ class Memory:
     def see(self, process: int) -> None:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
         fields = dict(line.split(":\t") for line in status.splitlines() if " kB" in line)
-        if fields:  # a process that has ended has none
+        if fields:  # missing after the end of the process
             self.anonymous = max(self.anonymous, int(fields["RssAnon"].split()[0]) << 10)
             self.resident = max(self.resident, int(fields["VmRSS"].split()[0]) << 10)
 
 
 class Watched:
-    """The command on one text, in a process of its own that can be stopped and goes on."""
+    """The command on one text, in a process that can be stopped and continued."""
 
     def __init__(
         self, config: Path, data: Path, folder: Path, *overrides: str, progress: IO[Any] | int
@@ -51,10 +51,10 @@ class Watched:
             *(part for setting in settings for part in ("--set", setting)),
         ]
         self.preparing, self.training = Memory(), Memory()
-        self.growth: list[tuple[float, int]] = []  # when, and tokens on the disk by then
+        self.growth: list[tuple[float, int]] = []  # time, and tokens on the disk
 
     def prepare(self) -> None:
-        """Fit the tokenizer and tokenize, up to the first step of training."""
+        """Wait until tokenization has ended and training starts."""
         self.start()
         try:
             while not (self.out / "metrics.jsonl").exists():
@@ -77,7 +77,7 @@ class Watched:
         )
 
     def see(self, memory: Memory) -> None:
-        """Raises RuntimeError when the process has ended."""
+        """Record memory and progress. Raise RuntimeError if the process has ended."""
         if self.process.poll() is not None:
             raise RuntimeError(f"python -m train ended with code {self.process.returncode}")
         memory.see(self.process.pid)
@@ -92,7 +92,7 @@ class Watched:
 
     @property
     def tokenizing_rate(self) -> float:
-        """Tokens a second, from the first block on the disk to the last; 0 for a single one."""
+        """Return tokens per second from the first block on disk to the last, 0 for one block."""
         (begun, least), (ended, most) = self.growth[0], self.growth[-1]
         return (most - least) / (ended - begun) if ended > begun else 0.0
 
@@ -101,7 +101,7 @@ class Watched:
 
     @property
     def training_rate(self) -> float:
-        """Tokens a second, by the median log interval."""
+        """Return tokens per second, by the median interval of the log."""
         lines = [x for x in read_metrics(self.out / "metrics.jsonl") if x["kind"] == "train"]
         rates: list[float] = [
             after["tokens"] / (after["seconds"] - before["seconds"])
@@ -113,14 +113,14 @@ class Watched:
     def _tokens(self) -> int:
         try:
             return sum(path.stat().st_size for path in self.cache.glob("*/ids.int32")) // 4
-        except OSError:  # renamed just now
+        except OSError:  # renamed at this moment
             return 0
 
 
 def train_side_by_side(runs: list[Watched], steps: int) -> None:
     """Train all runs at once, on an equal share of the cores, until each has made `steps` steps.
 
-    What else the machine does meanwhile slows all of them, and leaves the ratio of their rates.
+    Other load on the machine slows all of them alike, so the ratio of their rates stays.
     """
     threads = max(1, len(os.sched_getaffinity(0)) // len(runs))
     try:

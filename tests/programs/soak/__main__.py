@@ -1,9 +1,9 @@
-"""`make soak`: minutes of mixed load; memory must stay flat and every known answer must stay.
+"""`make soak`: minutes of mixed load with flat memory and unchanged responses.
 
     python -m tests.programs.soak [--minutes 10] [--clients 8] [--bundle BUNDLE]
 
 Resident memory at the end is compared with that after a fifth of the time (at least one sample),
-when the prefix cache has filled. Exit code 1 for a wrong answer, or more than 1.02 times that.
+when the prefix cache is full. Exit code 1 for a wrong response, or more than 1.02 times the memory.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from tests.programs.soak.mix import Mix
 
 LARGEST_GROWTH = 1.02
 CACHE_BYTES = 8 << 20
-# Nothing is refused for having to wait: a 429 is no wrong answer, and none is what is counted here.
+# No request is rejected for its wait, because this program counts wrong responses, not 429s.
 FLAGS = ("--prefix-cache-bytes", str(CACHE_BYTES), "--max-queue-seconds", "60")
 
 
 def soak(server: Server, seconds: float, clients: int) -> tuple[list[int], int, int]:
-    """Resident bytes sampled every second, the requests sent, and how many were answered wrong."""
+    """Return resident bytes of every second, and the numbers of requests and wrong responses."""
     url = f"http://127.0.0.1:{server.port}"
     with httpx.Client(base_url=url, timeout=60) as client:
         mix = Mix(client)

@@ -1,4 +1,4 @@
-"""A mixture of everything clients send, with the answers that must come back."""
+"""A mixture of all kinds of requests, with the expected responses."""
 
 import random
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ TEXT = (
     "London north government music station episode storm river church century"
 )
 WORDS = TEXT.split()
-# Words a sentence of the Penn Treebank: deciles 0, 10 … 100.
+# Words per sentence of the Penn Treebank: deciles 0, 10 … 100.
 PTB_LENGTHS = (1, 9, 13, 16, 18, 21, 23, 26, 29, 35, 60)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A request whose answer is known."""
+    """A request with a known response."""
 
     path: str
     body: dict[str, Any]
@@ -26,7 +26,7 @@ class Probe:
 
 
 class Mix:
-    """Random requests; one in five is a probe whose figures were asked for at the start."""
+    """Random requests; one in five is a probe with a response recorded at the start."""
 
     def __init__(self, client: httpx.Client, seed: int = 0) -> None:
         chance = random.Random(seed)
@@ -40,7 +40,7 @@ class Mix:
         self.probes = [Probe(path, body, answer(client, path, body)) for path, body in bodies]
 
     def step(self, client: httpx.Client, chance: random.Random) -> bool:
-        """Send one request; false where a probe's figures differ or the status is not expected."""
+        """Send one request; return False if a probe's figures or the status are wrong."""
         kind = chance.random()
         if kind < 0.2:
             probe = chance.choice(self.probes)

@@ -17,7 +17,7 @@ from service.client import Client, Unauthorized
 from service.errors import Forbidden, StartError
 from service.errors import Unauthorized as NoKey
 from service.http import auth
-from service.http.auth import Gate
+from service.http.auth import Authenticator
 from service.language_model import LanguageModel
 from service.settings import Settings
 from tests.support.api_client import error_json
@@ -34,18 +34,20 @@ def keys_file(folder: Path, content: str | bytes, name: str = "keys") -> Path:
     return path
 
 
-def gate(path: Path | None = None, keys: str | None = None, admin_path: Path | None = None) -> Gate:
+def authenticator(
+    path: Path | None = None, keys: str | None = None, admin_path: Path | None = None
+) -> Authenticator:
     secret = None if keys is None else SecretStr(keys)
-    return Gate(Settings(api_keys_file=path, api_keys=secret, admin_keys_file=admin_path))
+    return Authenticator(Settings(api_keys_file=path, api_keys=secret, admin_keys_file=admin_path))
 
 
 def bearer(key: str) -> Headers:
     return Headers({"Authorization": f"Bearer {key}"})
 
 
-def enters(asked: Gate, key: str, path: str = "/score") -> bool:
+def accepts(checked: Authenticator, key: str, path: str = "/score") -> bool:
     try:
-        asked.check(path, bearer(key))
+        checked.check(path, bearer(key))
     except NoKey:
         return False
     return True
@@ -53,43 +55,43 @@ def enters(asked: Gate, key: str, path: str = "/score") -> bool:
 
 def test_every_key_of_a_file_opens_and_comments_are_none(tmp_path: Path) -> None:
     lines = f"\ufeff# keys of the two teams\r\n{ONE}\r\n\r\n  {OTHER}  \n  # {WRONG}\n"
-    made = gate(keys_file(tmp_path, lines))
-    assert enters(made, ONE)
-    assert enters(made, OTHER)
+    made = authenticator(keys_file(tmp_path, lines))
+    assert accepts(made, ONE)
+    assert accepts(made, OTHER)
     for key in ("", WRONG, f"# {WRONG}", ONE[:-1], ONE + "x", ONE.upper(), f"{ONE}\n{OTHER}"):
-        assert not enters(made, key)
+        assert not accepts(made, key)
 
 
 def test_keys_of_the_environment_open_too(tmp_path: Path) -> None:
-    made = gate(keys_file(tmp_path, ONE), f" {OTHER} ,{WRONG},")
-    assert enters(made, ONE)
-    assert enters(made, OTHER)
-    assert enters(made, WRONG)
-    assert not enters(made, ADMIN)
+    made = authenticator(keys_file(tmp_path, ONE), f" {OTHER} ,{WRONG},")
+    assert accepts(made, ONE)
+    assert accepts(made, OTHER)
+    assert accepts(made, WRONG)
+    assert not accepts(made, ADMIN)
 
 
-def test_without_keys_everybody_enters() -> None:
-    made = gate()
-    assert not made.locked
+def test_without_keys_everybody_accepts() -> None:
+    made = authenticator()
+    assert not made.requires_key
     made.check("/score", Headers())
 
 
 @pytest.mark.parametrize("header", ["Basic {}", "{}", "Bearer", "Bearer  ", "Bearer{}", "Token {}"])
 def test_a_key_without_its_scheme_is_none(header: str) -> None:
     with pytest.raises(NoKey):
-        gate(keys=ONE).check("/score", Headers({"Authorization": header.format(ONE)}))
+        authenticator(keys=ONE).check("/score", Headers({"Authorization": header.format(ONE)}))
 
 
 @pytest.mark.parametrize("header", [f"Bearer {ONE}", f"bearer {ONE}", f"BEARER  {ONE} "])
 def test_the_scheme_is_taken_however_it_is_spelled(header: str) -> None:
-    gate(keys=ONE).check("/score", Headers({"Authorization": header}))
+    authenticator(keys=ONE).check("/score", Headers({"Authorization": header}))
 
 
 @pytest.mark.parametrize("key", ["é" * 20, "\xff" * 20, "x" * 60_000, "\x01\x02"])
 def test_odd_keys_are_wrong_keys(key: str) -> None:
     raw = Headers(raw=[(b"authorization", b"Bearer " + key.encode("latin-1"))])
     with pytest.raises(NoKey):
-        gate(keys=ONE).check("/score", raw)
+        authenticator(keys=ONE).check("/score", raw)
 
 
 def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +104,10 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
         return compare(left, right)
 
     monkeypatch.setattr(hmac, "compare_digest", counted)
-    made = gate(keys=f"{ONE},{OTHER},{ADMIN}")
+    made = authenticator(keys=f"{ONE},{OTHER},{ADMIN}")
     for key in (ONE, ADMIN, WRONG, "", "x" * 10_000):
         compared.clear()
-        enters(made, key)
+        accepts(made, key)
         assert compared == [hashlib.sha256().digest_size] * 3
 
 
@@ -123,7 +125,7 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_file_without_good_keys_stops_the_start(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(StartError) as caught:
-        gate(keys_file(tmp_path, content))
+        authenticator(keys_file(tmp_path, content))
     assert "keys" in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -131,15 +133,15 @@ def test_a_file_without_good_keys_stops_the_start(tmp_path: Path, content: str |
 @pytest.mark.parametrize("keys", ["", ",", "short", f"{ONE},short"])
 def test_an_environment_without_good_keys_stops_the_start(keys: str) -> None:
     with pytest.raises(StartError, match="TIEDLM_API_KEYS"):
-        gate(keys=keys)
+        authenticator(keys=keys)
 
 
 def test_no_file_stops_the_start(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(StartError, match=re.escape(str(path))):
-            gate(path)
+            authenticator(path)
         with pytest.raises(StartError, match=re.escape(str(path))):
-            gate(admin_path=path)
+            authenticator(admin_path=path)
 
 
 def test_a_start_without_good_keys_is_one_line(tmp_path: Path) -> None:
@@ -151,49 +153,49 @@ def test_a_start_without_good_keys_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "LOOK_SECONDS", -1.0)
+def _always_checks_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "RELOAD_SECONDS", -1.0)
 
 
-@pytest.mark.usefixtures("_looks_each_time")
+@pytest.mark.usefixtures("_always_checks_files")
 def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
     path = keys_file(tmp_path, ONE)
-    made = gate(path)
-    assert enters(made, ONE)
+    made = authenticator(path)
+    assert accepts(made, ONE)
     keys_file(tmp_path, f"{OTHER}\n")
-    assert not enters(made, ONE)
-    assert enters(made, OTHER)
+    assert not accepts(made, ONE)
+    assert accepts(made, OTHER)
     keys_file(tmp_path, ONE, "new").replace(path)
-    assert enters(made, ONE)
+    assert accepts(made, ONE)
 
 
-@pytest.mark.usefixtures("_looks_each_time")
+@pytest.mark.usefixtures("_always_checks_files")
 def test_a_file_that_became_unreadable_leaves_the_keys_and_says_so_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = keys_file(tmp_path, ONE)
-    made = gate(path)
+    made = authenticator(path)
     for spoil in (path.unlink, lambda: path.write_text(""), lambda: path.write_bytes(b"\xff\xfe")):
         caplog.clear()
         spoil()
         for _ in range(5):
-            assert enters(made, ONE)
-            assert not enters(made, OTHER)
+            assert accepts(made, ONE)
+            assert not accepts(made, OTHER)
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
     path.write_text(OTHER)
-    assert enters(made, OTHER)
-    assert not enters(made, ONE)
+    assert accepts(made, OTHER)
+    assert not accepts(made, ONE)
 
 
 def test_admin_routes_need_an_admin_key_and_no_other_route_takes_one(tmp_path: Path) -> None:
-    made = gate(keys=ONE, admin_path=keys_file(tmp_path, ADMIN))
-    assert enters(made, ADMIN, "/admin/reload")
-    assert not enters(made, ONE, "/admin/reload")
-    assert not enters(made, ADMIN, "/score")
+    made = authenticator(keys=ONE, admin_path=keys_file(tmp_path, ADMIN))
+    assert accepts(made, ADMIN, "/admin/reload")
+    assert not accepts(made, ONE, "/admin/reload")
+    assert not accepts(made, ADMIN, "/score")
 
 
 def test_without_admin_keys_no_key_opens_admin_routes() -> None:
-    for made in (gate(), gate(keys=ONE)):
+    for made in (authenticator(), authenticator(keys=ONE)):
         with pytest.raises(Forbidden):
             made.check("/admin/reload", bearer(ONE))
 

@@ -50,7 +50,7 @@ def test_a_request_finishes_on_the_model_that_it_began_with(
                     "starter",
                     "second",
                 )
-            (passage,) = await leased.encoder.texts(["The city"])
+            (passage,) = await leased.encoder.encode_texts(["The city"])
             (old,) = await leased.score([passage] * 1)
             (new,) = await later.score([passage] * 1)
             assert old.logprobs.tolist() == new.logprobs.tolist()
@@ -163,11 +163,11 @@ def test_nothing_keeps_a_model_that_was_replaced(copy: Path) -> None:
 
         async def live() -> None:
             model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
-            parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
+            parts = (model, model.tokenizer, model._engine, model.bundle, model._contexts)
             kept = [weakref.ref(part) for part in parts]
             serving = ModelRegistry(model)
             with serving.lease() as leased:
-                (passage,) = await leased.encoder.texts(["The city"])
+                (passage,) = await leased.encoder.encode_texts(["The city"])
                 await leased.score([passage])
             del model, parts, leased
             await serving.reload()

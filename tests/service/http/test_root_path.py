@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from starlette.types import Message
 
 from service.http.app import create_app
-from service.http.auth import Gate
+from service.http.auth import Authenticator
 from service.http.body.request_body import replay
 from service.language_model import LanguageModel
 from service.settings import Settings
@@ -51,6 +51,13 @@ def test_all_that_a_page_names_is_found(http: httpx.Client, public: str, page: s
         target = urljoin(str(shown.url), address)
         assert target.startswith(f"{public}/"), address
         assert http.get(target).status_code == 200, address
+
+
+def test_the_documentation_redirects_under_the_prefix(http: httpx.Client, public: str) -> None:
+    page = http.get(f"{public}/docs").text
+    (address,) = re.findall("oauth2RedirectUrl: window.location.origin [+] '([^']+)'", page)
+    assert address == f"{PREFIX}/docs/oauth2-redirect"
+    assert http.get(f"{public}/docs/oauth2-redirect").status_code == 200
 
 
 def test_scripts_import_their_neighbours(http: httpx.Client, public: str) -> None:
@@ -108,7 +115,7 @@ def test_the_prefix_opens_no_way_past_the_keys(
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_root_path_of_the_server_counts_too(model: LanguageModel, kept: bool) -> None:
     """As Ray Serve gives it: in the scope, with the path as it was or without the prefix."""
-    app = create_app(model, Gate(Settings(api_keys=SecretStr(KEY))))
+    app = create_app(model, Authenticator(Settings(api_keys=SecretStr(KEY))))
 
     async def asked(path: str, **headers: str) -> int:
         scope = {

@@ -15,7 +15,7 @@ from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed
 from service.http import trial_load
 from service.http.model_registry import ModelRegistry
-from service.http.trial_load import SPACE_BYTES, Trial, main
+from service.http.trial_load import MIN_ADDRESS_BYTES, TrialLoader, main
 from service.language_model import LanguageModel
 from service.settings import Settings
 from tests.support.bundles import edit_manifest, replace
@@ -35,7 +35,7 @@ def first(copy: Path) -> Iterator[LanguageModel]:
 
 def refusal(bundle: Path) -> str:
     with pytest.raises(BundleError) as found:
-        Trial().try_out(bundle)
+        TrialLoader().try_load(bundle)
     assert "\n" not in found.value.message
     assert "Traceback" not in found.value.message
     return found.value.message
@@ -64,7 +64,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 def test_a_whole_bundle_passes_by_its_hash(copy: Path) -> None:
-    assert Trial().try_out(copy) == Bundle.load(copy).hash
+    assert TrialLoader().try_load(copy) == Bundle.load(copy).hash
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -98,7 +98,7 @@ def test_what_a_trial_does_not_survive_is_refused(
 ) -> None:
     trial_that(does, monkeypatch)
     if "sleep" in does:
-        monkeypatch.setattr(trial_load, "SECONDS", 1.0)
+        monkeypatch.setattr(trial_load, "MIN_SECONDS", 1.0)
 
     async def live() -> None:
         serving = ModelRegistry(first)
@@ -114,14 +114,14 @@ def test_what_a_trial_does_not_survive_is_refused(
 def test_a_bundle_that_changes_meanwhile_is_refused(
     first: LanguageModel, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try_out = Trial.try_out
+    try_load = TrialLoader.try_load
 
-    def tried_and_changed(self: Trial, path: Path) -> str:
-        tried = try_out(self, path)
+    def tried_and_changed(self: TrialLoader, path: Path) -> str:
+        tried = try_load(self, path)
         edit_manifest(copy, lambda manifest: manifest.update(name="other"))
         return tried
 
-    monkeypatch.setattr(Trial, "try_out", tried_and_changed)
+    monkeypatch.setattr(TrialLoader, "try_load", tried_and_changed)
 
     async def live() -> None:
         serving = ModelRegistry(first)
@@ -142,7 +142,7 @@ def test_the_end_does_not_wait_for_a_trial(
         serving = ModelRegistry(first)
         async with asyncio.timeout(60):
             reloads = [asyncio.ensure_future(serving.reload()) for _ in range(2)]
-            while serving._trial._process is None:
+            while serving._trial_loader._process is None:
                 await asyncio.sleep(0.01)
             await serving.close()
             for reload in reloads:
@@ -156,7 +156,7 @@ def test_the_end_does_not_wait_for_memory(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The replaced model is still referred to, here by this test."""
-    monkeypatch.setattr("service.http.model_registry.LOOKS", 10**9)
+    monkeypatch.setattr("service.http.model_registry.POLLS", 10**9)
 
     async def live() -> None:
         serving = ModelRegistry(first)
@@ -186,7 +186,7 @@ def run_main(copy: Path, before: str, after: str = "") -> str:
 
 
 def test_a_lower_limit_that_stands_is_kept(copy: Path) -> None:
-    most = SPACE_BYTES - (1 << 20)
+    most = MIN_ADDRESS_BYTES - (1 << 20)
     out = run_main(
         copy,
         f"resource.setrlimit(resource.RLIMIT_AS, ({most}, {most}))",

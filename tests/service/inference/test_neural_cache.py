@@ -118,7 +118,7 @@ def test_repetition_gets_cheaper_over_http(api: ApiClient) -> None:
 
 def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -> None:
     async def score(texts: list[str]) -> list[bytes]:
-        passages = await model.encoder.texts(texts)
+        passages = await model.encoder.encode_texts(texts)
         scores = await model.score(passages, ScoreOptions(cache=CacheSettings(50, 0.3, 0.2)))
         return [score.logprobs.tobytes() for score in scores]
 

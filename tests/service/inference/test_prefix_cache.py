@@ -101,7 +101,7 @@ def test_the_cache_never_changes_a_score(
     pair: tuple[LanguageModel, LanguageModel], context: str, text: str, bos: bool
 ) -> None:
     async def figures(model: LanguageModel) -> tuple[bytes, bytes]:
-        before, after = await model.encoder.texts([context, text])
+        before, after = await model.encoder.encode_texts([context, text])
         (score,) = await model.score([after], ScoreOptions(bos=bos), contexts=[before])
         result = await model.next_token(before, NextTokenOptions(top_k=20, bos=bos))
         whole = result.distribution
@@ -120,7 +120,7 @@ def test_contexts_that_begin_alike_hit_the_cache(
         return float(model.metrics.registry.get_sample_value("tiedlm_prefix_cache_hits_total") or 0)
 
     async def ask(context: str) -> None:
-        (passage,) = await model.encoder.texts([context])
+        (passage,) = await model.encoder.encode_texts([context])
         await model.next_token(passage, NextTokenOptions(top_k=1))
 
     asyncio.run(ask("born born born"))
@@ -135,8 +135,8 @@ def test_texts_that_are_scored_never_enter_the_cache(
     model, _ = pair
 
     async def score() -> None:
-        await model.score(await model.encoder.texts(["was was was was was"]))
+        await model.score(await model.encoder.encode_texts(["was was was was was"]))
 
-    before = model.contexts.cache.bytes
+    before = model._contexts.cache.bytes
     asyncio.run(score())
-    assert model.contexts.cache.bytes == before
+    assert model._contexts.cache.bytes == before

@@ -18,7 +18,7 @@ def bits() -> list[float]:
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
 
     async def score() -> list[float]:
-        (scores,) = await model.score(await model.encoder.texts([TEXT]))
+        (scores,) = await model.score(await model.encoder.encode_texts([TEXT]))
         return [float(value) for value in scores.logprobs / -0.6931471805599453]
 
     surprisals = asyncio.run(score())

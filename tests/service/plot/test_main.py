@@ -17,7 +17,7 @@ from tests.support.plot_page import Page
 FOREIGN_TEXT = "Zxqvyk brmlt the river\nqqrrst\n"
 
 
-NOTE = "3 of 5 tokens (60%) are unknown words: the perplexity flatters"
+NOTE = "3 of 5 tokens (60%) are unknown words: the perplexity is too low"
 
 
 @pytest.mark.parametrize("kind", ["html", "svg"])

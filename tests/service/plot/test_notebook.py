@@ -33,7 +33,9 @@ def total_bits(sentences: list[str]) -> float:
     model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
 
     async def score() -> float:
-        scores = await model.score(await model.encoder.texts(sentences), ScoreOptions(eos=False))
+        scores = await model.score(
+            await model.encoder.encode_texts(sentences), ScoreOptions(eos=False)
+        )
         return sum(score.totals.nats for score in scores) / math.log(2)
 
     bits = asyncio.run(score())

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from service.inference.engine import Decoded
 from service.language_model import LanguageModel
-from service.results.surfaces import NextSurfaces, covered
+from service.results.surfaces import NextSurfaces, token_spans
 from service.results.text_score import TextScore, text_score
 from service.results.token_rows import RowOptions, token_rows
 from service.runtime.background_thread import BackgroundThread
 from service.runtime.metrics import Metrics
-from service.text.detokenizer import starts_in
 from service.text.request_encoder import RequestEncoder
+from service.text.token_starts import decoded_token_starts
 from service.text.tokenizer import Tokenizer
 from tests.support.api_client import ApiClient
 from tests.support.subword_tokenizers import BYTE_PAIRS, CHARACTERS, SUBWORD
@@ -28,16 +28,16 @@ def scored(tokenizer: Tokenizer, text: str | list[int], *, eos: bool = True) -> 
     """A text, or ids, with a log-probability of 0 for each token."""
     reader = RequestEncoder(tokenizer, Metrics(), BackgroundThread(), 100_000)
     if isinstance(text, str):
-        (passage,) = asyncio.run(reader.texts([text]))
+        (passage,) = asyncio.run(reader.encode_texts([text]))
     else:
-        passage = asyncio.run(reader.ids(text, "token_ids"))
+        passage = asyncio.run(reader.decode_ids(text, "token_ids"))
     ids = np.append(passage.ids, tokenizer.end_id) if eos else passage.ids
     decoded = Decoded(np.zeros(len(ids), np.float32))
     return text_score(passage, ids, decoded, tokenizer.unknown_id, None)
 
 
 def surfaces_of(tokenizer: Tokenizer, score: TextScore) -> list[str]:
-    text, starts, ends = covered(tokenizer, score)
+    text, starts, ends = token_spans(tokenizer, score)
     return [text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
@@ -48,7 +48,7 @@ def ids_of(tokenizer: Tokenizer, *entries: str) -> list[int]:
 @kinds
 @given(text=texts)
 @example(text=" 我们👩‍👩‍👧 e\u0301\r\n<eos>a\n\n")
-def test_surfaces_of_a_text_make_it_again(tokenizer: Tokenizer, text: str) -> None:
+def test_surfaces_concatenate_to_the_text(tokenizer: Tokenizer, text: str) -> None:
     """A character that several tokens cover counts once."""
     score = scored(tokenizer, text)
     assert score.starts is not None
@@ -70,9 +70,7 @@ def test_surfaces_of_a_text_make_it_again(tokenizer: Tokenizer, text: str) -> No
         (CHARACTERS, "a<unk><eos>", ["a", "<unk>", "<eos>", ""]),
     ],
 )
-def test_a_surface_is_the_text_as_it_was_sent(
-    tokenizer: Tokenizer, text: str, surfaces: list[str]
-) -> None:
+def test_surface_is_the_text_as_sent(tokenizer: Tokenizer, text: str, surfaces: list[str]) -> None:
     score = scored(tokenizer, text)
     assert surfaces_of(tokenizer, score) == surfaces
 
@@ -96,7 +94,7 @@ def test_surfaces_of_any_ids_are_of_their_text(tokenizer: Tokenizer, data: st.Da
     assert surfaces.pop() == ""
     assert score.text == tokenizer.decode(np.array(ids, np.int64))
     made = ""
-    starts = starts_in(score.text, tokenizer, np.array(ids, np.int64))
+    starts = decoded_token_starts(tokenizer, np.array(ids, np.int64), score.text)
     for surface, start in zip(surfaces, starts, strict=True):
         assert surface
         assert score.text.startswith(surface, start)
@@ -174,7 +172,7 @@ def test_words_have_the_surface_of_the_text(api: ApiClient) -> None:
             assert one["surface"] == ("\n" if one["text"] == "<eos>" else one["text"])
 
 
-def test_words_by_id_have_the_surface_of_their_entry(model: LanguageModel, api: ApiClient) -> None:
+def test_words_by_id_have_their_entry_as_surface(model: LanguageModel, api: ApiClient) -> None:
     ids = model.tokenizer.encode("The old\nriver").ids.tolist()
     tokens = api.score_one(token_ids=[ids])["tokens"]
     assert [token["surface"] for token in tokens] == ["The", "old", "\n", "river", ""]

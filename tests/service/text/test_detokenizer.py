@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.language_model import LanguageModel
-from service.text.detokenizer import SubwordDetokenizer, WordDetokenizer, detokenizer_of, starts_in
+from service.text.detokenizer import SubwordDetokenizer, WordDetokenizer, detokenizer_of
+from service.text.token_starts import decoded_token_starts
 from service.text.tokenizer import Tokenizer
 from tests.support.subword_tokenizers import BYTE_PAIRS, SUBWORD
 
@@ -27,116 +28,116 @@ TEXTS = [
 
 
 @given(st.sampled_from(TEXTS), st.data())
-def test_tokens_start_where_they_say(
+def test_words_start_at_their_offsets(
     model: LanguageModel, prompt: str, data: st.DataObject
 ) -> None:
     """Of any words after any prompt: the offsets rise, and each word stands at its own."""
     tokenizer = model.tokenizer
-    continuation = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
+    detokenizer = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
     added = data.draw(tokens)
     for token in added:
-        continuation.add(token)
-    assert continuation.starts == sorted(continuation.starts)
-    for token, start in zip(added, continuation.starts, strict=True):
-        assert continuation.text.startswith(tokenizer.entries[token], start)
+        detokenizer.add(token)
+    assert detokenizer.starts == sorted(detokenizer.starts)
+    for token, start in zip(added, detokenizer.starts, strict=True):
+        assert detokenizer.text.startswith(tokenizer.entries[token], start)
 
 
 @given(st.sampled_from(TEXTS), st.data())
-def test_settled_text_stays(model: LanguageModel, prompt: str, data: st.DataObject) -> None:
+def test_stable_text_never_changes(model: LanguageModel, prompt: str, data: st.DataObject) -> None:
     """What a stream has sent stays true, whatever comes."""
     tokenizer = model.tokenizer
-    continuation = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
+    detokenizer = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
     for token in data.draw(tokens):
-        before = continuation.text[: continuation.settled]
-        continuation.add(token)
-        assert continuation.text.startswith(before)
+        before = detokenizer.text[: detokenizer.stable_length]
+        detokenizer.add(token)
+        assert detokenizer.text.startswith(before)
 
 
 @given(st.data())
-def test_a_continuation_reads_as_its_tokens_do(model: LanguageModel, data: st.DataObject) -> None:
+def test_a_detokenizer_reads_as_its_tokens_do(model: LanguageModel, data: st.DataObject) -> None:
     """After nothing it is what the tokenizer decodes, however long it is."""
     tokenizer, added = model.tokenizer, data.draw(tokens)
-    continuation = WordDetokenizer(tokenizer, np.empty(0, np.int64))
+    detokenizer = WordDetokenizer(tokenizer, np.empty(0, np.int64))
     for token in added:
-        continuation.add(token)
-    assert continuation.text == tokenizer.decode(np.array(added, np.int64))
+        detokenizer.add(token)
+    assert detokenizer.text == tokenizer.decode(np.array(added, np.int64))
 
 
 @given(text=st.text(max_size=30) | st.text("the cat河é\n", max_size=30))
-def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
+def test_subwords_make_their_text_again(text: str) -> None:
     text = text.replace("<eos>", "")
-    continuation = SubwordDetokenizer(BYTE_PAIRS)
+    detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     encoding = BYTE_PAIRS.encode(text)
     for token in encoding.ids.tolist():
-        before = continuation.text[: continuation.settled]
-        continuation.add(token)
-        assert continuation.text.startswith(before)
-        assert text.startswith(continuation.text[: continuation.settled])
-    assert continuation.text == text
-    assert continuation.starts == encoding.starts
+        before = detokenizer.text[: detokenizer.stable_length]
+        detokenizer.add(token)
+        assert detokenizer.text.startswith(before)
+        assert text.startswith(detokenizer.text[: detokenizer.stable_length])
+    assert detokenizer.text == text
+    assert detokenizer.starts == encoding.starts
 
 
 @given(ids=st.lists(st.integers(0, BYTE_PAIRS.vocabulary_size - 1), max_size=30))
-def test_any_pieces_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
-    continuation = SubwordDetokenizer(BYTE_PAIRS)
+def test_any_subwords_equal_the_decoded_text(ids: list[int]) -> None:
+    detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     for token in ids:
-        before = continuation.text[: continuation.settled]
-        continuation.add(token)
-        assert continuation.text.startswith(before)
-    assert continuation.text == BYTE_PAIRS.decode(np.array(ids, np.int64))
-    assert continuation.starts == sorted(continuation.starts)
-    assert all(start <= len(continuation.text) for start in continuation.starts)
+        before = detokenizer.text[: detokenizer.stable_length]
+        detokenizer.add(token)
+        assert detokenizer.text.startswith(before)
+    assert detokenizer.text == BYTE_PAIRS.decode(np.array(ids, np.int64))
+    assert detokenizer.starts == sorted(detokenizer.starts)
+    assert all(start <= len(detokenizer.text) for start in detokenizer.starts)
 
 
 @given(st.data())
-def test_words_start_in_the_text_they_decode_to_where_they_do_one_by_one(
+def test_words_start_where_incremental_decoding_puts_them(
     model: LanguageModel, data: st.DataObject
 ) -> None:
     tokenizer = model.tokenizer
     added = data.draw(st.lists(st.integers(0, 120) | st.integers(0, 13_999), max_size=50))
-    continuation, ids = WordDetokenizer(tokenizer, np.empty(0, np.int64)), np.array(added, np.int64)
+    detokenizer, ids = WordDetokenizer(tokenizer, np.empty(0, np.int64)), np.array(added, np.int64)
     for token in added:
-        continuation.add(token)
+        detokenizer.add(token)
     text = tokenizer.decode(ids)
-    assert text == continuation.text
-    assert starts_in(text, tokenizer, ids) == continuation.starts
-    for token, start in zip(added, continuation.starts, strict=True):
+    assert text == detokenizer.text
+    assert decoded_token_starts(tokenizer, ids, text) == detokenizer.starts
+    for token, start in zip(added, detokenizer.starts, strict=True):
         entry = "\n" if token == tokenizer.end_id else tokenizer.entries[token]
         assert text.startswith(entry, start)
 
 
 @pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
 @given(st.data())
-def test_pieces_start_in_the_text_they_decode_to_where_they_do_one_by_one(
+def test_subwords_start_where_incremental_decoding_puts_them(
     tokenizer: Tokenizer, data: st.DataObject
 ) -> None:
     added = data.draw(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
-    continuation, ids = SubwordDetokenizer(tokenizer), np.array(added, np.int64)
+    detokenizer, ids = SubwordDetokenizer(tokenizer), np.array(added, np.int64)
     for token in added:
-        continuation.add(token)
-    assert starts_in(tokenizer.decode(ids), tokenizer, ids) == continuation.starts
+        detokenizer.add(token)
+    assert decoded_token_starts(tokenizer, ids, tokenizer.decode(ids)) == detokenizer.starts
 
 
-def test_half_a_character_is_not_settled() -> None:
-    continuation = SubwordDetokenizer(BYTE_PAIRS)
-    continuation.add(BYTE_PAIRS.entries.index("Ġæ"))
-    assert (continuation.text, continuation.settled) == (" \ufffd", 1)
-    continuation.add(BYTE_PAIRS.entries.index("²"))
-    assert (continuation.text, continuation.settled) == (" \ufffd", 1)
-    continuation.add(BYTE_PAIRS.entries.index("³"))
-    assert (continuation.text, continuation.settled) == (" 河", 2)
-    assert continuation.starts == [0, 1, 1]
+def test_half_a_character_is_not_stable() -> None:
+    detokenizer = SubwordDetokenizer(BYTE_PAIRS)
+    detokenizer.add(BYTE_PAIRS.entries.index("Ġæ"))
+    assert (detokenizer.text, detokenizer.stable_length) == (" \ufffd", 1)
+    detokenizer.add(BYTE_PAIRS.entries.index("²"))
+    assert (detokenizer.text, detokenizer.stable_length) == (" \ufffd", 1)
+    detokenizer.add(BYTE_PAIRS.entries.index("³"))
+    assert (detokenizer.text, detokenizer.stable_length) == (" 河", 2)
+    assert detokenizer.starts == [0, 1, 1]
 
 
-def test_a_token_after_half_a_character_starts_behind_it() -> None:
-    continuation = SubwordDetokenizer(BYTE_PAIRS)
+def test_token_after_half_a_character_starts_behind() -> None:
+    detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     for entry in ("Ġæ", "t", "²", "Ġcat"):
-        continuation.add(BYTE_PAIRS.entries.index(entry))
-    assert continuation.text == " \ufffdt\ufffd cat"
-    assert continuation.starts == [0, 2, 3, 4]
+        detokenizer.add(BYTE_PAIRS.entries.index(entry))
+    assert detokenizer.text == " \ufffdt\ufffd cat"
+    assert detokenizer.starts == [0, 2, 3, 4]
 
 
-def test_a_vocabulary_of_words_is_joined_and_one_of_pieces_spelled_out(
+def test_detokenizer_follows_the_kind_of_vocabulary(
     model: LanguageModel,
 ) -> None:
     prompt = np.empty(0, np.int64)

@@ -14,7 +14,7 @@ import pytest
 
 from service.errors import BodyTooLarge, DamagedBody
 from service.http.body import content_encoding
-from service.http.body.content_encoding import MAX_MEMBERS, PIECE_BYTES, _unpack, unpack
+from service.http.body.content_encoding import FEED_BYTES, MAX_MEMBERS, _unpack, unpack
 from tests.support.api_client import JSON_TYPE, ApiClient, error_json, ok_json
 
 LIMIT = 8 << 20
@@ -86,6 +86,20 @@ def test_what_is_not_whole_gzip_is_refused(api: ApiClient, content: bytes) -> No
     assert "gzip" in error_json(send(api, content, "gzip"), 400, "invalid_json")["message"]
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (BODY, "is not gzip"),
+        (gzip.compress(BODY)[:-8] + bytes(8), "is damaged"),
+        (gzip.compress(BODY) + b"rest", "is damaged"),
+        (gzip.compress(BODY)[:-1], "is incomplete"),
+    ],
+)
+def test_an_error_names_what_is_wrong_with_gzip(content: bytes, reason: str) -> None:
+    with pytest.raises(DamagedBody, match=reason):
+        _unpack(content, LIMIT)
+
+
 def test_packed_nonsense_is_no_json(api: ApiClient) -> None:
     error_json(send(api, gzip.compress(b"{"), "gzip"), 400, "invalid_json")
     error_json(send(api, gzip.compress(b'{"text": "\xff"}'), "gzip"), 400, "invalid_json")
@@ -121,8 +135,8 @@ def test_a_flood_of_empty_members_is_refused() -> None:
 
 
 def test_pieces_of_any_size_unpack_to_the_same() -> None:
-    content = random.Random(1).randbytes(3 * PIECE_BYTES)
-    packed = gzip.compress(content[:PIECE_BYTES]) + gzip.compress(content[PIECE_BYTES:])
+    content = random.Random(1).randbytes(3 * FEED_BYTES)
+    packed = gzip.compress(content[:FEED_BYTES]) + gzip.compress(content[FEED_BYTES:])
     assert _unpack(packed, LIMIT) == content
 
 

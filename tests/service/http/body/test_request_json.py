@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import InputTooLong
 from service.http.body import json_structure, request_json
-from service.http.body.json_structure import structure
+from service.http.body.json_structure import find_structure
 from service.http.body.request_json import is_quick, parse
 
 MANY = 10**9
@@ -119,8 +119,8 @@ def test_an_error_is_placed_in_characters() -> None:
 
 
 def test_structure_is_that_outside_strings() -> None:
-    found = structure(b'{"a,[\\"": [1, "\\\\", {}], "b": "]"}')
-    assert found.places.tolist() == [0, 10, 12, 18, 20, 21, 22, 23, 33]
+    found = find_structure(b'{"a,[\\"": [1, "\\\\", {}], "b": "]"}')
+    assert found.positions.tolist() == [0, 10, 12, 18, 20, 21, 22, 23, 33]
     assert found.depths.tolist() == [1, 2, 2, 2, 3, 3, 2, 1, 1]
 
 
@@ -129,11 +129,11 @@ def test_blocks_never_change_the_structure(monkeypatch: pytest.MonkeyPatch, bloc
     draw = random.Random(blocks)
     for _ in range(200):
         text = "".join(draw.choices('"\\[]{},a', k=40)).encode()
-        whole = structure(text)
+        whole = find_structure(text)
         with monkeypatch.context() as patched:
             patched.setattr(json_structure, "BLOCK_BYTES", blocks)
-            parts = structure(text)
-        assert np.array_equal(parts.places, whole.places), text
+            parts = find_structure(text)
+        assert np.array_equal(parts.positions, whole.positions), text
         assert np.array_equal(parts.depths, whole.depths), text
 
 
