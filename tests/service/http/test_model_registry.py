@@ -1,4 +1,4 @@
-"""Leases: a request keeps the model it began with, and a model ends after its last request."""
+"""Leases: a request keeps its first model, and a replaced model closes after its last request."""
 
 import asyncio
 import gc
@@ -32,13 +32,11 @@ def first(copy: Path) -> Iterator[LanguageModel]:
 
 
 def workers(before: set[threading.Thread]) -> list[str]:
-    """Inference threads that were started since."""
+    """Return the inference threads that started since `before`."""
     return [t.name for t in threading.enumerate() if t not in before and "inference" in t.name]
 
 
-def test_a_request_finishes_on_the_model_that_it_began_with(
-    first: LanguageModel, copy: Path
-) -> None:
+def test_a_request_finishes_on_its_first_model(first: LanguageModel, copy: Path) -> None:
     edit_manifest(copy, lambda manifest: manifest.update(name="second"))
 
     async def live() -> None:
@@ -59,9 +57,7 @@ def test_a_request_finishes_on_the_model_that_it_began_with(
     asyncio.run(live())
 
 
-def test_the_old_models_threads_end_after_its_last_request(
-    first: LanguageModel, copy: Path
-) -> None:
+def test_an_old_model_closes_after_its_last_request(first: LanguageModel, copy: Path) -> None:
     before = set(threading.enumerate())
 
     async def live() -> None:
@@ -84,8 +80,8 @@ def test_the_old_models_threads_end_after_its_last_request(
     assert workers(before) == []
 
 
-def test_a_model_that_cannot_be_made_leaves_no_threads(first: LanguageModel, copy: Path) -> None:
-    """Its graphs can be read, but not run: the workers had started already."""
+def test_a_failed_model_leaves_no_threads(first: LanguageModel, copy: Path) -> None:
+    """Its graphs can be loaded but not run, so the workers have started already."""
     before = set(threading.enumerate())
     edit_manifest(copy, lambda manifest: manifest.update(embedding_size=1))
 
@@ -99,7 +95,7 @@ def test_a_model_that_cannot_be_made_leaves_no_threads(first: LanguageModel, cop
     assert workers(before) == []
 
 
-def test_an_unforeseen_failure_is_a_refusal_too(
+def test_an_unexpected_exception_fails_the_reload(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: object) -> None:
@@ -118,7 +114,7 @@ def test_an_unforeseen_failure_is_a_refusal_too(
 
 
 @pytest.mark.parametrize("spoil", ["of another bundle", "gone", "no JSON"])
-def test_a_refusal_names_a_calibration_and_no_file(copy: Path, tmp_path: Path, spoil: str) -> None:
+def test_a_failed_reload_names_no_file(copy: Path, tmp_path: Path, spoil: str) -> None:
     bundle, table = Bundle.load(copy), tmp_path / "table.json"
     histogram = Histogram()
     histogram.add(5.0)
@@ -156,8 +152,8 @@ def test_reloads_wait_for_each_other(first: LanguageModel, copy: Path) -> None:
     assert workers(before) == []
 
 
-def test_nothing_keeps_a_model_that_was_replaced(copy: Path) -> None:
-    """Reference counts alone free it: no circle waits for Python to find it."""
+def test_no_reference_keeps_a_replaced_model(copy: Path) -> None:
+    """Reference counts alone free it; no cycle waits for the garbage collector."""
     gc.disable()
     try:
 

@@ -1,4 +1,4 @@
-"""Tracing without its packages; `tests/test_tracing.py` has it with them."""
+"""Tracing without its packages; `tests/test_tracing.py` tests it with them."""
 
 import sys
 
@@ -9,7 +9,7 @@ from service.errors import StartError
 from service.http.tracing import enable_tracing
 
 
-def test_without_the_packages_the_start_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(StartError, match=r"in the clone of tiedlm: pip install '\.\[tracing\]'"):
         enable_tracing(FastAPI())
