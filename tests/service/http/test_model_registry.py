@@ -40,10 +40,10 @@ def test_a_request_finishes_on_its_first_model(first: LanguageModel, copy: Path)
     edit_manifest(copy, lambda manifest: manifest.update(name="second"))
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        with serving.lease() as leased:
-            await serving.reload()
-            with serving.lease() as later:
+        models = ModelRegistry(first)
+        with models.lease() as leased:
+            await models.reload()
+            with models.lease() as later:
                 assert (leased.bundle.manifest.name, later.bundle.manifest.name) == (
                     "starter",
                     "second",
@@ -52,7 +52,7 @@ def test_a_request_finishes_on_its_first_model(first: LanguageModel, copy: Path)
             (old,) = await leased.score([passage] * 1)
             (new,) = await later.score([passage] * 1)
             assert old.logprobs.tolist() == new.logprobs.tolist()
-        await serving.close()
+        await models.close()
 
     asyncio.run(live())
 
@@ -61,12 +61,12 @@ def test_an_old_model_closes_after_its_last_request(first: LanguageModel, copy: 
     before = set(threading.enumerate())
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        with serving.lease():
-            second = await serving.reload()
+        models = ModelRegistry(first)
+        with models.lease():
+            second = await models.reload()
             assert len(workers(before)) == 3
-            with serving.lease():
-                third = await serving.reload()
+            with models.lease():
+                third = await models.reload()
                 assert len(workers(before)) == 6
                 assert second is not third
             for _ in range(6000):
@@ -74,7 +74,7 @@ def test_an_old_model_closes_after_its_last_request(first: LanguageModel, copy: 
                     break
                 await asyncio.sleep(0.01)
             assert len(workers(before)) == 3
-        await serving.close()
+        await models.close()
 
     asyncio.run(live())
     assert workers(before) == []
@@ -86,10 +86,10 @@ def test_a_failed_model_leaves_no_threads(first: LanguageModel, copy: Path) -> N
     edit_manifest(copy, lambda manifest: manifest.update(embedding_size=1))
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed):
-            await serving.reload()
-        assert serving.model is first
+            await models.reload()
+        assert models.model is first
 
     asyncio.run(live())
     assert workers(before) == []
@@ -104,9 +104,9 @@ def test_an_unexpected_exception_fails_the_reload(
     monkeypatch.setattr(first, "reload_from", fail)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed) as caught:
-            await serving.reload()
+            await models.reload()
         assert "somewhere" not in caught.value.message
 
     asyncio.run(live())
@@ -129,12 +129,12 @@ def test_a_failed_reload_names_no_file(copy: Path, tmp_path: Path, spoil: str) -
         table.write_text("{")
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed) as caught:
-            await serving.reload()
+            await models.reload()
         assert "calibration news" in caught.value.message
         assert "/" not in caught.value.message
-        await serving.close()
+        await models.close()
 
     asyncio.run(live())
 
@@ -143,10 +143,10 @@ def test_reloads_wait_for_each_other(first: LanguageModel, copy: Path) -> None:
     before = set(threading.enumerate())
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        reloaded = await asyncio.gather(*(serving.reload() for _ in range(3)))
-        assert serving.model is reloaded[-1]
-        await serving.close()
+        models = ModelRegistry(first)
+        reloaded = await asyncio.gather(*(models.reload() for _ in range(3)))
+        assert models.model is reloaded[-1]
+        await models.close()
 
     asyncio.run(live())
     assert workers(before) == []
@@ -161,18 +161,18 @@ def test_no_reference_keeps_a_replaced_model(copy: Path) -> None:
             model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
             parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
             kept = [weakref.ref(part) for part in parts]
-            serving = ModelRegistry(model)
-            with serving.lease() as leased:
+            models = ModelRegistry(model)
+            with models.lease() as leased:
                 (passage,) = await leased.encoder.encode_texts(["The city"])
                 await leased.score([passage])
             del model, parts, leased
-            await serving.reload()
+            await models.reload()
             for _ in range(1000):
                 if not any(ref() for ref in kept):
                     break
                 await asyncio.sleep(0.05)
             assert [ref() for ref in kept] == [None] * len(kept)
-            await serving.close()
+            await models.close()
 
         asyncio.run(live())
     finally:

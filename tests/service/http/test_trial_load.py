@@ -33,7 +33,7 @@ def first(copy: Path) -> Iterator[LanguageModel]:
     made.close()
 
 
-def refusal(bundle: Path) -> str:
+def error_of(bundle: Path) -> str:
     with pytest.raises(BundleError) as found:
         TrialLoader().try_load(bundle)
     assert "\n" not in found.value.message
@@ -69,23 +69,23 @@ def test_a_valid_bundle_returns_its_hash(copy: Path) -> None:
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_bundle_is_one_line(copy: Path, kind: str) -> None:
-    spoil, said = BROKEN[kind]
-    spoil(copy)
-    assert said in refusal(copy)
+    damage, message = BROKEN[kind]
+    damage(copy)
+    assert message in error_of(copy)
 
 
-def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def replace_trial_load(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the other process run this code instead of a trial load."""
     start = subprocess.Popen
 
     def other(_: list[str], **options: Any) -> Any:
-        return start([sys.executable, "-c", does], **options)
+        return start([sys.executable, "-c", code], **options)
 
     monkeypatch.setattr(subprocess, "Popen", other)
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("code", "message"),
     [
         ("import os; os.abort()", "status -6"),
         ("import os; os.kill(os.getpid(), 9)", "status -9"),
@@ -94,19 +94,19 @@ def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_crash_fails_the_trial_load(
-    first: LanguageModel, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch, code: str, message: str
 ) -> None:
-    trial_that(does, monkeypatch)
-    if "sleep" in does:
+    replace_trial_load(code, monkeypatch)
+    if "sleep" in code:
         monkeypatch.setattr(trial_load, "MIN_SECONDS", 1.0)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        with pytest.raises(ReloadFailed, match=said) as found:
-            await serving.reload()
+        models = ModelRegistry(first)
+        with pytest.raises(ReloadFailed, match=message) as found:
+            await models.reload()
         assert "/" not in found.value.message
         assert "\n" not in found.value.message
-        assert serving.model is first
+        assert models.model is first
 
     asyncio.run(live())
 
@@ -124,10 +124,10 @@ def test_a_bundle_that_changes_is_rejected(
     monkeypatch.setattr(TrialLoader, "try_load", tried_and_changed)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed, match="changed"):
-            await serving.reload()
-        assert serving.model is first
+            await models.reload()
+        assert models.model is first
 
     asyncio.run(live())
 
@@ -136,17 +136,17 @@ def test_shutdown_does_not_wait_for_a_trial_load(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits neither for a running trial load nor for a later one."""
-    trial_that("import time; time.sleep(1000)", monkeypatch)
+    replace_trial_load("import time; time.sleep(1000)", monkeypatch)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         async with asyncio.timeout(60):
-            reloads = [asyncio.ensure_future(serving.reload()) for _ in range(2)]
-            while serving._trial_loader._process is None:
+            reloads = [asyncio.ensure_future(models.reload()) for _ in range(2)]
+            while models._trial_loader._process is None:
                 await asyncio.sleep(0.01)
-            await serving.close()
+            await models.close()
             for reload in reloads:
-                with pytest.raises(ReloadFailed, match="because the service ends"):
+                with pytest.raises(ReloadFailed, match="the service is shutting down"):
                     await reload
 
     asyncio.run(live())
@@ -159,10 +159,10 @@ def test_shutdown_does_not_wait_for_memory(
     monkeypatch.setattr("service.http.model_registry.POLLS", 10**9)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        await serving.reload()
+        models = ModelRegistry(first)
+        await models.reload()
         async with asyncio.timeout(60):
-            await serving.close()
+            await models.close()
 
     asyncio.run(live())
 
