@@ -8,7 +8,6 @@ no status code and no onnxruntime.
 """
 
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -19,10 +18,12 @@ from service.arrays import PRIORITIES, Floats, Ids, Priority, SoftTarget
 from service.bundle import Bundle
 from service.errors import InputTooLong, InvalidRequest
 from service.inference.admission import Admission
-from service.inference.context_encoder import ContextEncoder, keys_of
+from service.inference.context_encoder import ContextEncoder, context_keys
 from service.inference.engine_runner import EngineRunner
 from service.inference.prefix_tree import score_prefix_tree
+from service.inference.scheduler import Scheduler
 from service.inference.state_handle import StateCodec
+from service.inference.task import InferenceTask
 from service.limits import ServerLimits, check_cache_positions, check_targets, check_top
 from service.results.calibration import read_calibrations
 from service.results.distribution import DistributionOptions, next_token_distribution
@@ -76,7 +77,19 @@ class LanguageModel:
         self.threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
         self.info = model_info(bundle, self.tokenizer, self.threads, int(time.time()))
-        self.background_thread = BackgroundThread(settings.wait_limits, settings.request_timeout)
+        scheduler: Scheduler[InferenceTask] = Scheduler(settings.max_batch_tokens)
+        self.admission = Admission(
+            scheduler,
+            threads=self.threads,
+            wait_limits=settings.wait_limits,
+            max_queue_tokens=settings.max_queue_tokens,
+            max_body_bytes=settings.max_body_bytes,
+            request_timeout_seconds=settings.request_timeout,
+            on_wait=self.metrics.admission_seconds.observe,
+        )
+        self.background_thread = BackgroundThread(
+            self.admission.check_tokenizing, settings.request_timeout
+        )
         self.encoder = RequestEncoder(
             self.tokenizer, self.metrics, self.background_thread, settings.max_request_tokens
         )
@@ -85,20 +98,10 @@ class LanguageModel:
         self._runner = EngineRunner(
             bundle,
             self.metrics,
+            scheduler,
+            self.admission,
             threads=self.threads,
-            max_batch_tokens=settings.max_batch_tokens,
-            max_queue_tokens=settings.max_queue_tokens,
-            wait_limits=settings.wait_limits,
             request_timeout_seconds=settings.request_timeout,
-            callers=_callers_of(self),
-        )
-        self.admission = Admission(
-            self._runner,
-            threads=self.threads,
-            max_queue_tokens=settings.max_queue_tokens,
-            max_body_bytes=settings.max_body_bytes,
-            request_timeout_seconds=settings.request_timeout,
-            wait_seconds=self.metrics.admission_seconds,
         )
         self.engine = self._runner.engine
         self.states = StateCodec(self._state_key, bundle.hash, self.engine.state_size)
@@ -231,7 +234,7 @@ class LanguageModel:
         With a `priority`, raise Overloaded if the expected wait is too long, and DeadlineExceeded if
         the wait was.
         """
-        return await self.background_thread.run(work, seconds, lane=priority)
+        return await self.background_thread.run(work, seconds, priority=priority)
 
     def publish(self) -> None:
         """Make the metrics describe this model alone."""
@@ -299,7 +302,7 @@ class LanguageModel:
         prefix = self._end if bos and state is None else NOTHING
         left = np.concatenate([prefix, context])
         self._check_length(len(left))
-        return await self.contexts.ask(left, question, state, admitted)
+        return await self.contexts.distribution_after(left, question, state, admitted)
 
     async def _states_after(self, contexts: list[Ids]) -> list[Floats]:
         self._check_length(sum(map(len, contexts)))
@@ -321,7 +324,9 @@ class LanguageModel:
     def _check_score_limits(
         self, scored: list[Ids], lefts: list[Ids], options: ScoreOptions
     ) -> None:
-        read = dict(zip(keys_of(lefts), map(len, lefts), strict=True))  # each distinct one once
+        read = dict(
+            zip(context_keys(lefts), map(len, lefts), strict=True)
+        )  # each distinct one once
         tokens = sum(map(len, scored))
         self._check_length(tokens + sum(read.values()))
         check_top(tokens, options.top)
@@ -335,16 +340,3 @@ class LanguageModel:
 
     def _count(self, route: str, tokens: int) -> None:
         self.metrics.tokens.labels(route).inc(tokens)
-
-
-def _callers_of(model: LanguageModel) -> Callable[[], int]:
-    """Return a function that does not keep the model: a model in a circle of references would stay
-    until Python looks for circles, and after a reload it should go at once.
-    """
-    weakly = weakref.ref(model)
-
-    def callers() -> int:
-        found = weakly()
-        return 0 if found is None else found.admission.requests
-
-    return callers

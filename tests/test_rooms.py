@@ -158,16 +158,16 @@ def test_arithmetic_knows_nothing_of_ours() -> None:
 
 
 def test_the_batcher_and_its_queue_know_no_model() -> None:
-    own = tuple(
-        f"service.inference.{name}" for name in ("batcher", "scheduler", "queue", "wait_estimator")
-    )
+    names = ("batcher", "scheduler", "queue", "tuning", "admission", "wait_estimator")
+    own = tuple(f"service.inference.{name}" for name in names)
+    below = [f"service.{name}" for name in ("arrays", "errors", "limits", "inference.wait_line")]
     assert (
         violations(
             "service",
             lambda who, what: (
                 who in own
                 and inside(what, *ROOMS, "numpy", "asyncio")
-                and not inside(what, "service.arrays", "service.errors", "service.limits", *own)
+                and not inside(what, *below, *own)
             ),
         )
         == []

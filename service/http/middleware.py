@@ -1,6 +1,6 @@
 """RequestMiddleware: what every request passes before and after its route.
 
-    key → admission → body (size, time, gzip, UTF-8) → place in the application → route
+    key → admission → body (size, time, gzip, UTF-8) → slot in the application → route
         → headers → metrics and log line
 
 Rejects requests that would wait too long before reading their body: an early rejection is cheap.
@@ -11,6 +11,7 @@ a client that disconnects cancels its request. Plain ASGI.
 import asyncio
 import logging
 import time
+from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import Counter, Histogram
 from starlette.middleware.cors import CORSMiddleware
@@ -101,7 +102,12 @@ class RequestMiddleware:
             await Response(headers={"Allow": METHODS})(scope, receive, send)
             return
         try:
-            self._check(context)
+            self._authenticator.check(context.path, context.headers)
+            slot = context.model.admission.admit(
+                PRIORITY_BY_PATH.get(context.path),
+                announced_bytes(context.headers),
+                context.loop_lag_seconds,
+            )
             body = await self._read_body(context, receive)
         except (RequestError, Unavailable) as error:
             await service_error(error)(scope, receive, send)
@@ -110,15 +116,8 @@ class RequestMiddleware:
             message = "the body is not JSON, or not UTF-8"
             await envelope(400, "invalid_json", message)(scope, receive, send)
             return
-        await self._cancel_on_disconnect(scope, body, receive, send)
-
-    def _check(self, context: RequestContext) -> None:
-        """Raise Unauthorized, Forbidden, or Overloaded, before the body is read."""
-        self._authenticator.check(context.path, context.headers)
-        priority = PRIORITY_BY_PATH.get(context.path)
-        if priority is not None:
-            size = announced_bytes(context.headers)
-            context.model.admission.check(priority, size, context.delay_seconds)
+        slot.body_bytes = len(body)
+        await self._cancel_on_disconnect(scope, body, slot, receive, send)
 
     async def _read_body(self, context: RequestContext, receive: Receive) -> bytes:
         """Return the unpacked body. Raise UnsupportedEncoding, DamagedBody, BodyTooLarge,
@@ -130,9 +129,14 @@ class RequestMiddleware:
         return await unpack(body, limit) if is_gzip else body
 
     async def _cancel_on_disconnect(
-        self, scope: Scope, body: bytes, receive: Receive, send: Send
+        self,
+        scope: Scope,
+        body: bytes,
+        slot: AbstractAsyncContextManager[None],
+        receive: Receive,
+        send: Send,
     ) -> None:
-        """Run the application, and cancel it if the client disconnects before its response is
+        """Run the application in its slot, and cancel it if the client disconnects before its response is
         complete.
         """
         context = request_context(scope)
@@ -149,11 +153,10 @@ class RequestMiddleware:
                 task.cancel()
 
         watcher = asyncio.create_task(watch())
-        priority = PRIORITY_BY_PATH.get(context.path)
         try:
-            async with context.model.admission.turn(priority, len(body)):
+            async with slot:
                 await self._app(scope, replay(body), send)
-        except (Overloaded, DeadlineExceeded) as error:  # while it waited for its place
+        except (Overloaded, DeadlineExceeded) as error:  # while it waited for its slot
             await service_error(error)(scope, receive, send)
         except asyncio.CancelledError:
             if not disconnected:

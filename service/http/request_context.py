@@ -25,9 +25,6 @@ SECURITY_HEADERS: RawHeaders = [
 ]
 # HTML pages set their own policy.
 CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-# The event loop delays a request three times: when it is read, started and answered. The delay of
-# the start is measured.
-LOOP_DELAYS = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +35,7 @@ class RequestContext:
     """
 
     scheduled_at: float = field(default_factory=time.perf_counter)
-    delay_seconds: float = 0.0  # expected delay by the event loop
+    loop_lag_seconds: float = 0.0  # how late the event loop started the request
     method: str = ""  # as sent; the scope has GET for HEAD
     path: str = ""  # without the root path
     request_id: str = ""
@@ -53,7 +50,7 @@ class RequestContext:
     def begin(self, scope: Scope, metrics: Metrics) -> None:
         """Take over method, path and headers of a scope whose root path is stripped."""
         self.metrics = metrics
-        self.delay_seconds = LOOP_DELAYS * (time.perf_counter() - self.scheduled_at)
+        self.loop_lag_seconds = time.perf_counter() - self.scheduled_at
         self.method, self.path = scope["method"], scope["path"]
         self.headers = Headers(scope=scope)
         self.request_id = _request_id(self.headers)

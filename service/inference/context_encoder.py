@@ -1,6 +1,5 @@
-"""Reading what conditions and is not scored, from the longest beginning that the cache knows."""
+"""Encode contexts, which condition but are not scored, from the longest cached prefix."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,14 +7,14 @@ import numpy as np
 from service.arrays import Floats, Ids, Priority
 from service.inference.engine_runner import EngineRunner
 from service.inference.prefix_cache import PrefixCache
-from service.inference.task import UNSCORED, InferenceTask
+from service.inference.task import UNSCORED, DistributionFn, InferenceTask
 from service.runtime.metrics import Metrics
 
-Question = Callable[[Floats], Any]
 
-
-def keys_of(contexts: list[Ids]) -> list[bytes]:
-    """The same for equal ids, and nothing for none; made once of an array that stands for many."""
+def context_keys(contexts: list[Ids]) -> list[bytes]:
+    """Return a key for each context: equal for equal ids, empty for no ids. An array that stands in
+    the list many times is serialised once.
+    """
     arrays = {id(ids): ids for ids in contexts}
     keys = {at: ids.tobytes() for at, ids in arrays.items()}
     return [keys[id(ids)] for ids in contexts]
@@ -23,36 +22,44 @@ def keys_of(contexts: list[Ids]) -> list[bytes]:
 
 class ContextEncoder:
     def __init__(self, runner: EngineRunner, metrics: Metrics, cache_bytes: int) -> None:
+        """`cache_bytes` bound the memory of the prefix cache; 0 turns it off."""
         self._runner = runner
         self._metrics = metrics
         self.cache = PrefixCache(cache_bytes)
 
     async def states_after(
-        self, contexts: list[Ids], lane: Priority = "bulk"
+        self, contexts: list[Ids], priority: Priority = "bulk"
     ) -> list[Floats | None]:
-        """The state after each context, each distinct one read once; None after nothing."""
-        keys = keys_of(contexts)
+        """Return the state (S,) after each context, or None for an empty one. Equal contexts run
+        once. Raises as `EngineRunner.run`; bulk contexts count as admitted.
+        """
+        keys = context_keys(contexts)
         distinct = {key: ids for key, ids in zip(keys, contexts, strict=True) if key}
-        readings = {key: self._reading(ids) for key, ids in distinct.items()}
-        admitted = lane == "bulk"  # by `Admission`, before it was tokenized
-        await self._read(list(distinct.values()), list(readings.values()), lane, admitted)
-        return [readings[key].state if key else None for key in keys]
+        tasks = {key: self._cached_task(ids) for key, ids in distinct.items()}
+        admitted = priority == "bulk"  # by `Admission`, before it was tokenized
+        await self._run(list(distinct.values()), list(tasks.values()), priority, admitted)
+        return [tasks[key].state if key else None for key in keys]
 
-    async def ask(
-        self, context: Ids, question: Question, state: Floats | None, admitted: bool
+    async def distribution_after(
+        self,
+        context: Ids,
+        on_distribution: DistributionFn,
+        state: Floats | None,
+        admitted: bool,
     ) -> tuple[Any, Floats]:
-        """What `question` says of the log-probabilities (V,) after a context that follows `state`,
-        or starts a text; and the state there.
+        """Return `on_distribution` of the log-probabilities (V,) after `context`, and the state
+        (S,) there. The context follows `state`, or starts a text. Raises as `EngineRunner.run`.
         """
         if state is None:
-            sequence = self._reading(context)
+            task = self._cached_task(context)
         else:
-            sequence = InferenceTask(context, np.full(len(context), UNSCORED), state)
-        sequence.ask = question
-        await self._read([context], [sequence], "interactive", admitted)
-        return sequence.answer, sequence.state
+            task = InferenceTask(context, np.full(len(context), UNSCORED), state)
+        task.on_distribution = on_distribution
+        await self._run([context], [task], "interactive", admitted)
+        return task.result, task.state
 
-    def _reading(self, ids: Ids) -> InferenceTask:
+    def _cached_task(self, ids: Ids) -> InferenceTask:
+        """Return the task that runs the ids after their longest cached prefix."""
         found = self.cache.find(ids) if len(ids) else None
         if len(ids):
             (self._metrics.prefix_cache_hits if found else self._metrics.prefix_cache_misses).inc()
@@ -60,21 +67,21 @@ class ContextEncoder:
         inputs = ids[length:]
         return InferenceTask(inputs, np.full(len(inputs), UNSCORED), state, keep_states=True)
 
-    async def _read(
-        self, contexts: list[Ids], sequences: list[InferenceTask], lane: Priority, admitted: bool
+    async def _run(
+        self, contexts: list[Ids], tasks: list[InferenceTask], priority: Priority, admitted: bool
     ) -> None:
-        await self._runner.run(sequences, lane, admitted=admitted)
-        for ids, sequence in zip(contexts, sequences, strict=True):
-            begun = len(ids) - len(sequence.inputs)
-            for position, state in select_checkpoints(sequence.states):
-                self.cache.add(ids[: begun + position], state)
+        await self._runner.run(tasks, priority, admitted=admitted)
+        for ids, task in zip(contexts, tasks, strict=True):
+            start = len(ids) - len(task.inputs)
+            for position, state in select_checkpoints(task.states):
+                self.cache.add(ids[: start + position], state)
 
 
 def select_checkpoints(states: list[tuple[int, Floats]]) -> list[tuple[int, Floats]]:
-    """Of the states where runs ended the last, and before it each about twice as far from the end.
+    """Keep the last state, then states at roughly doubling distances before it.
 
-    An entry holds all ids before it, so that all states of a long context would take the square of
-    its length, and the places of every other one. What comes next mostly differs near the end.
+    A cache entry holds all ids before its state, so that all states of a long context would take
+    memory that grows with the square of its length. The next context mostly differs near the end.
     """
     kept: list[tuple[int, Floats]] = []
     for position, state in reversed(states):

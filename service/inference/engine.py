@@ -1,9 +1,9 @@
-"""The engine: arrays in, arrays out. It owns the onnxruntime sessions and knows no text, no
-requests and no asyncio.
+"""The engine: arrays in, arrays out. It owns the onnxruntime sessions, and does not depend on text,
+requests or asyncio.
 
 N packed tokens, B sequences, T steps, V vocabulary, D embedding, S state size. Every call is
-thread-safe and releases the interpreter lock; each runs on the one thread that calls it, so that
-n threads use n cores.
+thread-safe, releases the interpreter lock, and runs on the thread that calls it, so that n threads
+use n cores.
 """
 
 import re
@@ -18,14 +18,16 @@ from service.arrays import Floats, Ids, SoftTarget
 from service.bundle import Bundle
 from service.errors import BundleError
 
-# A block of logits should stay in the second-level cache while it is normalised.
+# A block of logits should stay in the second-level cache of the processor while it is normalised.
 BLOCK_BYTES = 2 << 20
 MIN_BLOCK_ROWS = 16
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What was asked about N targets; natural logarithms. Ranks count from 1, ties by id."""
+    """The figures of N targets, as far as they were asked for. Logarithms are natural; ranks count
+    from 1, ties by id.
+    """
 
     logprobs: Floats  # (N,)
     ranks: Ids | None = None  # (N,)
@@ -35,13 +37,13 @@ class Decoded:
     soft_cross_entropies: NDArray[np.float64] | None = None  # (N,), nats
 
     @property
-    def has_more(self) -> bool:
-        """Whether anything beyond log-probabilities was asked for."""
-        more = (self.ranks, self.top_ids, self.soft_cross_entropies)
-        return any(column is not None for column in more)
+    def has_details(self) -> bool:
+        """True if any figure beyond log-probabilities was asked for."""
+        details = (self.ranks, self.top_ids, self.soft_cross_entropies)
+        return any(column is not None for column in details)
 
     def __getitem__(self, rows: slice) -> "Decoded":
-        """The same figures of some of the targets."""
+        """Return the figures of some of the targets."""
         return Decoded(
             self.logprobs[rows],
             None if self.ranks is None else self.ranks[rows],
@@ -52,15 +54,15 @@ class Decoded:
         )
 
     @classmethod
-    def concatenate(cls, pieces: "list[Decoded]") -> "Decoded":
-        """The figures of targets that were decoded piece by piece, alike in what was asked."""
-        if len(pieces) == 1:
-            return pieces[0]
-        if not pieces:
+    def concatenate(cls, chunks: "list[Decoded]") -> "Decoded":
+        """Return the figures of targets that were decoded in chunks, with the same options."""
+        if len(chunks) == 1:
+            return chunks[0]
+        if not chunks:
             return cls(np.empty(0, np.float32))
-        whole = cls(np.concatenate([piece.logprobs for piece in pieces]))
+        whole = cls(np.concatenate([chunk.logprobs for chunk in chunks]))
         for name in ("ranks", "entropies", "top_ids", "top_logprobs", "soft_cross_entropies"):
-            column = [getattr(piece, name) for piece in pieces]
+            column = [getattr(chunk, name) for chunk in chunks]
             if column[0] is not None:
                 setattr(whole, name, np.concatenate(column))
         return whole
@@ -68,8 +70,8 @@ class Decoded:
 
 class OnnxEngine:
     def __init__(self, bundle: Bundle) -> None:
-        """Raises BundleError when onnxruntime cannot read the graphs."""
-        onnxruntime.disable_telemetry_events()  # a service reports to its operator alone
+        """Load the graphs. Raises BundleError if onnxruntime cannot load them."""
+        onnxruntime.disable_telemetry_events()  # only the operator may see what the service does
         manifest = bundle.manifest
         self.vocabulary_size = manifest.vocabulary_size
         self.embedding_size = manifest.embedding_size
@@ -84,12 +86,14 @@ class OnnxEngine:
         self._zero_state.flags.writeable = False
 
     def zero_state(self) -> Floats:
-        """The state (S,) from which texts start; shared, and not to be written to."""
+        """Return the state (S,) from which texts start. It is shared and read-only."""
         return self._zero_state
 
     def encode(self, ids: Ids, lengths: NDArray[np.int32], state: Floats) -> tuple[Floats, Floats]:
-        """Ids (B, T), right-padded, with lengths (B,) and states (B, S), to hidden vectors (N, D)
-        of the real tokens, sequence after sequence, and the states (B, S) after them.
+        """Run ids (B, T), right-padded, with lengths (B,) from states (B, S).
+
+        Returns the hidden vectors (N, D) of the real tokens, sequence after sequence, and the
+        states (B, S) after them.
         """
         batch, steps = ids.shape
         real = np.arange(steps) < lengths[:, None]  # (B, T)
@@ -100,14 +104,14 @@ class OnnxEngine:
         return hidden, new_state
 
     def hidden(self, state: Floats) -> Floats:
-        """States (B, S) → the hidden vectors (B, D) that they end with."""
+        """Return the last layer's hidden vectors (B, D), which are part of the states (B, S)."""
         return state[:, -2 * self.embedding_size : -self.embedding_size]
 
     def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:
-        """Hidden vectors (N, D) and the ids (N,) that came next to what was asked about them; of
-        `top` beyond the vocabulary all of it.
+        """Return the figures of targets (N,) after hidden vectors (N, D): log-probabilities, with
+        `details` ranks and entropies, and the `top` most probable ids, at most the vocabulary.
 
-        The graph goes through the rows in blocks, so that memory does not grow with N · V.
+        The graph runs the rows in blocks, so that memory does not grow with N · V.
         """
         top = min(top, self.vocabulary_size)
         names = ["logprobs"]
@@ -116,9 +120,9 @@ class OnnxEngine:
         return Decoded(**self._decode(names, hidden, targets, details=details, top=top))
 
     def log_distribution(self, hidden: Floats) -> Floats:
-        """Hidden vectors (N, D) → log-probabilities of every word (N, V)."""
-        name, nothing = "log_distribution", np.zeros(len(hidden), np.int64)
-        rows: Floats = self._decode([name], hidden, nothing, distribution=True)[name]
+        """Return the log-probabilities of every word (N, V) after hidden vectors (N, D)."""
+        name, unused_targets = "log_distribution", np.zeros(len(hidden), np.int64)
+        rows: Floats = self._decode([name], hidden, unused_targets, distribution=True)[name]
         return rows
 
     def _decode(
@@ -144,14 +148,14 @@ class OnnxEngine:
     def soft_cross_entropies(
         self, hidden: Floats, targets: list[SoftTarget]
     ) -> NDArray[np.float64]:
-        """Hidden vectors (N, D) and N target distributions → −Σ p log q of each, in nats."""
-        found = np.empty(len(targets))
+        """Return −Σ p log q (N,) in nats of N target distributions after hidden vectors (N, D)."""
+        cross_entropies = np.empty(len(targets))
         for begin in range(0, len(targets), self.block_rows):
             rows = self.log_distribution(hidden[begin : begin + self.block_rows])
             for index, row in enumerate(rows, begin):
                 ids, probabilities = targets[index]
-                found[index] = -(probabilities * row[ids]).sum()
-        return found
+                cross_entropies[index] = -(probabilities * row[ids]).sum()
+        return cross_entropies
 
 
 def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:
@@ -167,7 +171,7 @@ def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
             bundle.contents[name], options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # onnxruntime raises classes of its own that share no base
+    except Exception as error:  # the exceptions of onnxruntime share no base class
         raise BundleError(f"onnxruntime cannot read {name}: {first_line(error)}") from None
 
 
@@ -178,6 +182,6 @@ def _check_width(session: onnxruntime.InferenceSession, name: str, width: int) -
 
 
 def first_line(error: Exception) -> str:
-    """Of an exception of onnxruntime's, without the paths of the machine that built it."""
+    """Return the first line of an exception, without the paths of onnxruntime's build machine."""
     line = str(error).partition("\n")[0]
     return re.sub(r"(?<!\S)/\S+", "…", line) or type(error).__name__

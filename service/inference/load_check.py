@@ -1,8 +1,7 @@
-"""Whether graphs that were just loaded give figures that can be probabilities.
+"""A check that loaded graphs compute probabilities, run once before anything is served.
 
-A bundle can be whole, of this format and of the right shapes, and hold weights that are not
-numbers. Nothing fails then: every score is NaN. This check runs the graphs once, before anything is
-served.
+A bundle can have the right format, hashes and shapes, and still hold weights that are not numbers.
+Nothing fails then: every score is NaN.
 """
 
 import numpy as np
@@ -14,17 +13,19 @@ from service.inference.engine import Decoded, OnnxEngine
 STEPS = 8
 SEQUENCES = 8
 TOP = 5
-# Of the sum of a distribution: float32 over the largest vocabularies stays within 1e-4.
+# Tolerance of the sum of a distribution. Float32 over the largest vocabularies stays within 1e-4.
 TOTAL_TOLERANCE = 1e-2
-# In nats, between two outputs of the decoder about the same target.
-NATS = 1e-3
-# Beyond it a figure is no model's: float32's smallest number is exp(-103).
-LARGEST_LOGPROB = 1e4
+# Tolerance in nats between two outputs of the decoder for the same target.
+NATS_TOLERANCE = 1e-3
+# No model gives a log-probability beyond this: the smallest float32 is exp(-103).
+MAX_NEGATIVE_LOGPROB = 1e4
 
 
-def check_figures(engine: OnnxEngine) -> None:
-    """Run a batch of ids from all over the vocabulary. Raises BundleError for figures that are not
-    finite, not normalised, of another shape, or that contradict each other.
+def check_outputs(engine: OnnxEngine) -> None:
+    """Run a batch of ids from the whole range of the vocabulary.
+
+    Raises BundleError for outputs that are not finite, not normalised, of another shape, or that
+    contradict each other.
     """
     size = engine.vocabulary_size
     count = STEPS * SEQUENCES
@@ -36,7 +37,7 @@ def check_figures(engine: OnnxEngine) -> None:
     _check("the encoder's states", after, (SEQUENCES, engine.state_size))
     rows = engine.log_distribution(hidden)  # (N, V)
     _check("the decoder's distributions", rows, (count, size))
-    if rows.min() < -LARGEST_LOGPROB:
+    if rows.min() < -MAX_NEGATIVE_LOGPROB:
         raise BundleError(
             f"a log-probability of the decoder is {rows.min():.3g}; the weights are damaged"
         )
@@ -50,36 +51,37 @@ def check_figures(engine: OnnxEngine) -> None:
     _compare(engine.decode(hidden, targets, details=False, top=0), rows, targets, 0)
 
 
-def _compare(found: Decoded, rows: Floats, targets: Ids, top: int) -> None:
-    """What the decoder says of targets (N,) against its distributions (N, V)."""
+def _compare(decoded: Decoded, rows: Floats, targets: Ids, top: int) -> None:
+    """Compare the decoder's figures for targets (N,) with its distributions (N, V)."""
     count, size = rows.shape
     every = np.arange(count)
-    _check("the decoder's log-probabilities", found.logprobs, (count,))
-    _close("log-probabilities", found.logprobs, rows[every, targets])
+    _check("the decoder's log-probabilities", decoded.logprobs, (count,))
+    _close("log-probabilities", decoded.logprobs, rows[every, targets])
     if not top:
         return
-    if found.ranks is None or found.entropies is None:
+    if decoded.ranks is None or decoded.entropies is None:
         raise BundleError("the decoder returns no ranks or no entropies")
-    if found.top_ids is None or found.top_logprobs is None:
+    if decoded.top_ids is None or decoded.top_logprobs is None:
         raise BundleError("the decoder returns no most probable tokens")
-    _check("the decoder's entropies", found.entropies, (count,))
-    _check("the decoder's alternatives", found.top_logprobs, (count, top))
-    if found.ranks.shape != (count,) or not (found.ranks >= 1).all() or (found.ranks > size).any():
+    _check("the decoder's entropies", decoded.entropies, (count,))
+    _check("the decoder's alternatives", decoded.top_logprobs, (count, top))
+    ranks = decoded.ranks
+    if ranks.shape != (count,) or (ranks < 1).any() or (ranks > size).any():
         raise BundleError("the decoder's ranks are not those of the vocabulary")
-    ids = found.top_ids
+    ids = decoded.top_ids
     if ids.shape != (count, top) or (ids < 0).any() or (ids >= size).any():
         raise BundleError("the decoder's alternatives are not ids of the vocabulary")
-    _close("alternatives", found.top_logprobs, np.take_along_axis(rows, ids, axis=1))
-    _close("most probable tokens", found.top_logprobs[:, 0], rows.max(axis=1))
+    _close("alternatives", decoded.top_logprobs, np.take_along_axis(rows, ids, axis=1))
+    _close("most probable tokens", decoded.top_logprobs[:, 0], rows.max(axis=1))
 
 
 def _check(what: str, figures: Floats, shape: tuple[int, ...]) -> None:
     if figures.shape != shape:
-        raise BundleError(f"{what} are {figures.shape} figures; the manifest says {shape}")
+        raise BundleError(f"{what} are {figures.shape} figures; the manifest has {shape}")
     if not np.isfinite(figures).all():
         raise BundleError(f"{what} are not finite; the weights are damaged")
 
 
 def _close(what: str, found: Floats, expected: Floats) -> None:
-    if (np.abs(found - expected) > NATS).any():
+    if (np.abs(found - expected) > NATS_TOLERANCE).any():
         raise BundleError(f"the decoder's {what} contradict its distributions")

@@ -1,4 +1,4 @@
-"""How late the event loop runs what is due, measured while somebody needs to know."""
+"""The lag of the event loop: how late it runs a callback that is due, measured while needed."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,14 +11,14 @@ class LoopLag:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._needed: Callable[[], bool] | None = None
+        self._is_needed: Callable[[], bool] | None = None
 
-    def watch(self, needed: Callable[[], bool]) -> None:
-        """Begin to probe, on the event loop. `needed` is called after each probe; the probes end
-        when it returns False.
+    def watch(self, is_needed: Callable[[], bool]) -> None:
+        """Start to probe, on the event loop. `is_needed` is called after each probe, and the probes
+        end when it returns False.
         """
-        if self._needed is None:
-            self._needed = needed
+        if self._is_needed is None:
+            self._is_needed = is_needed
             self._probe_later()
 
     def _probe_later(self) -> None:
@@ -27,7 +27,7 @@ class LoopLag:
 
     def _probe(self, due: float) -> None:
         self.seconds = max(0.0, asyncio.get_running_loop().time() - due)
-        if self._needed is not None and self._needed():
+        if self._is_needed is not None and self._is_needed():
             self._probe_later()
         else:
-            self._needed, self.seconds = None, 0.0
+            self._is_needed, self.seconds = None, 0.0

@@ -1,12 +1,15 @@
-"""The continuous cache of Grave et al. (2017): words seen lately in the same text become likelier.
+"""The continuous cache of Grave et al. (2017): recent words of a text become more probable in it.
 
     p_cache(w) ∝ Σ_i 1[x_{i+1} = w] exp(θ h_i · h_t),    i over the last `window` positions
     p(w) = (1 − λ) p_model(w) + λ p_cache(w)
 
-A text has a memory of its own, which begins empty and ends with it. Hidden vectors are kept as the
-integers of −127 … 127 that int8 bundles multiply by, so that their products are exact, and every
-sum runs over a row of the same length: a score is the same bit for bit in whatever pieces a text is
-read, as without a cache. What is kept is what was read, in a byte each: D bytes a position.
+Each text has a cache of its own, which starts empty. Hidden vectors are kept as the integers of
+−127 … 127 that int8 bundles multiply by, so that their products are exact, and every sum runs over
+a row of the same length. A score is therefore bit for bit the same in chunks of any size, as it is
+without a cache. A position takes D bytes.
+
+Grave, Joulin and Usunier: Improving Neural Language Models with a Continuous Cache,
+https://arxiv.org/abs/1612.04426
 """
 
 import numpy as np
@@ -15,16 +18,19 @@ from numpy.typing import NDArray
 from service.arrays import CacheSettings, Floats, Ids
 
 LEVELS = 127
-EXACT_WIDTH = 1040  # D · 127² < 2²⁴: float32 holds the products whole; beyond it doubles do
+# Up to this width, D · 127² < 2²⁴ and float32 holds the products exactly. Beyond it, doubles do.
+EXACT_WIDTH = 1040
+# Rows of the products (rows, window) that are in memory at a time.
 ROWS_AT_A_TIME = 256
-PAIRS_A_RUN = 1 << 18  # of positions and those before them: about 20 ms
+# Pairs of a position and one before it that a batch compares, which takes about 20 ms.
+PAIRS_PER_BATCH = 1 << 18
 
 
 class NeuralCache:
-    """The memory of one text. Not thread-safe: a text is read by one worker at a time."""
+    """The cache of one text. Not thread-safe: one worker at a time runs a text."""
 
     def __init__(self, settings: CacheSettings, width: int) -> None:
-        """`width` is D, that of the hidden vectors."""
+        """`width` is D, the width of the hidden vectors."""
         self._settings = settings
         self._keys = np.empty((0, width), np.int8)  # (P, D), of the P ≤ W positions seen
         self._words = np.empty(0, np.int64)  # (P,)
@@ -33,13 +39,15 @@ class NeuralCache:
     def bytes(self) -> int:
         return self._keys.nbytes + self._words.nbytes
 
-    def rows_a_run(self, caches: int) -> int:
-        """How many positions to read at a time, with so many caches in the same run."""
-        return max(1, PAIRS_A_RUN // (self._settings.window * caches))
+    def rows_per_batch(self, caches: int) -> int:
+        """Return how many positions to run at a time, with `caches` caches in the same batch."""
+        return max(1, PAIRS_PER_BATCH // (self._settings.window * caches))
 
     def mix(self, hidden: Floats, targets: Ids, logprobs: Floats) -> Floats:
-        """Hidden vectors (N, D) of the next positions, the words (N,) that came after them and the
-        model's log-probabilities (N,) of these → those with the cache (N,); remembers all.
+        """Return the log-probabilities (N,) with the cache, and add the positions to it.
+
+        `hidden` (N, D) are the vectors of the next positions, `targets` (N,) the words after them,
+        and `logprobs` (N,) the model's natural log-probabilities of these words.
         """
         rows = [slice(b, b + ROWS_AT_A_TIME) for b in range(0, len(targets), ROWS_AT_A_TIME)]
         mixed = [self._mix(hidden[r], targets[r], logprobs[r]) for r in rows]
@@ -67,12 +75,12 @@ class NeuralCache:
         self._keys, self._words = keys[-kept:].copy(), words[-kept:].copy()
         cached = np.divide(same, total, out=np.zeros_like(total), where=total > 0)
         model = np.exp(logprobs.astype(np.float64))
-        # Before anything was seen there is no cache to take a share.
+        # At the first position the cache is empty, and the model has the whole probability.
         found: NDArray[np.float64] = np.where(
             total > 0, (1 - share) * model + share * cached, model
         )
         with np.errstate(divide="ignore"):
             mixed = np.log(found)
-        # Where the model's probability is below the smallest double its logarithm still stands.
+        # A probability below the smallest double is 0 here; its logarithm from the model is not lost.
         floor = logprobs.astype(np.float64) + np.where(total > 0, np.log1p(-share), 0)
         return np.maximum(mixed, floor).astype(np.float32)

@@ -1,8 +1,8 @@
-"""States of contexts read lately, so that a context which begins the same starts where those ended.
+"""A cache of states after recent contexts, so that a context with the same prefix starts there.
 
-An entry is a run of ids from the start of a text and the state after it. A look-up finds the
-longest entry that the ids begin with and compares every id, so that it can never change a figure.
-The least recently used entries go when the bytes are spent. Thread-safe.
+An entry holds the ids from the start of a text and the state after them. A look-up finds the
+longest entry that is a prefix of the ids. It compares every id, so that the cache never changes a
+figure. The least recently used entries are dropped when the cache is full. Thread-safe.
 """
 
 import threading
@@ -16,10 +16,13 @@ from service.arrays import Floats, Ids
 Key = tuple[int, int]  # number of ids, and their hash
 
 MULTIPLIER = 6364136223846793005  # of Knuth's MMIX generator; odd, so that powers stay units
+# The Python objects around the two arrays of an entry.
+ENTRY_OVERHEAD_BYTES = 500
 
 
 class PrefixCache:
     def __init__(self, max_bytes: int) -> None:
+        """At most `max_bytes` are kept, ids and states together."""
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: OrderedDict[Key, tuple[Ids, Floats]] = OrderedDict()
@@ -31,7 +34,9 @@ class PrefixCache:
         return self._bytes
 
     def find(self, ids: Ids) -> tuple[int, Floats] | None:
-        """The longest known beginning of ids (n,): how many of them, and the state (S,) after."""
+        """Return the length of the longest cached prefix of ids (n,), and the state (S,) after it.
+        Return None if there is none.
+        """
         if not self._entries:
             return None
         hashes = prefix_hashes(ids)
@@ -46,7 +51,7 @@ class PrefixCache:
         return None
 
     def add(self, ids: Ids, state: Floats) -> None:
-        """Keep the state (S,) after ids (n,), n ≥ 1."""
+        """Keep the state (S,) after ids (n,), n ≥ 1. Both are copied."""
         key = (len(ids), int(prefix_hashes(ids)[-1]))
         entry = (ids.copy(), state.copy())
         size = _size(entry)
@@ -71,12 +76,11 @@ class PrefixCache:
 
 
 def prefix_hashes(ids: Ids) -> NDArray[np.uint64]:
-    """A polynomial hash modulo 2⁶⁴ of every beginning of ids (n,), shortest first."""
+    """Return a polynomial hash modulo 2⁶⁴ of every prefix of ids (n,), shortest first: (n,)."""
     powers = np.full(len(ids), MULTIPLIER, np.uint64)
     powers = np.multiply.accumulate(powers)
     return np.add.accumulate((ids.astype(np.uint64) + np.uint64(1)) * powers)
 
 
 def _size(entry: tuple[Ids, Floats]) -> int:
-    """Of the arrays, and about 500 bytes of Python objects around them."""
-    return entry[0].nbytes + entry[1].nbytes + 500
+    return entry[0].nbytes + entry[1].nbytes + ENTRY_OVERHEAD_BYTES

@@ -1,5 +1,7 @@
-"""What waits in one lane, in two orders: by length, so that a batch pads little, and by age, so
-that nothing starves. Not thread-safe: the batcher holds the lock.
+"""The tasks of one priority that wait, ordered by length and by age.
+
+The order by length makes batches that pad little, and the order by age lets nothing starve. Not
+thread-safe: the batcher holds the lock.
 """
 
 import bisect
@@ -10,150 +12,154 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-# Below this many sequences a run multiplies matrices by too few rows to be fast.
-GOOD_BATCH = 8
-SHORTEST_PIECE = 8
-# And beyond it no sequence joins that would make more of a run padding than this.
-MOST_PADDING = 0.08
-# Of a request, about one run: what came later overtakes the rest of it.
-MOST_AHEAD = 512
-
-# More than this leave a queue faster by building it again.
-FEW_ENTRIES = 16
+from service.inference.tuning import TUNING, SchedulerTuning
 
 
-class Work(Protocol):
-    """All that batching has to know of a sequence."""
+class Task(Protocol):
+    """The part of a task that batching needs: how many tokens it still has to run."""
 
     @property
     def remaining(self) -> int: ...
 
 
-W = TypeVar("W", bound=Work)
+T = TypeVar("T", bound=Task)
 
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """Works submitted together; `future` resolves when the last of them is done. `ahead` are the
-    tokens that count for those who come later, `waiting` the entries in a queue.
+    """Tasks submitted together. `future` resolves when the last of them has finished.
+
+    `counted_tokens` are its tokens that count for the requests behind it, and `entries` its tasks
+    that wait in a queue. Times are those of the monotonic clock.
     """
 
     future: "Future[None]" = field(default_factory=Future)
-    submitted: float = field(default_factory=time.monotonic)
-    started: float | None = None
-    pending: int = 0
-    ahead: int = 0
-    waiting: "set[Entry[Any]]" = field(default_factory=set)
-    abandoned: bool = False
+    submitted_at: float = field(default_factory=time.monotonic)
+    started_at: float | None = None
+    unfinished: int = 0
+    counted_tokens: int = 0
+    entries: "set[Entry[Any]]" = field(default_factory=set)
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Take its waiting tasks out of their queues."""
+        self.cancelled = True
+        leaving: dict[Queue[Any], list[Entry[Any]]] = {}
+        for entry in self.entries:
+            assert entry.queue is not None  # it waits
+            leaving.setdefault(entry.queue, []).append(entry)
+        for queue, entries in leaving.items():
+            queue.remove_all(entries)
 
 
 @dataclass(slots=True, eq=False)
-class Entry(Generic[W]):
-    """One waiting work.
+class Entry(Generic[T]):
+    """One waiting task.
 
-    `queued` is false once it was taken; `queue` is None then, because a circle of references would
-    keep a model's memory after a reload. `ahead` is its part of its ticket's tokens. `since` is
-    when it was added, by the monotonic clock. `waited`, in seconds, is set by the run that starts
-    its ticket.
+    `queue` is None after the entry left it, because a circle of references would keep the memory
+    of a model after a reload. `waited_seconds` is set by the batch that starts its request.
     """
 
-    queue: "Queue[W] | None"
-    work: W
-    ticket: PendingRequest
+    queue: "Queue[T] | None"
+    task: T
+    request: PendingRequest
     order: int
     tokens: int
-    ahead: int
-    since: float = field(default_factory=time.monotonic)
-    queued: bool = True
-    waited: float | None = None
+    counted_tokens: int
+    added_at: float = field(default_factory=time.monotonic)
+    waited_seconds: float | None = None
 
     def key(self) -> tuple[int, int]:
         return self.tokens, self.order
 
 
-class Queue(Generic[W]):
-    """`tokens` are all that wait, `tokens_ahead` those that what comes now has to wait for."""
+class Queue(Generic[T]):
+    """`tokens` are all that wait. `counted_tokens` are those that a new request waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: SchedulerTuning = TUNING) -> None:
         self.tokens = 0
-        self.tokens_ahead = 0
-        self._by_length: list[tuple[int, int, Entry[W]]] = []
-        self._by_age: deque[Entry[W]] = deque()
-        self._unbegun: deque[Entry[W]] = deque()  # the first of each ticket
+        self.counted_tokens = 0
+        self._tuning = tuning
+        self._by_length: list[tuple[int, int, Entry[T]]] = []
+        self._by_age: deque[Entry[T]] = deque()
+        self._not_started: deque[Entry[T]] = deque()  # the first entry of each request
         self._order = 0
 
     def __len__(self) -> int:
         return len(self._by_length)
 
-    def add(self, work: W, ticket: PendingRequest) -> None:
+    def add(self, task: T, request: PendingRequest) -> None:
         self._order += 1
-        tokens = max(1, work.remaining)
-        ahead = min(tokens, MOST_AHEAD - ticket.ahead)
-        entry = Entry(self, work, ticket, self._order, tokens, ahead)
-        if ticket.started is None and not ticket.ahead:
-            self._unbegun.append(entry)
-        ticket.ahead += ahead
-        self.tokens_ahead += ahead
-        ticket.waiting.add(entry)
+        tokens = max(1, task.remaining)
+        counted = min(tokens, self._tuning.max_counted_tokens - request.counted_tokens)
+        entry = Entry(self, task, request, self._order, tokens, counted)
+        if request.started_at is None and not request.counted_tokens:
+            self._not_started.append(entry)
+        request.counted_tokens += counted
+        self.counted_tokens += counted
+        request.entries.add(entry)
         bisect.insort(self._by_length, (*entry.key(), entry))
         self._by_age.append(entry)
         self.tokens += tokens
 
-    def oldest(self) -> Entry[W] | None:
-        while self._by_age and not self._by_age[0].queued:
+    def oldest(self) -> Entry[T] | None:
+        """Return the entry that has waited longest."""
+        while self._by_age and self._by_age[0].queue is None:
             self._by_age.popleft()
         return self._by_age[0] if self._by_age else None
 
-    def oldest_unbegun(self) -> Entry[W] | None:
-        """Of the tickets of which nothing was run yet."""
-        waiting = self._unbegun
-        while waiting and not (waiting[0].queued and waiting[0].ticket.started is None):
+    def oldest_not_started(self) -> Entry[T] | None:
+        """Return the oldest entry of the requests of which no task has run yet."""
+        waiting = self._not_started
+        while waiting and (waiting[0].queue is None or waiting[0].request.started_at is not None):
             waiting.popleft()
         return waiting[0] if waiting else None
 
-    def remove(self, entry: Entry[W]) -> None:
+    def remove(self, entry: Entry[T]) -> None:
         del self._by_length[bisect.bisect_left(self._by_length, entry.key(), key=lambda e: e[:2])]
-        self._taken(entry)
+        self._forget(entry)
 
-    def remove_all(self, entries: Collection[Entry[W]]) -> None:
-        """Remove many at once, because each single deletion moves all that stands behind it."""
-        if len(entries) <= FEW_ENTRIES:
+    def remove_all(self, entries: Collection[Entry[T]]) -> None:
+        """Remove many entries at once. A single deletion moves all entries behind it."""
+        if len(entries) <= self._tuning.max_single_removals:
             for entry in entries:
                 self.remove(entry)
             return
         leaving = set(entries)
         self._by_length = [one for one in self._by_length if one[2] not in leaving]
         for entry in entries:
-            self._taken(entry)
+            self._forget(entry)
 
-    def take(self, budget: int, anchor: Entry[W] | None = None) -> tuple[list[Entry[W]], int]:
-        """Remove and return neighbours in length whose pieces, padded, fit `budget` tokens, and
-        the length to which pieces are cut. They surround the anchor or start at the shortest.
+    def take(self, budget: int, anchor: Entry[T] | None = None) -> tuple[list[Entry[T]], int]:
+        """Remove and return neighbours in length, with the length to which their chunks are cut.
+
+        Their chunks, padded, fit `budget` tokens. They surround `anchor` or start at the shortest.
         """
-        waiting = self._by_length
+        tuning, waiting = self._tuning, self._by_length
+        full = tuning.full_batch_size
         low = bisect.bisect_left(waiting, anchor.key(), key=lambda e: e[:2]) if anchor else 0
-        longest_piece = max(budget // min(GOOD_BATCH, len(waiting)), SHORTEST_PIECE)
-        limit = tokens = min(waiting[low][0], longest_piece)
+        longest_chunk = max(budget // min(full, len(waiting)), tuning.min_chunk_tokens)
+        chunk_length = tokens = min(waiting[low][0], longest_chunk)
         high = low + 1
         while high < len(waiting):
-            longer = min(waiting[high][0], longest_piece)
+            longer = min(waiting[high][0], longest_chunk)
             count = high + 1 - low
             padding = longer * count - tokens - longer
-            wasteful = count > GOOD_BATCH and padding > MOST_PADDING * longer * count
+            wasteful = count > full and padding > tuning.max_padding * longer * count
             if longer * count > budget or wasteful:
                 break
-            limit, high, tokens = longer, high + 1, tokens + longer
-        while low > 0 and limit * (high - low + 1) <= budget and high - low < GOOD_BATCH:
+            chunk_length, high, tokens = longer, high + 1, tokens + longer
+        while low > 0 and chunk_length * (high - low + 1) <= budget and high - low < full:
             low -= 1
         entries = [entry for _, _, entry in waiting[low:high]]
         del waiting[low:high]
         for entry in entries:
-            self._taken(entry)
-        return entries, limit
+            self._forget(entry)
+        return entries, chunk_length
 
-    def _taken(self, entry: Entry[W]) -> None:
-        entry.queued, entry.queue = False, None
-        entry.ticket.waiting.remove(entry)
+    def _forget(self, entry: Entry[T]) -> None:
+        entry.queue = None
+        entry.request.entries.remove(entry)
         self.tokens -= entry.tokens
-        self.tokens_ahead -= entry.ahead
-        entry.ticket.ahead -= entry.ahead
+        self.counted_tokens -= entry.counted_tokens
+        entry.request.counted_tokens -= entry.counted_tokens

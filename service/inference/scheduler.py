@@ -1,8 +1,9 @@
-"""Which of what waits runs next, and how much of it: two lanes, and a run of about 20 ms.
+"""The scheduler: which waiting tasks run next, and how much of each. A batch takes about 20 ms.
 
-`interactive` goes before `bulk`, short before long, and both are bounded: every fifth run is bulk
-if any waits, and every fourth of a lane starts at its oldest entry. While requests are late, runs
-start in turn at the oldest of which nothing was run yet and at the oldest entry.
+`interactive` goes before `bulk` and short before long. Both rules are bounded: every fifth batch is
+bulk if bulk tasks wait, and every fourth batch of a priority starts at its oldest entry. When
+requests are late (0.1 s), batches alternate between the oldest request not yet started and the
+oldest waiting chunk.
 """
 
 import math
@@ -11,111 +12,116 @@ from dataclasses import dataclass
 from typing import Generic
 
 from service.arrays import PRIORITIES, Priority
-from service.inference.queue import Entry, PendingRequest, Queue, W
-
-RUN_SECONDS = 0.020
-SHORT_RUN_SECONDS = 0.0025  # by the speed of batches; a text alone may take twice that
-SMALLEST_RUN_TOKENS = 128
-INTERACTIVE_RUNS_IN_A_ROW = 4
-OLDEST_FIRST_EVERY = 4
-LATE_SECONDS = 0.1
-SPEED_MEMORY = 0.9  # the weight of the past in the moving average of tokens per second
+from service.inference.queue import Entry, PendingRequest, Queue, T
+from service.inference.tuning import TUNING, SchedulerTuning
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduledBatch(Generic[W]):
-    """A run: entries of one lane, and the length to which their pieces are cut."""
+class ScheduledBatch(Generic[T]):
+    """Entries of one priority, and the length to which their chunks are cut."""
 
-    lane: Priority
-    entries: list[Entry[W]]
-    limit: int
+    priority: Priority
+    entries: list[Entry[T]]
+    chunk_length: int
+
+    @property
+    def tasks(self) -> list[T]:
+        return [entry.task for entry in self.entries]
 
 
-class Scheduler(Generic[W]):
-    """Not thread-safe: the batcher holds the lock."""
+class Scheduler(Generic[T]):
+    """A queue for each priority, and the speed at which their batches run lately.
 
-    def __init__(self, max_batch_tokens: int) -> None:
-        self._max_batch_tokens = max_batch_tokens
-        self._lanes: dict[Priority, Queue[W]] = {"interactive": Queue(), "bulk": Queue()}
-        self._picks = dict.fromkeys(PRIORITIES, 0)
+    Not thread-safe: the batcher holds the lock.
+    """
+
+    def __init__(self, max_batch_tokens: int, tuning: SchedulerTuning = TUNING) -> None:
+        """Batches have at most `max_batch_tokens`, padding included."""
+        self.max_batch_tokens = max_batch_tokens
+        self._tuning = tuning
+        self._queues: dict[Priority, Queue[T]] = {p: Queue(tuning) for p in PRIORITIES}
+        self._batches = dict.fromkeys(PRIORITIES, 0)
         self._interactive_in_a_row = 0
         self._tokens_per_second = dict.fromkeys(PRIORITIES, 0.0)
 
     @property
-    def queues(self) -> list[Queue[W]]:
-        return list(self._lanes.values())
+    def queues(self) -> list[Queue[T]]:
+        return list(self._queues.values())
 
     @property
-    def work_waits(self) -> bool:
-        return any(len(queue) for queue in self._lanes.values())
+    def has_waiting_tasks(self) -> bool:
+        return any(len(queue) for queue in self._queues.values())
 
-    def waiting_tokens(self, lane: Priority) -> int:
-        return self._lanes[lane].tokens
+    def waiting_tokens(self, priority: Priority) -> int:
+        return self._queues[priority].tokens
 
-    def add(self, lane: Priority, work: W, ticket: PendingRequest) -> None:
-        self._lanes[lane].add(work, ticket)
+    def add(self, priority: Priority, task: T, request: PendingRequest) -> None:
+        self._queues[priority].add(task, request)
 
-    def pick(self, free: int) -> ScheduledBatch[W] | None:
-        """The next run, for one of so many workers that are free, or None when nothing waits. What
-        was abandoned goes without being run.
+    def next_batch(self, free_workers: int) -> ScheduledBatch[T] | None:
+        """Return the next batch for one of the `free_workers`, or None if no task waits.
+
+        Tasks of cancelled requests are dropped.
         """
-        while True:
-            lane = self._next_lane()
-            if lane is None:
-                return None
+        while (priority := self._next_priority()) is not None:
             now = time.monotonic()
-            self._picks[lane] += 1
-            entries, limit = self._lanes[lane].take(
-                self._budget(lane, free), self._anchor(lane, now)
-            )
-            alive = [entry for entry in entries if not entry.ticket.abandoned]
+            self._batches[priority] += 1
+            budget, anchor = self._budget(priority, free_workers), self._anchor(priority, now)
+            entries, chunk_length = self._queues[priority].take(budget, anchor)
+            alive = [entry for entry in entries if not entry.request.cancelled]
             for entry in alive:
-                if entry.ticket.started is None:
-                    entry.ticket.started = now
-                    entry.waited = now - entry.ticket.submitted
+                request = entry.request
+                if request.started_at is None:
+                    request.started_at = now
+                    entry.waited_seconds = now - request.submitted_at
             if alive:
-                return ScheduledBatch(lane, alive, limit)
+                return ScheduledBatch(priority, alive, chunk_length)
+        return None
 
-    def learn(self, lane: Priority, padded_tokens: int, seconds: float) -> None:
-        """A run of the lane took so many seconds of processor time."""
-        speed = padded_tokens / seconds
-        known = self._tokens_per_second[lane] or speed
-        self._tokens_per_second[lane] = SPEED_MEMORY * known + (1 - SPEED_MEMORY) * speed
+    def observe_speed(self, priority: Priority, padded_tokens: int, cpu_seconds: float) -> None:
+        """Record that a batch of `padded_tokens` took `cpu_seconds` of processor time."""
+        speed = padded_tokens / cpu_seconds
+        past = self._tokens_per_second[priority] or speed
+        decay = self._tuning.speed_ema_decay
+        self._tokens_per_second[priority] = decay * past + (1 - decay) * speed
 
-    def is_short(self, lane: Priority, work: W) -> bool:
-        """Whether a work alone takes about 5 ms at most; of an unknown speed nothing is."""
-        return work.remaining <= self._tokens_per_second[lane] * SHORT_RUN_SECONDS
+    def is_short(self, priority: Priority, task: T) -> bool:
+        """Return whether a task alone takes 5 ms at most; False while the speed is unknown."""
+        limit = self._tokens_per_second[priority] * self._tuning.inline_seconds
+        return task.remaining <= limit
 
-    def run_seconds_before(self, lane: Priority) -> float:
-        """Processor time until what comes to the lane now is begun."""
-        if lane == "bulk":
-            return sum(map(self._run_seconds_waiting, PRIORITIES))
-        share = 1 + 1 / INTERACTIVE_RUNS_IN_A_ROW if len(self._lanes["bulk"]) else 1
-        return self._run_seconds_waiting(lane) * share
+    def cpu_seconds_before(self, priority: Priority) -> float:
+        """Return the processor time that a new request of the priority waits for."""
+        if priority == "bulk":
+            return sum(map(self._waiting_cpu_seconds, PRIORITIES))
+        share = 1 + 1 / self._tuning.interactive_batches_in_a_row if self._queues["bulk"] else 1
+        return self._waiting_cpu_seconds(priority) * share
 
-    def _run_seconds_waiting(self, lane: Priority) -> float:
-        speed = self._tokens_per_second[lane]
-        return self._lanes[lane].tokens_ahead / speed if speed else 0.0
+    def _waiting_cpu_seconds(self, priority: Priority) -> float:
+        speed = self._tokens_per_second[priority]
+        return self._queues[priority].counted_tokens / speed if speed else 0.0
 
-    def _next_lane(self) -> Priority | None:
-        interactive, bulk = (len(self._lanes[name]) for name in PRIORITIES)
-        if interactive and not (bulk and self._interactive_in_a_row >= INTERACTIVE_RUNS_IN_A_ROW):
+    def _next_priority(self) -> Priority | None:
+        interactive, bulk = (len(self._queues[priority]) for priority in PRIORITIES)
+        most = self._tuning.interactive_batches_in_a_row
+        if interactive and not (bulk and self._interactive_in_a_row >= most):
             self._interactive_in_a_row += 1
             return "interactive"
         self._interactive_in_a_row = 0
         return "bulk" if bulk else None
 
-    def _anchor(self, lane: Priority, now: float) -> Entry[W] | None:
-        """What must be in the next run of a lane; None lets the shortest go first."""
-        queue, turn = self._lanes[lane], self._picks[lane]
-        unbegun, oldest = queue.oldest_unbegun(), queue.oldest()
-        if turn % 2 and unbegun is not None and now - unbegun.since > LATE_SECONDS:
-            return unbegun
-        late = oldest is not None and now - oldest.since > LATE_SECONDS
-        return oldest if late or turn % OLDEST_FIRST_EVERY == 0 else None
+    def _anchor(self, priority: Priority, now: float) -> Entry[T] | None:
+        """Return the entry that the next batch must hold, or None to start at the shortest."""
+        queue, turn = self._queues[priority], self._batches[priority]
+        late_before = now - self._tuning.late_seconds
+        not_started, oldest = queue.oldest_not_started(), queue.oldest()
+        if turn % 2 and not_started is not None and not_started.added_at < late_before:
+            return not_started
+        late = oldest is not None and oldest.added_at < late_before
+        return oldest if late or turn % self._tuning.oldest_first_every == 0 else None
 
-    def _budget(self, lane: Priority, free: int) -> int:
-        """Padded tokens of the next run: about 20 ms, or the share of each worker that is free."""
-        share = math.ceil(self._lanes[lane].tokens / max(1, free))
-        tokens = min(int(self._tokens_per_second[lane] * RUN_SECONDS), share)
-        return min(max(SMALLEST_RUN_TOKENS, tokens), self._max_batch_tokens)
+    def _budget(self, priority: Priority, free_workers: int) -> int:
+        """Return the padded tokens of the next batch: about 20 ms, or a free worker's share."""
+        share = math.ceil(self._queues[priority].tokens / max(1, free_workers))
+        tokens = min(int(self._tokens_per_second[priority] * self._tuning.batch_seconds), share)
+        return min(max(self._tuning.min_batch_tokens, tokens), self.max_batch_tokens)

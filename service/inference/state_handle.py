@@ -2,10 +2,10 @@
 
     base64url( version (1 byte) · HMAC-SHA-256 (32 bytes) · state (S float32, little-endian) )
 
-The code covers the version, the bundle's hash and the state, so that a handle which was changed,
-cut, made by another key or for another bundle is refused. Nothing is kept on the server: any
-replica with the same key and bundle reads it. The floats are exact, for going on from a handle
-must equal never having stopped.
+The HMAC covers the version, the bundle's hash and the state, so that a handle that was changed, cut,
+or made with another key or bundle is refused. The server keeps nothing: any replica with the same
+key and bundle opens the handle. The floats are exact, because continuing from a handle must give the
+same figures as not stopping.
 """
 
 import base64
@@ -24,21 +24,24 @@ MAC_BYTES = hashlib.sha256().digest_size
 
 class StateCodec:
     def __init__(self, key: bytes, bundle_hash: str, state_size: int) -> None:
+        """`bundle_hash` is hexadecimal; `state_size` is S."""
         self._mac = hmac.new(key, digestmod=hashlib.sha256)
         self._mac.update(VERSION + bytes.fromhex(bundle_hash))
         self._state_size = state_size
 
     def seal(self, state: Floats) -> str:
-        """State (S,) → handle."""
+        """Return the handle of a state (S,)."""
         content = state.astype("<f4").tobytes()
         return base64.urlsafe_b64encode(VERSION + self._code(content) + content).decode()
 
     def open(self, handle: str) -> Floats:
-        """Handle → state (S,). Raises InvalidState for all that `seal` did not make here."""
+        """Return the state (S,) of a handle. Raises InvalidState for any text that `seal` did not
+        make with the same key and bundle.
+        """
         try:
             raw = base64.b64decode(handle.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error):
-            raise InvalidState("state is no handle of this service", "state") from None
+            raise InvalidState("state is not a handle of this service", "state") from None
         code, content = raw[1 : 1 + MAC_BYTES], raw[1 + MAC_BYTES :]
         authentic = hmac.compare_digest(code, self._code(content))
         if raw[:1] != VERSION or not authentic or len(content) != 4 * self._state_size:

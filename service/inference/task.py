@@ -1,8 +1,8 @@
-"""A sequence on its way through the engine, and one run of several.
+"""An inference task, which is one sequence on its way through the engine, and one batch of tasks.
 
-A run reads a *piece* of each sequence and leaves the state where it stopped, so that a long text
-takes many short runs and gives the same figures. This module knows the engine and the arithmetic
-of a distribution; it knows no queue, no thread and no asyncio.
+A batch runs a *chunk* of each sequence and keeps the state where it stopped, so that a long text
+takes many short batches and has the same figures. This module does not depend on the queue, on
+threads or on asyncio.
 """
 
 import time
@@ -16,18 +16,21 @@ from service.arrays import Floats, Ids, SoftTarget
 from service.inference.engine import Decoded, OnnxEngine
 from service.inference.neural_cache import NeuralCache
 
-UNSCORED = -1
+UNSCORED = -1  # as a target: the input before it is not scored
+
+DistributionFn = Callable[[Floats], Any]  # log-probabilities (V,) → a result of any type
 
 
 @dataclass(slots=True, eq=False)
 class InferenceTask:
-    """Ids to read from a state, and what to find out on the way.
+    """Ids to run from a state, and what to compute on the way.
 
-    `targets[i]` is the id that came after `inputs[i]`, or UNSCORED; `first_target` the one that
-    comes after the state itself. `soft_targets` gives a distribution for each scored target, the
-    first one included. `cache` mixes what was scored lately into the log-probabilities. `ask` gets
-    the log-probabilities (V,) after the last input, in the worker, and what it returns is the
-    `answer`. With `keep_states`, the state at the end of every run is kept, with its position.
+    `targets[i]` is the id that follows `inputs[i]`, or UNSCORED, and `first_target` the id that
+    follows the state itself. `soft_targets` holds a distribution for each scored target, the first
+    one included. `cache` mixes recently scored tokens into the log-probabilities.
+    `on_distribution` is called in the worker with the log-probabilities (V,) after the last input,
+    and its return value is the `result`. With `keep_states`, the state at the end of every batch is
+    kept with its position.
     """
 
     inputs: Ids  # (n,)
@@ -38,113 +41,118 @@ class InferenceTask:
     top: int = 0
     soft_targets: list[SoftTarget] | None = None
     cache: NeuralCache | None = None
-    ask: Callable[[Floats], Any] | None = None
+    on_distribution: DistributionFn | None = None
     keep_states: bool = False
-    begun: bool = False
+    started: bool = False
     position: int = 0
-    pieces: list[Decoded] = field(default_factory=list)
+    chunks: list[Decoded] = field(default_factory=list)
     states: list[tuple[int, Floats]] = field(default_factory=list)
-    answer: Any = None
+    result: Any = None
 
     @property
     def remaining(self) -> int:
-        """Inputs not read yet; at least 1 until the first run, which every sequence needs."""
-        unread = len(self.inputs) - self.position
-        return unread if self.begun else max(1, unread)
+        """Inputs that did not run yet. At least 1 before the first batch, which every task needs."""
+        remaining = len(self.inputs) - self.position
+        return remaining if self.started else max(1, remaining)
 
-    def piece(self, limit: int, caches: int) -> int:
-        """How many inputs to read in a run of up to `limit` with so many caches."""
-        most = limit if self.cache is None else min(limit, self.cache.rows_a_run(caches))
-        return min(most, self.remaining)
+    def chunk_size(self, chunk_length: int, caches: int) -> int:
+        """Return how many inputs to run in a batch of up to `chunk_length` steps, in which `caches`
+        tasks have a neural cache.
+        """
+        if self.cache is not None:
+            chunk_length = min(chunk_length, self.cache.rows_per_batch(caches))
+        return min(chunk_length, self.remaining)
 
     def decoded(self) -> Decoded:
-        """The figures of all scored targets, in order."""
-        return Decoded.concatenate(self.pieces)
+        """Return the figures of all scored targets, in order."""
+        return Decoded.concatenate(self.chunks)
+
+
+ScoredRows = tuple[InferenceTask, Floats, Ids]  # hidden vectors (n, D) and the ids (n,) after them
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of one run in each stage."""
+    """Seconds of one batch in each stage."""
 
     encode: float
     decode: float
     distribute: float
 
 
-def run_batch(engine: OnnxEngine, sequences: list[InferenceTask], limit: int) -> Timings:
-    """Read up to `limit` inputs of every sequence in one batch; distributions at their ends."""
-    begun = time.perf_counter()
-    rows: list[tuple[InferenceTask, Floats, Ids]] = []
-    for sequence in sequences:
-        if not sequence.begun and sequence.first_target != UNSCORED:
-            first = np.array([sequence.first_target], np.int64)
-            rows.append((sequence, engine.hidden(sequence.state[None]), first))
-        sequence.begun = True
-    reading = [s for s in sequences if s.remaining]
-    if reading:
-        rows += _encode(engine, reading, limit)
+def run_batch(engine: OnnxEngine, tasks: list[InferenceTask], chunk_length: int) -> Timings:
+    """Run up to `chunk_length` inputs of every task, and the distributions of the finished ones."""
+    start = time.perf_counter()
+    rows: list[ScoredRows] = []
+    for task in tasks:
+        if not task.started and task.first_target != UNSCORED:
+            first = np.array([task.first_target], np.int64)
+            rows.append((task, engine.hidden(task.state[None]), first))
+        task.started = True
+    unfinished = [task for task in tasks if task.remaining]
+    if unfinished:
+        rows += _encode(engine, unfinished, chunk_length)
     encoded = time.perf_counter()
     _decode(engine, rows)
     decoded = time.perf_counter()
-    _distribute(engine, [s for s in sequences if s.ask is not None and not s.remaining])
-    return Timings(encoded - begun, decoded - encoded, time.perf_counter() - decoded)
+    finished = [t for t in tasks if t.on_distribution is not None and not t.remaining]
+    _distribute(engine, finished)
+    return Timings(encoded - start, decoded - encoded, time.perf_counter() - decoded)
 
 
-def _distribute(engine: OnnxEngine, sequences: list[InferenceTask]) -> None:
-    for begin in range(0, len(sequences), engine.block_rows):
-        block = sequences[begin : begin + engine.block_rows]
-        hidden = engine.hidden(np.stack([s.state for s in block]))
-        for sequence, row in zip(block, engine.log_distribution(hidden), strict=True):
-            assert sequence.ask is not None
-            sequence.answer = sequence.ask(row)
+def _distribute(engine: OnnxEngine, tasks: list[InferenceTask]) -> None:
+    for start in range(0, len(tasks), engine.block_rows):
+        block = tasks[start : start + engine.block_rows]
+        hidden = engine.hidden(np.stack([task.state for task in block]))  # (n, D)
+        for task, row in zip(block, engine.log_distribution(hidden), strict=True):
+            assert task.on_distribution is not None
+            task.result = task.on_distribution(row)
 
 
-def _encode(
-    engine: OnnxEngine, sequences: list[InferenceTask], limit: int
-) -> list[tuple[InferenceTask, Floats, Ids]]:
-    """Advance every sequence; return the hidden vectors and ids of its scored targets."""
-    caches = sum(s.cache is not None for s in sequences)
-    spans = [(s.position, s.position + s.piece(limit, caches)) for s in sequences]
-    lengths = np.array([end - begin for begin, end in spans], np.int32)
-    ids = np.zeros((len(sequences), lengths.max()), np.int64)  # (B, T)
-    for row, sequence, (begin, end) in zip(ids, sequences, spans, strict=True):
-        row[: end - begin] = sequence.inputs[begin:end]
-    hidden, states = engine.encode(ids, lengths, np.stack([s.state for s in sequences]))
-    wanted = []
+def _encode(engine: OnnxEngine, tasks: list[InferenceTask], chunk_length: int) -> list[ScoredRows]:
+    """Advance every task by a chunk; return the hidden vectors and ids of its scored targets."""
+    caches = sum(task.cache is not None for task in tasks)
+    spans = [(t.position, t.position + t.chunk_size(chunk_length, caches)) for t in tasks]
+    lengths = np.array([end - start for start, end in spans], np.int32)
+    ids = np.zeros((len(tasks), lengths.max()), np.int64)  # (B, T)
+    for row, task, (start, end) in zip(ids, tasks, spans, strict=True):
+        row[: end - start] = task.inputs[start:end]
+    hidden, states = engine.encode(ids, lengths, np.stack([task.state for task in tasks]))
+    scored_rows = []
     offset = 0
-    for index, (sequence, (begin, end)) in enumerate(zip(sequences, spans, strict=True)):
-        rows = hidden[offset : offset + end - begin]
-        offset += end - begin
-        targets = sequence.targets[begin:end]
+    for index, (task, (start, end)) in enumerate(zip(tasks, spans, strict=True)):
+        rows = hidden[offset : offset + end - start]
+        offset += end - start
+        targets = task.targets[start:end]
         scored = targets != UNSCORED
         if not scored.all():
             rows, targets = rows[scored], targets[scored]
         if len(targets):
-            wanted.append((sequence, rows, targets))
-        sequence.state = states[index]
-        sequence.position = end
-        if sequence.keep_states:
-            sequence.states.append((end, states[index]))
-    return wanted
+            scored_rows.append((task, rows, targets))
+        task.state = states[index]
+        task.position = end
+        if task.keep_states:
+            task.states.append((end, states[index]))
+    return scored_rows
 
 
-def _decode(engine: OnnxEngine, scored: list[tuple[InferenceTask, Floats, Ids]]) -> None:
-    """Decode together what asks for the same, and give every sequence its piece."""
-    alike: dict[tuple[bool, int], list[tuple[InferenceTask, Floats, Ids]]] = {}
-    for part in scored:
-        alike.setdefault((part[0].details, part[0].top), []).append(part)
-    for (details, top), parts in alike.items():
-        hidden = np.concatenate([hidden for _, hidden, _ in parts])
-        targets = np.concatenate([targets for _, _, targets in parts])
+def _decode(engine: OnnxEngine, scored_rows: list[ScoredRows]) -> None:
+    """Decode the rows of tasks with the same options together, and add each task's chunk to it."""
+    groups: dict[tuple[bool, int], list[ScoredRows]] = {}
+    for entry in scored_rows:
+        groups.setdefault((entry[0].details, entry[0].top), []).append(entry)
+    for (details, top), group in groups.items():
+        hidden = np.concatenate([rows for _, rows, _ in group])
+        targets = np.concatenate([ids for _, _, ids in group])
         decoded = engine.decode(hidden, targets, details, top)
         offset = 0
-        for sequence, rows, own in parts:
-            piece = decoded[offset : offset + len(own)]
-            offset += len(own)
-            if sequence.cache is not None:
-                piece.logprobs = sequence.cache.mix(rows, own, piece.logprobs)
-            if sequence.soft_targets is not None:
-                done = sum(len(earlier.logprobs) for earlier in sequence.pieces)
-                wanted = sequence.soft_targets[done : done + len(own)]
-                piece.soft_cross_entropies = engine.soft_cross_entropies(rows, wanted)
-            sequence.pieces.append(piece)
+        for task, rows, ids in group:
+            chunk = decoded[offset : offset + len(ids)]
+            offset += len(ids)
+            if task.cache is not None:
+                chunk.logprobs = task.cache.mix(rows, ids, chunk.logprobs)
+            if task.soft_targets is not None:
+                done = sum(len(earlier.logprobs) for earlier in task.chunks)
+                own = task.soft_targets[done : done + len(ids)]
+                chunk.soft_cross_entropies = engine.soft_cross_entropies(rows, own)
+            task.chunks.append(chunk)

@@ -1,37 +1,43 @@
-"""How fast waiting work really gets done: an estimate of waiting from what was measured lately.
+"""The wait estimate: how many seconds pass while a batch takes a second of processor time.
 
-Runs are timed in seconds of processor time, which say how much work waits, but not how soon it is
-done: the event loop, the other workers and other processes take the processor too.
+Batches are timed in processor time, which measures how much work waits. It does not say how soon
+that work is done, because the event loop, the other workers and other processes use the processor
+too.
 """
 
-WINDOW_SECONDS = 0.2
-MEMORY = 0.7  # the weight of the past in the moving average
-LARGEST = 100.0  # a machine that stood still for a moment is not that slow
+from service.inference.tuning import TUNING, SchedulerTuning
 
 
 class WaitEstimator:
-    """`clock_seconds_per_run_second` over stretches in which work always waited. Not thread-safe:
-    the batcher holds the lock.
+    """A moving average over windows in which tasks always waited.
+
+    Not thread-safe: the batcher holds the lock.
     """
 
-    def __init__(self, threads: int) -> None:
-        self.clock_seconds_per_run_second = 1 / threads
-        self._since: float | None = None
-        self._run_seconds = 0.0
+    def __init__(self, threads: int, tuning: SchedulerTuning = TUNING) -> None:
+        """Until the first measurement, each of the `threads` is taken to have a core."""
+        self.seconds_per_cpu_second = 1 / threads
+        self._tuning = tuning
+        self._window_start: float | None = None
+        self._cpu_seconds = 0.0
 
-    def ran(self, run_seconds: float, now: float, work_waits: bool) -> None:
-        """A run of so many seconds of processor time ended `now`; seconds of a monotonic clock."""
-        if not work_waits:  # idle workers say nothing of how fast busy ones are
-            self._since = None
+    def observe(self, cpu_seconds: float, now: float, tasks_wait: bool) -> None:
+        """Record a batch of `cpu_seconds` that ended at `now`, by the monotonic clock.
+
+        The window restarts if no task waits, because idle workers do not show how fast busy
+        workers are.
+        """
+        if not tasks_wait:
+            self._window_start = None
             return
-        if self._since is None:
-            self._since, self._run_seconds = now, 0.0
+        if self._window_start is None:
+            self._window_start, self._cpu_seconds = now, 0.0
             return
-        self._run_seconds += run_seconds
-        elapsed = now - self._since
-        if elapsed < WINDOW_SECONDS:
+        self._cpu_seconds += cpu_seconds
+        elapsed = now - self._window_start
+        if elapsed < self._tuning.wait_window_seconds:
             return
-        measured = min(elapsed / max(self._run_seconds, 1e-6), LARGEST)
-        past = self.clock_seconds_per_run_second
-        self.clock_seconds_per_run_second = MEMORY * past + (1 - MEMORY) * measured
-        self._since, self._run_seconds = now, 0.0
+        measured = min(elapsed / max(self._cpu_seconds, 1e-6), self._tuning.max_slowdown)
+        decay, past = self._tuning.wait_ema_decay, self.seconds_per_cpu_second
+        self.seconds_per_cpu_second = decay * past + (1 - decay) * measured
+        self._window_start, self._cpu_seconds = now, 0.0

@@ -40,7 +40,7 @@ def token_rows(
     """
     entries, factor = tokenizer.entries, NATS_IN[options.unit]
     text, starts, ends = token_spans(tokenizer, score)
-    following = NextSurfaces(tokenizer) if score.decoded.has_more else None
+    following = NextSurfaces(tokenizer) if score.decoded.has_details else None
     for begin in range(0, len(score.ids), block):
         rows = slice(begin, begin + block)
         logprobs = score.logprobs[rows]

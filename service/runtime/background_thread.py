@@ -1,8 +1,8 @@
-"""Long pieces of Python away from the event loop, one at a time.
+"""A background thread that runs long Python work, one call at a time, off the event loop.
 
-Threads that hold the interpreter lock in turn add up: eight of them would make the event loop wait
-for eight switches. One keeps it at one. What waits for it is known by what it will take, so that
-what would wait too long is refused as in the batcher's queue.
+One thread is enough, because threads that hold the interpreter lock add up: with eight of them, the
+event loop would wait for eight switches. The expected time of all waiting work is known, so that
+work that would wait too long is refused, as in the batcher's queue.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from service.arrays import Priority
-from service.errors import DeadlineExceeded, Overloaded
-from service.limits import WaitLimits
+from service.errors import DeadlineExceeded
 
 T = TypeVar("T")
 
-# Rounded up from what two cores took: 0.15 to 0.45 of tokenizing, 1.5 of a token's JSON.
+# Tokenizing took 0.15 to 0.45 µs for each character on one of two cores.
 SECONDS_PER_CHARACTER = 0.5e-6
+# Writing the JSON of a token took 1.5 µs.
 SECONDS_PER_TOKEN = 2e-6
 # Parsing 8 MB of JSON takes 0.03 s for one string and 0.4 s for a million numbers.
 SECONDS_PER_JSON_BYTE = 0.05e-6
@@ -28,56 +28,54 @@ SECONDS_PER_JSON_BYTE = 0.05e-6
 
 class BackgroundThread:
     def __init__(
-        self, wait_limits: WaitLimits | None = None, request_timeout_seconds: float = math.inf
+        self,
+        check_wait: Callable[[Priority, float], None] = lambda *_: None,
+        request_timeout_seconds: float = math.inf,
     ) -> None:
-        self._wait_limits = wait_limits or WaitLimits()
+        """`check_wait(priority, seconds)` raises Overloaded if `seconds` of work that wait are too
+        many for a request of the priority.
+        """
+        self._check_wait = check_wait
         self._request_timeout_seconds = request_timeout_seconds
-        self._executor = ThreadPoolExecutor(1, "long-work")
+        self._executor = ThreadPoolExecutor(1, "background")
         self._lock = threading.Lock()
         self._waiting = 0
         self._waiting_seconds = 0.0
 
     @property
     def waiting_seconds(self) -> float:
-        """What is begun or waits will take, as far as that is known."""
+        """The expected time of the work that runs or waits."""
         return self._waiting_seconds
 
     async def run(
-        self, work: Callable[[], T], seconds: float = 0.0, *, lane: Priority | None = None
+        self, work: Callable[[], T], seconds: float = 0.0, *, priority: Priority | None = None
     ) -> T:
-        """Return what `work` returns, which takes about `seconds`. It is dropped if its caller
-        leaves before it has begun.
+        """Return what `work` returns, which takes about `seconds`. Work whose caller is cancelled
+        before it starts is dropped.
 
-        With a `lane`, raise Overloaded if the expected wait exceeds the lane's limit, and
-        DeadlineExceeded if it waited longer than a request may. Without one it never fails so.
+        With a `priority`, raise Overloaded as `check_wait`, and DeadlineExceeded if the work waited
+        longer than a request may. Without one, it never fails for waiting.
         """
-        if lane is not None:
-            self._check_room(self._wait_limits.of(lane))
-        come = time.monotonic()
+        if priority is not None:
+            self._check_wait(priority, self._waiting_seconds)
+        submitted_at = time.monotonic()
 
-        def begun() -> T:
+        def start() -> T:
             limit = self._request_timeout_seconds
-            if lane is not None and time.monotonic() - come > limit:
-                raise DeadlineExceeded(f"the text was not read within {limit:g} seconds")
+            if priority is not None and time.monotonic() - submitted_at > limit:
+                raise DeadlineExceeded(f"the text was not tokenized within {limit:g} seconds")
             return work()
 
         self._add(1, seconds)
-        future = self._executor.submit(begun)
+        future = self._executor.submit(start)
         future.add_done_callback(lambda _: self._add(-1, -seconds))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         self._executor.shutdown()
 
-    def _check_room(self, limit: float) -> None:
-        seconds = self._waiting_seconds
-        if seconds > limit:
-            raise Overloaded(
-                f"tokenizing is busy: expected wait {seconds:.2g} s (at most {limit:g} s)", seconds
-            )
-
     def _add(self, count: int, seconds: float) -> None:
         with self._lock:
             self._waiting += count
-            # Sums of floats do not always come back to 0.
+            # A sum of floats does not always return to 0.
             self._waiting_seconds = self._waiting_seconds + seconds if self._waiting else 0.0

@@ -101,7 +101,7 @@ class RequestEncoder:
         if count + len(lists) <= INLINE_IDS:
             return decode()
         seconds = (count + len(lists)) * SECONDS_PER_TOKEN
-        return await self._background_thread.run(decode, seconds, lane=priority)
+        return await self._background_thread.run(decode, seconds, priority=priority)
 
     async def find_candidates(self, words: Sequence[str]) -> list[Candidate]:
         """Look up the field `candidates`. Raises UnknownToken unless each is exactly one token."""
@@ -140,4 +140,4 @@ class RequestEncoder:
         if characters <= INLINE_CHARACTERS:
             return work()
         seconds = characters * SECONDS_PER_CHARACTER
-        return await self._background_thread.run(work, seconds, lane=priority)
+        return await self._background_thread.run(work, seconds, priority=priority)

@@ -14,9 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -56,129 +54,101 @@ GROUPS = (
 OPTIONAL = {"ray": "SKIPPED: tests/ray. make ray-test sets Ray up and runs them"}
 
 
-@dataclass
 class Run:
-    """A group's process: its output goes to a file."""
+    """A running group; its output goes to a file in FOLDER."""
 
-    group: Group
-    venv: str
-    started: float = field(default_factory=time.monotonic)
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def output(self) -> Path:
-        return FOLDER / f"{self.group.name}.txt"
-
-    def start(self) -> None:
-        python = f"{self.venv}{self.group.venv}/bin/python"
-        tracer = ["-m", "coverage", "run"] if self.group.coverage else []
-        command = [python, *tracer, "-m", "pytest", *self.group.arguments]
-        environment = {**os.environ, "COVERAGE_FILE": str(FOLDER / f"coverage.{self.group.name}")}
+    def __init__(self, group: Group, venv: str) -> None:
+        self.group = group
+        self.output = FOLDER / f"{group.name}.txt"
+        self._started = time.monotonic()
+        tracer = ["-m", "coverage", "run"] if group.coverage else []
+        command = [f"{venv}{group.venv}/bin/python", *tracer, "-m", "pytest", *group.arguments]
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+                command,
+                cwd=ROOT,
+                env={**os.environ, "COVERAGE_FILE": str(FOLDER / f"coverage.{group.name}")},
+                stdout=file,
+                stderr=subprocess.STDOUT,
             )
-        print(f"{self.group.name}: started", flush=True)
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
+        print(f"{group.name}: started", flush=True)
 
     def progress(self) -> str:
-        """Return the percentage that pytest printed last, or an empty string."""
-        found = self.output.read_text(errors="replace").rpartition("%]")[0]
-        return f"{found[-3:].strip()}%" if found else ""
+        """Return the group's name and the percentage that pytest printed last, if any."""
+        text = self.output.read_text(errors="replace").rpartition("%]")[0]
+        return f"{self.group.name} {text[-3:].strip()}%" if text else self.group.name
+
+    def show(self, code: int) -> None:
+        seconds = time.monotonic() - self._started
+        verdict = "passed" if code == 0 else f"FAILED (exit code {code})"
+        print(f"\n==== {self.group.name}: {verdict} after {seconds:.0f} s ====")
+        print(self.output.read_text(errors="replace").strip(), "\n", flush=True)
 
 
-@contextmanager
-def stopped_at_the_end(runs: list[Run]) -> Iterator[None]:
-    """Terminate the processes that still run when the block is left, as on Ctrl-C."""
-    try:
-        yield
-    finally:
-        for run in runs:
-            if run.process and run.process.poll() is None:
-                run.process.terminate()
-                run.process.wait()
-
-
-def run_groups(groups: list[Group], venv: str, jobs: int) -> dict[str, int]:
-    """Run the groups, `jobs` at a time, and return the exit code of each."""
-    waiting = [Run(group, venv) for group in groups]
-    running: list[Run] = []
-    codes: dict[str, int] = {}
+def run_groups(groups: list[Group], venv: str, jobs: int) -> list[str]:
+    """Run the groups, `jobs` at a time, and return the names of those that failed."""
+    waiting, running, failed = list(groups), list[Run](), list[str]()
     shown = time.monotonic()
-    with stopped_at_the_end(running):
+    try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                run = waiting.pop(0)
-                run.started = time.monotonic()
-                run.start()
-                running.append(run)
-            for run in [run for run in running if run.process and run.process.poll() is not None]:
-                running.remove(run)
-                codes[run.group.name] = run.process.returncode if run.process else 1
-                show(run, codes[run.group.name])
+                running.append(Run(waiting.pop(0), venv))
+            time.sleep(POLL_SECONDS)
+            for run in list(running):
+                if (code := run.process.poll()) is not None:
+                    running.remove(run)
+                    run.show(code)
+                    failed += [run.group.name] * bool(code)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                print(
-                    ", ".join(f"{run.group.name} {run.progress()}" for run in running), flush=True
-                )
-            time.sleep(POLL_SECONDS)
-    return codes
+                print(", ".join(run.progress() for run in running), flush=True)
+    finally:  # on Ctrl-C
+        for run in running:
+            run.process.terminate()
+            run.process.wait()
+    return failed
 
 
-def show(run: Run, code: int) -> None:
-    verdict = "passed" if code == 0 else f"FAILED (exit code {code})"
-    print(f"\n==== {run.group.name}: {verdict} after {run.seconds:.0f} s ====")
-    print(run.output.read_text(errors="replace").strip(), "\n", flush=True)
-
-
-def report_coverage(venv: str, whole: bool) -> int:
-    """Print the total coverage; return 1 if a whole run is below the floor."""
-    python, data = f"{venv}-dev/bin/python", str(FOLDER / "coverage")
-    environment = {**os.environ, "COVERAGE_FILE": data}
+def report_coverage(venv: str, *, whole: bool) -> bool:
+    """Print the total coverage; return False if that of a whole run is below the floor."""
     files = [str(path) for path in sorted(FOLDER.glob("coverage.*"))]
-    combine = [python, "-m", "coverage", "combine", "-q", "--keep", *files]
-    report = [python, "-m", "coverage", "report", *([] if whole else ["--fail-under=0"])]
-    for command in (combine, [*report, "--format=total"] if not whole else report):
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
-        )
-        if done.returncode:
-            print(done.stdout)
-            return 1
-    print("coverage:", done.stdout.strip().rpartition("\n")[2].split()[-1], flush=True)
-    return 0
+    if not files:
+        return True
+    coverage = [f"{venv}-dev/bin/python", "-m", "coverage"]
+    environment = {**os.environ, "COVERAGE_FILE": str(FOLDER / "coverage")}
+    subprocess.run([*coverage, "combine", "-q", "--keep", *files], env=environment, check=True)
+    floor = [] if whole else ["--fail-under=0"]
+    report = [*coverage, "report", "--format=total", *floor]
+    done = subprocess.run(
+        report, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    print(f"coverage: {done.stdout.strip()} %", done.stderr.strip(), flush=True)
+    return done.returncode == 0
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    names = [group.name for group in GROUPS]
     parser = argparse.ArgumentParser("python -m tests.programs.run_tests", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=" ".join(g.name for g in GROUPS))
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=" ".join(names))
     parser.add_argument("--jobs", type=int, default=2, help="groups that run at a time")
-    parser.add_argument("--venv", default=".venv", help="what the environments' names begin with")
-    options = parser.parse_args()
-    if unknown := set(options.groups) - {group.name for group in GROUPS}:
-        parser.error(f"unknown groups: {', '.join(sorted(unknown))}")
-    chosen = [
-        group for group in GROUPS if group.name in (options.groups or [g.name for g in GROUPS])
-    ]
+    parser.add_argument("--venv", default=".venv", help="start of the environments' names")
+    options = parser.parse_args(argv)
+    if unknown := set(options.groups) - set(names):
+        parser.error(f"unknown groups: {', '.join(sorted(unknown))}; use {' '.join(names)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for path in FOLDER.iterdir():
         path.unlink()
+    chosen = [group for group in GROUPS if group.name in (options.groups or names)]
     present = [g for g in chosen if (ROOT / f"{options.venv}{g.venv}" / "ready").exists()]
-    notes = [
-        OPTIONAL.get(group.name, f"error: {options.venv}{group.venv} is missing: make test")
-        for group in chosen
-        if group not in present
-    ]
-    codes = run_groups(present, options.venv, max(1, options.jobs))
-    failed = [name for name, code in codes.items() if code]
-    print(*notes, sep="\n")
-    below = report_coverage(options.venv, whole=not options.groups) if not failed else 0
+    missing = [group.name for group in chosen if group not in present]
+    failed = run_groups(present, options.venv, max(1, options.jobs))
+    for name in missing:
+        print(OPTIONAL.get(name, f"error: {name}: its environment is missing; use make test"))
+    failed += [name for name in missing if name not in OPTIONAL]
     if failed:
         print(f"FAILED: {', '.join(failed)}")
-    return int(bool(failed or below or any(note.startswith("error") for note in notes)))
+        return 1
+    return int(not report_coverage(options.venv, whole=not options.groups))
 
 
 if __name__ == "__main__":

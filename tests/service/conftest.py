@@ -11,10 +11,13 @@ from hypothesis import settings
 
 from service.bulk import __main__ as command
 from service.bundle import Bundle
+from service.inference.admission import Admission
 from service.inference.batcher import Batcher
+from service.inference.scheduler import Scheduler
 from service.language_model import LanguageModel
 from service.settings import STARTER_BUNDLE, Settings
 from service.text.tokenizer import Tokenizer
+from tests.support.admission import make_admission
 from tests.support.api_client import ApiClient
 from tests.support.bulk_job import Jobs
 from tests.support.fake_runner import (
@@ -69,8 +72,21 @@ def runner() -> FakeRunner:
 
 
 @pytest.fixture
-def batcher(runner: FakeRunner) -> Iterator[Batcher[Job]]:
-    made = Batcher(runner, 1, MAX_BATCH_TOKENS, MAX_QUEUE_TOKENS, TIMEOUT_SECONDS)
+def scheduler() -> Scheduler[Job]:
+    return Scheduler(MAX_BATCH_TOKENS)
+
+
+@pytest.fixture
+def admission(scheduler: Scheduler[Job]) -> Admission:
+    return make_admission(scheduler, max_queue_tokens=MAX_QUEUE_TOKENS)
+
+
+@pytest.fixture
+def batcher(
+    runner: FakeRunner, scheduler: Scheduler[Job], admission: Admission
+) -> Iterator[Batcher[Job]]:
+    """A batcher with one worker."""
+    made = Batcher(runner, scheduler, admission, threads=1, request_timeout_seconds=TIMEOUT_SECONDS)
     yield made
     runner.gate.set()
     made.close()
@@ -79,9 +95,9 @@ def batcher(runner: FakeRunner) -> Iterator[Batcher[Job]]:
 @pytest.fixture
 def held(batcher: Batcher[Job], runner: FakeRunner) -> "Future[None]":
     """The one worker is at the gate, and nothing waits."""
-    ticket = batcher.submit([Job("gate")], "bulk")
+    request = batcher.submit([Job("gate")], "bulk")
     assert runner.reached.wait(SECONDS)
-    return ticket.future
+    return request.future
 
 
 @pytest.fixture

@@ -28,16 +28,16 @@ class FakeRunner:
     reached: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, works: list[Job], limit: int) -> None:
-        self.names.append([work.name for work in works])
-        self.padded.append(limit * len(works))
-        if any(work.name.startswith("gate") for work in works):
+    def __call__(self, jobs: list[Job], chunk_length: int) -> None:
+        self.names.append([job.name for job in jobs])
+        self.padded.append(chunk_length * len(jobs))
+        if any(job.name.startswith("gate") for job in jobs):
             self.reached.set()
             assert self.gate.wait(SECONDS)
-        if any(work.name == "bad" for work in works):
+        if any(job.name == "bad" for job in jobs):
             raise ZeroDivisionError("a bad job")
-        for work in works:
-            work.remaining -= min(limit, work.remaining)
+        for job in jobs:
+            job.remaining -= min(chunk_length, job.remaining)
 
     def first(self, name: str) -> int:
         """Return the index of the first batch that holds the job."""

@@ -18,7 +18,7 @@ from service.http.openai.prompt import Prompt, split_prompts
 from service.http.openai.request_schemas import CompletionRequest
 from service.http.openai.response_serializer import ResponseSerializer, Usage, server_sent_event
 from service.http.request_context import RequestContext
-from service.inference.admission import BYTES_PER_TOKEN
+from service.limits import BYTES_PER_TOKEN
 from service.results.options import PrefillOptions
 
 # Each choice queues for its next token by itself: thousands at once would delay other requests.
@@ -49,9 +49,7 @@ class Completion:
         self._limits.check_choices(len(texts) + len(id_lists))
         priority: Priority = "bulk" if self._request.only_scores else "interactive"
         characters = sum(map(len, texts)) or BYTES_PER_TOKEN * sum(map(len, id_lists))
-        admission = self._model.admission
-        admission.check(priority, characters)
-        async with admission.turn(priority, characters, has_a_place=True):
+        async with self._model.admission.admit(priority, characters, holds_slot=True):
             await self._tokenize_prompts(texts, id_lists, priority)
             await self._prefill_prompts()
         self._context.record_tokens(self._prompt_tokens)

@@ -15,9 +15,11 @@ import numpy as np
 from service.bundle import Bundle
 from service.inference.batcher import Batcher
 from service.inference.engine import OnnxEngine
+from service.inference.scheduler import Scheduler
 from service.inference.task import InferenceTask, run_batch
 from service.runtime.cpu_count import usable_cores
 from service.text.tokenizer import Tokenizer
+from tests.support.admission import make_admission
 
 REPEATS = 7
 ROUNDS = 5
@@ -71,11 +73,12 @@ def _engine(engine: OnnxEngine) -> dict[str, float]:
 
 def _scoring(engine: OnnxEngine, ids: list[np.ndarray], threads: int) -> tuple[float, float]:
     """Return wall and CPU seconds to score all sentences once, from ids, with a full queue."""
-    batcher: Batcher[InferenceTask] = Batcher(
-        lambda sequences, limit: (run_batch(engine, sequences, limit), None)[1],
-        threads,
-        max_batch_tokens=4096,
-        max_queue_tokens=1 << 30,
+    scheduler: Scheduler[InferenceTask] = Scheduler(4096)
+    batcher = Batcher(
+        lambda tasks, chunk_length: (run_batch(engine, tasks, chunk_length), None)[1],
+        scheduler,
+        make_admission(scheduler, threads=threads, max_queue_tokens=1 << 30),
+        threads=threads,
         request_timeout_seconds=600,
     )
 

@@ -5,7 +5,7 @@
 Start the service of OLD and of this checkout, each with its own code and its own starter bundle.
 Send the same load to both in turn, in the order old, new, new, old, so that a drift
 of the machine's speed cancels. Do the same with `service.bulk`. Print the median of the ratios
-new ÷ old: above 1 is faster. A CPU ratio compares the processor time that the same work took.
+new / old: above 1 is faster. A CPU ratio compares the processor time that the same work took.
 """
 
 import argparse

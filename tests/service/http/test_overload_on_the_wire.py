@@ -36,7 +36,7 @@ ROUTES: list[tuple[str, dict[str, Any]]] = [
 @pytest.fixture
 def _overloaded(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set a limit that even an empty queue exceeds."""
-    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(-1.0, -1.0))
 
 
 @pytest.mark.usefixtures("_overloaded")
@@ -75,7 +75,7 @@ def test_a_late_event_loop_rejects_only_under_load(
     status: int,
 ) -> None:
     """A machine that was paused for a moment is late too, but not loaded."""
-    monkeypatch.setattr("service.http.middleware.LOOP_WAITS", 1e9)
+    monkeypatch.setattr("service.inference.admission.LOOP_WAITS", 1e9)
     monkeypatch.setattr(model.admission, "requests", callers)
     assert api.post("/score", text="The city").status_code == status
 
@@ -89,7 +89,7 @@ def test_a_started_completion_is_never_rejected(
     with api.http.stream("POST", "/v1/completions", json=asked) as response:
         lines = response.iter_lines()
         first = next(lines)
-        monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+        monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(-1.0, -1.0))
         said = [first, *lines]
     found = [json.loads(line[6:]) for line in said if line.startswith("data: {")]
     assert [event["choices"][0]["text"] for event in found] == whole
@@ -175,7 +175,7 @@ def test_a_scoring_and_generating_completion_is_bounded(
 ) -> None:
     """It is interactive, but its prompts wait in the bulk queue."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
-    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(60, -1.0))
+    monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(60, -1.0))
     asked = {"model": "tiedlm", "echo": True, "logprobs": 1, "max_tokens": 2}
     asked["prompt"] = ["The city", "The river"]  # one alone would run at once
     error_json(api.post("/v1/completions", **asked), 429, "overloaded")

@@ -1,16 +1,19 @@
-"""The batcher: what is admitted, and in which order and sizes it is run."""
+"""The batcher admits requests up to its bound and runs them in fair order and sizes."""
 
 import threading
 
 import pytest
 
 from service.errors import Overloaded
+from service.inference.admission import Admission
 from service.inference.batcher import Batcher
+from service.inference.scheduler import Scheduler
+from tests.support.admission import make_admission
 from tests.support.fake_runner import MAX_BATCH_TOKENS, SECONDS, TIMEOUT_SECONDS, FakeRunner, Job
 
 
 @pytest.mark.usefixtures("held")
-def test_an_empty_queue_admits_anything_and_a_full_one_nothing(batcher: Batcher[Job]) -> None:
+def test_an_empty_queue_admits_any_size(batcher: Batcher[Job]) -> None:
     batcher.submit([Job("huge", 5000)], "bulk")
     with pytest.raises(Overloaded) as refusal:
         batcher.submit([Job("one")], "interactive")
@@ -18,21 +21,21 @@ def test_an_empty_queue_admits_anything_and_a_full_one_nothing(batcher: Batcher[
 
 
 @pytest.mark.usefixtures("held")
-def test_the_queue_admits_up_to_its_limit(batcher: Batcher[Job], runner: FakeRunner) -> None:
+def test_the_queue_admits_up_to_its_limit(
+    batcher: Batcher[Job], admission: Admission, runner: FakeRunner
+) -> None:
     fits = [batcher.submit([Job("fits", 500)], "bulk") for _ in range(2)]
     with pytest.raises(Overloaded):
         batcher.submit([Job("one too many")], "bulk")
-    assert batcher.waiting_tokens("bulk") == 1000
+    assert admission.waiting_tokens("bulk") == 1000
     runner.gate.set()
-    for ticket in fits:
-        ticket.future.result(SECONDS)
-    assert batcher.waiting_tokens("bulk") == 0
+    for request in fits:
+        request.future.result(SECONDS)
+    assert admission.waiting_tokens("bulk") == 0
 
 
 @pytest.mark.usefixtures("held")
-def test_the_rest_of_an_admitted_request_is_never_refused(
-    batcher: Batcher[Job], runner: FakeRunner
-) -> None:
+def test_an_admitted_request_is_never_refused(batcher: Batcher[Job], runner: FakeRunner) -> None:
     batcher.submit([Job("fills", 5000)], "bulk")
     rest = batcher.submit([Job("rest")], "bulk", admitted=True)
     runner.gate.set()
@@ -41,11 +44,11 @@ def test_the_rest_of_an_admitted_request_is_never_refused(
 
 @pytest.mark.usefixtures("held")
 def test_interactive_goes_before_bulk(batcher: Batcher[Job], runner: FakeRunner) -> None:
-    tickets = [batcher.submit([Job("bulk")], "bulk") for _ in range(3)]
-    tickets.append(batcher.submit([Job("interactive")], "interactive"))
+    requests = [batcher.submit([Job("bulk")], "bulk") for _ in range(3)]
+    requests.append(batcher.submit([Job("interactive")], "interactive"))
     runner.gate.set()
-    for ticket in tickets:
-        ticket.future.result(SECONDS)
+    for request in requests:
+        request.future.result(SECONDS)
     assert runner.names[1] == ["interactive"]
 
 
@@ -57,15 +60,13 @@ def test_bulk_is_not_starved(batcher: Batcher[Job], runner: FakeRunner) -> None:
     bulk = batcher.submit([Job("bulk")], "bulk")
     runner.gate.set()
     bulk.future.result(SECONDS)
-    for ticket in keystrokes:
-        ticket.future.result(SECONDS)
+    for request in keystrokes:
+        request.future.result(SECONDS)
     assert runner.first("bulk") <= 5
     assert any(name.startswith("key") for name in runner.names[-1])
 
 
-def test_long_work_runs_in_pieces_and_short_work_overtakes_it(
-    batcher: Batcher[Job], runner: FakeRunner
-) -> None:
+def test_short_tasks_overtake_long_ones(batcher: Batcher[Job], runner: FakeRunner) -> None:
     long = batcher.submit([Job("gate, long", 900)], "bulk")
     assert runner.reached.wait(SECONDS)
     short = batcher.submit([Job("short", 3)], "bulk")
@@ -78,25 +79,32 @@ def test_long_work_runs_in_pieces_and_short_work_overtakes_it(
 
 
 @pytest.mark.usefixtures("held")
-def test_long_work_is_not_starved_by_short_work(batcher: Batcher[Job], runner: FakeRunner) -> None:
+def test_short_tasks_do_not_starve_long_ones(batcher: Batcher[Job], runner: FakeRunner) -> None:
     long = batcher.submit([Job("long", 60)], "bulk")
     short = [batcher.submit([Job(f"short {n}", 40)], "bulk") for n in range(20)]
     runner.gate.set()
-    for ticket in [long, *short]:
-        ticket.future.result(SECONDS)
+    for request in [long, *short]:
+        request.future.result(SECONDS)
     assert runner.first("long") <= 4
 
 
-def test_every_thread_works_at_the_same_time() -> None:
+def test_all_threads_run_at_the_same_time() -> None:
     begun, gate = threading.Semaphore(0), threading.Event()
 
-    def run(works: list[Job], _: int) -> None:
+    def run(jobs: list[Job], _: int) -> None:
         begun.release()
         assert gate.wait(SECONDS)
-        for work in works:
-            work.remaining = 0
+        for job in jobs:
+            job.remaining = 0
 
-    batcher = Batcher(run, 2, MAX_BATCH_TOKENS, 1000, TIMEOUT_SECONDS)
+    scheduler: Scheduler[Job] = Scheduler(MAX_BATCH_TOKENS)
+    batcher = Batcher(
+        run,
+        scheduler,
+        make_admission(scheduler, threads=2),
+        threads=2,
+        request_timeout_seconds=TIMEOUT_SECONDS,
+    )
     try:
         for name in ("one", "other"):
             batcher.submit([Job(name)], "bulk")

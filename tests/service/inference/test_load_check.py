@@ -1,4 +1,4 @@
-"""Weights that are no numbers are found when a bundle is loaded, before anything is served."""
+"""Bundles whose graphs compute no probabilities are refused when they are loaded."""
 
 import shutil
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pytest
 from service.bundle import Bundle
 from service.errors import BundleError
 from service.inference.engine import OnnxEngine
-from service.inference.load_check import check_figures
+from service.inference.load_check import check_outputs
 from service.language_model import LanguageModel
 from service.settings import Settings
 from tests.support.bundles import replace
@@ -46,7 +46,7 @@ def test_a_start_with_weights_without_numbers_is_refused(copy: Path) -> None:
 
 
 def test_a_whole_bundle_passes(engine: OnnxEngine) -> None:
-    check_figures(engine)
+    check_outputs(engine)
 
 
 def first_is_nan(figures: Any) -> Any:
@@ -66,8 +66,8 @@ SPOILS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "an infinity of state": ("new_state", first_is_infinite, "states are not finite"),
     "a NaN of a distribution": ("log_distribution", first_is_nan, "distributions are not finite"),
     "no distribution": ("log_distribution", lambda rows: rows + 0.1, "sum to 1.10517, not to 1"),
-    "too few words": ("log_distribution", lambda rows: rows[:, 1:], "the manifest says"),
-    "too few rows": ("log_distribution", lambda rows: rows[1:], "the manifest says"),
+    "too few words": ("log_distribution", lambda rows: rows[:, 1:], "the manifest has"),
+    "too few rows": ("log_distribution", lambda rows: rows[1:], "the manifest has"),
     "a NaN of a score": ("logprobs", first_is_nan, "log-probabilities are not finite"),
     "other scores": ("logprobs", lambda found: found - 0.5, "log-probabilities contradict"),
     "a NaN of entropy": ("entropies", first_is_nan, "entropies are not finite"),
@@ -95,7 +95,7 @@ def test_figures_that_cannot_be_are_named(engine: OnnxEngine, kind: str) -> None
 
     engine._encoder, engine._decoder = Spoiled(engine._encoder), Spoiled(engine._decoder)
     with pytest.raises(BundleError, match=said):
-        check_figures(engine)
+        check_outputs(engine)
 
 
 def test_finite_weights_beyond_every_model_are_refused(copy: Path) -> None:

@@ -8,16 +8,16 @@ import resource
 import numpy as np
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from service.inference.task import Sequence, run
+from service.inference.task import InferenceTask, run_batch
 from service.settings import STARTER_BUNDLE
 
 engine = OnnxEngine(Bundle.load(STARTER_BUNDLE))
 
 def peak_after(tokens):
     ids = np.arange(tokens) % engine.vocabulary_size
-    sequence = Sequence(ids[:-1], ids[1:], engine.zero_state())
-    while sequence.remaining:
-        run(engine, [sequence], 512)
+    task = InferenceTask(ids[:-1], ids[1:], engine.zero_state())
+    while task.remaining:
+        run_batch(engine, [task], 512)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 print(peak_after(2_000), peak_after(60_000))

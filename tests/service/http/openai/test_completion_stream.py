@@ -107,7 +107,7 @@ def test_a_completion_whose_prompts_have_no_room_is_refused_before_it_begins(
 ) -> None:
     """The queue had room when the request came, and none for its prompts."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
-    monkeypatch.setattr(model._runner._batcher, "_wait_limits", WaitLimits(-1.0, -1.0))
+    monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(-1.0, -1.0))
     prompts = ["The city", "The river"]
     response = api.post("/v1/completions", **{**ASKED, "stream": stream, "prompt": prompts})
     error_json(response, 429, "overloaded")
