@@ -83,6 +83,16 @@ def test_only_entry_points_import_http() -> None:
     )
 
 
+def test_http_never_imports_inference() -> None:
+    assert (
+        violations(
+            "service",
+            lambda who, what: inside(who, "service.http") and inside(what, "service.inference"),
+        )
+        == []
+    )
+
+
 def test_only_http_imports_web_frameworks() -> None:
     web = ("fastapi", "starlette", "uvicorn", "fastapi_offline")
     assert (
