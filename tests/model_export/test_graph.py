@@ -15,10 +15,10 @@ def small_model() -> bytes:
     """y = x · 2; and where it is asked for, the rows' sums of y."""
     graph = Graph(WeightsFile())
     graph.node("Mul", ["x", graph.constant(2.0, np.float32)], "y")
-    branch = graph.if_asked("asked", "sum", SUM)
+    branch = graph.branch("asked", "sum", SUM)
     axis = branch.constant([1], np.int64)
     branch.node("ReduceSum", ["y", axis], "sum.asked", keepdims=0)
-    graph.close_if(branch)
+    branch.close()
     x, y = tensor_info("x", np.float32, ["N", 3]), tensor_info("y", np.float32, ["N", 3])
     return graph.model("small", [x, tensor_info("asked", np.bool_, [])], [y, tensor_info(*SUM[0])])
 

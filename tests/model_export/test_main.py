@@ -52,7 +52,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_1(
     checkpoint: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     target = tmp_path / "bundle"
-    assert "missing is no checkpoint" in fails(capsys, tmp_path / "missing", target)
+    assert "missing is not a checkpoint" in fails(capsys, tmp_path / "missing", target)
     assert "checkpoint exists" in fails(capsys, checkpoint, checkpoint)
     untied = SMALL.model_copy(update={"tied": False})
     other, _ = write_checkpoint(tmp_path / "untied", untied)

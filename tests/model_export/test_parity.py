@@ -47,10 +47,10 @@ def wrong(exported: Exported, **off: float) -> OnnxEngine:
 
 def test_honest_graphs_pass_with_their_figures(exported: Exported) -> None:
     figures = check_parity(exported.model, exported.engine())
-    assert 0 <= figures["mean_abs_logprob_difference"] <= figures["max_abs_logprob_difference"]
+    assert 0 <= figures.mean_abs_logprob_difference <= figures.max_abs_logprob_difference
     for name in ("max_abs_logprob_difference", "max_abs_state_difference"):
-        assert figures[name] < 2e-5
-        assert figures[name] < 16 * figures[f"torch_{name}"]
+        assert getattr(figures, name) < 2e-5
+        assert getattr(figures, name) < 16 * getattr(figures, f"torch_{name}")
 
 
 def test_every_single_tensor_is_guarded(exported: Exported) -> None:
@@ -89,12 +89,12 @@ def test_the_figures_are_the_largest_and_the_mean(two_layers: Exported) -> None:
     """Seven batches of 448 tokens; the last token of each is off by 2e-6."""
     exact = check_parity(two_layers.model, two_layers.engine())
     figures = check_parity(two_layers.model, wrong(two_layers, state=1e-6, logprob=2e-6))
-    noise = exact["max_abs_logprob_difference"]
-    assert figures["max_abs_logprob_difference"] == pytest.approx(2e-6, abs=noise)
-    added = figures["mean_abs_logprob_difference"] - exact["mean_abs_logprob_difference"]
+    noise = exact.max_abs_logprob_difference
+    assert figures.max_abs_logprob_difference == pytest.approx(2e-6, abs=noise)
+    added = figures.mean_abs_logprob_difference - exact.mean_abs_logprob_difference
     assert added == pytest.approx(7 * 2e-6 / 448, rel=0.3)
-    state_noise = exact["max_abs_state_difference"]
-    assert figures["max_abs_state_difference"] == pytest.approx(1e-6, abs=state_noise)
+    state_noise = exact.max_abs_state_difference
+    assert figures.max_abs_state_difference == pytest.approx(1e-6, abs=state_noise)
 
 
 def test_a_small_error_of_every_score_is_caught(two_layers: Exported) -> None:

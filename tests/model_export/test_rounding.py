@@ -11,7 +11,7 @@ import pytest
 from model_export import batch
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, Precision, export
-from model_export.fidelity import check_fidelity, compare
+from model_export.fidelity import compare
 from model_export.parity import check_parity
 from model_export.reference import DoubleLSTM
 from service.bundle import Bundle
@@ -59,10 +59,10 @@ def test_right_graphs_of_counting_models_pass(
 ) -> None:
     counting = models[name]
     figures = check_parity(counting.model, OnnxEngine(counting.bundle), seed)
-    assert figures["max_abs_state"] > 82
+    assert figures.max_abs_state > 82
     worst, mean = "max_abs_logprob_difference", "mean_abs_logprob_difference"
-    assert 0 < figures[mean] < figures[worst]
-    assert 0 < figures[f"torch_{mean}"] < figures[f"torch_{worst}"]
+    assert 0 < getattr(figures, mean) < getattr(figures, worst)
+    assert 0 < getattr(figures, f"torch_{mean}") < getattr(figures, f"torch_{worst}")
 
 
 def test_a_right_graph_passes_beyond_a_fixed_limit(tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_wrong_int8_weights_fail(tmp_path: Path, change: Any) -> None:
     float32, int8 = (Bundle.load(tmp_path / precision) for precision in PRECISIONS)
     ids = Checkpoint(checkpoint).validation_ids()
     right = compare(OnnxEngine(float32), OnnxEngine(int8), ids, 1)
-    check_fidelity(right)
+    right.check()
     other = OnnxEngine(wrong_exports.with_weights(int8, change))
     with pytest.raises(ExportError, match="no bundle was written"):
-        check_fidelity(compare(OnnxEngine(float32), other, ids, 1))
+        compare(OnnxEngine(float32), other, ids, 1).check()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -167,7 +167,7 @@ def test_exact_figures_are_those_of_the_equations(models: dict[str, Counting]) -
     exact, again = DoubleLSTM.of(counting.model), NumpyLSTM(counting.model)
     size = counting.bundle.manifest.state_size
     states = random.normal(size=(3, size)).astype(np.float32)
-    hidden, ends = exact.read(ids, lengths, states)
+    hidden, ends = exact.forward(ids, lengths, states)
     runs = [again.run(row[:n], s) for row, n, s in zip(ids, lengths, states, strict=True)]
     assert np.allclose(hidden, np.concatenate([h for h, _ in runs]), rtol=0, atol=1e-9)
     assert np.allclose(ends, np.stack([end for _, end in runs]), rtol=0, atol=1e-9)

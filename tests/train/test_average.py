@@ -65,7 +65,7 @@ def test_an_exponential_average_is_the_formulas(decay: float) -> None:
 def test_no_average_is_the_weights_themselves() -> None:
     toy = Toy("none")
     toy.go(3)
-    toy.average.validated(5.0)
+    toy.average.add_validation(5.0)
     toy.averages_to(weights(3))
 
 
@@ -86,7 +86,7 @@ def test_averaging_is_triggered_by_the_papers_rule(
     toy = Toy("nt-asgd", patience=patience)
     triggered = None
     for t, perplexity in enumerate(perplexities):
-        toy.average.validated(perplexity)
+        toy.average.add_validation(perplexity)
         if triggered is None and toy.average.state_dict()["weights"] is not None:
             triggered = t
     assert triggered == triggers_at(perplexities, patience)
@@ -97,15 +97,15 @@ def test_once_triggered_it_is_the_arithmetic_mean_since() -> None:
     for perplexity in (5.0, 4.0, 6.0):
         toy.go(2)
         toy.averages_to(weights(toy.step))
-        toy.average.validated(perplexity)
+        toy.average.add_validation(perplexity)
     assert triggers_at([5.0, 4.0, 6.0], 1) == 2
     toy.averages_to(weights(6))
     toy.go(5)
     since = [weights(step) for step in range(7, 12)]
     mean = [np.mean(parts, 0) for parts in zip(*since, strict=True)]
     toy.averages_to(mean)
-    toy.average.validated(1.0)  # what follows does not start it anew
-    toy.average.validated(9.0)
+    toy.average.add_validation(1.0)  # what follows does not start it anew
+    toy.average.add_validation(9.0)
     toy.averages_to(mean)
 
 
@@ -138,12 +138,12 @@ def test_a_saved_average_goes_on_as_if_nothing_had_been(kind: Kind, stop: int) -
     for toy, end in ((whole, 9), (stopped, stop)):
         for perplexity in perplexities[:end]:
             toy.go(2)
-            toy.average.validated(perplexity)
+            toy.average.add_validation(perplexity)
     again.average.load_state_dict(copy.deepcopy(stopped.average.state_dict()))
     again.step = stopped.step
     for perplexity in perplexities[stop:]:
         again.go(2)
-        again.average.validated(perplexity)
+        again.average.add_validation(perplexity)
     with whole.average.applied(), again.average.applied():
         for found, wanted in zip(again.parameters, whole.parameters, strict=True):
             assert found.equal(wanted)

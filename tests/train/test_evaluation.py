@@ -58,7 +58,7 @@ def array(ids: list[int]) -> Ids:
 @given(ids=IDS, block=st.integers(1, 64))
 def test_carried_perplexity_is_a_naive_loops(model: TiedLSTM, ids: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "TOKENS_AT_A_TIME", block)
+        patch.setattr(evaluation, "BATCH_TOKENS", block)
         total = evaluate(model, array(ids), END)
     losses = naive_losses(model, ids)
     assert total.tokens == len(losses)
@@ -72,7 +72,7 @@ def test_perplexity_by_sentence_is_a_naive_loops(
     model: TiedLSTM, ids: list[int], group: int, steps: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "SENTENCES_AT_A_TIME", group)
+        patch.setattr(evaluation, "BATCH_SENTENCES", group)
         patch.setattr(evaluation, "STEPS", steps)
         total = evaluate_by_sentence(model, array(ids), END)
     losses = [x for sentence in naive_sentences(ids) for x in naive_losses(model, sentence)]
@@ -86,7 +86,7 @@ def test_blocks_of_the_real_size_count_every_token_once(model: TiedLSTM) -> None
         math.fsum(naive_losses(model, ids)), rel=1e-5
     )
     sentences = naive_sentences(ids)
-    assert len(sentences) > 2 * evaluation.SENTENCES_AT_A_TIME
+    assert len(sentences) > 2 * evaluation.BATCH_SENTENCES
     by_sentence = evaluate_by_sentence(model, array(ids), END)
     assert by_sentence.tokens == len(ids)
     assert by_sentence.nats == pytest.approx(

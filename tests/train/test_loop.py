@@ -25,7 +25,7 @@ from train.data.streams import Batch
 from train.data.tokenizer import fit_tokenizer
 from train.errors import ConfigError
 from train.evaluation import Total
-from train.loop import Run
+from train.loop import TrainingRun
 from train.model.lstm import TiedLSTM
 from train.report.metrics import read_metrics
 
@@ -34,7 +34,7 @@ def toy(tmp_path: Path, *overrides: str) -> Config:
     return load_config(write_config(tmp_path / "toy.toml", CONFIG), list(overrides))
 
 
-def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
+def new_run(folder: Path, config: Config, lines: int = 15) -> TrainingRun:
     """A run on the folder; it goes on where one stood there."""
     sources, _ = find_splits(write_corpus(folder / "data", lines, 6))
     checkpoint = Checkpoint(folder / "out")
@@ -44,7 +44,7 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
         tokenize(sources[name], tokenizer, folder / "cache", name) for name in SPLITS
     )
     checkpoint.write_inputs(tokenizer, valid.ids)
-    return Run(config, checkpoint, train.ids, valid.ids, tokenizer)
+    return TrainingRun(config, checkpoint, train.ids, valid.ids, tokenizer)
 
 
 def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -52,16 +52,16 @@ def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if not k.endswith(timings)} for line in lines]
 
 
-def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+def outcome(run: TrainingRun) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """Weights, best and last, progress and metrics: all that a run leaves, but for its time."""
-    progress = {key: value for key, value in asdict(run.progress).items() if key != "seconds"}
+    progress = {key: value for key, value in asdict(run.position).items() if key != "seconds"}
     metrics = without_seconds(read_metrics(run.checkpoint.folder / "metrics.jsonl"))
     best = run.checkpoint.load("model.pt")["weights"]
-    last = {f"last {name}": value for name, value in run.learner.model.state_dict().items()}
+    last = {f"last {name}": value for name, value in run.train_step.model.state_dict().items()}
     return {**best, **last}, progress, metrics
 
 
-def recorded_batches(run: Run) -> list[Batch]:
+def recorded_batches(run: TrainingRun) -> list[Batch]:
     """All that will be read."""
     batches: list[Batch] = []
     batch = run.streams.batch
@@ -112,7 +112,7 @@ def test_training_learns_a_toy_language(tmp_path: Path) -> None:
     valid = [line["perplexity"] for line in metrics if line["kind"] == "validation"]
     remembered, forgotten = 2 ** (3 / 7), 2 ** (5 / 7)
     assert remembered < valid[-1] < 1.1 * forgotten < 2 * forgotten < valid[0]
-    assert run.progress.best_perplexity == min(valid)
+    assert run.position.best_perplexity == min(valid)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
     if kind == "plain":
         assert [line["step"] for line in metrics] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 8]
     if kind == "nt-asgd":
-        assert whole.learner.average.state_dict()["updates"] >= 4
+        assert whole.train_step.average.state_dict()["updates"] >= 4
     for stop_at in range(1, calls + 1):
         folder, calls = tmp_path / f"stopped-{stop_at}", 0
         with pytest.raises(KeyboardInterrupt):
@@ -175,7 +175,7 @@ def test_all_that_regularises_at_once_still_learns(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, *EVERYTHING, *settings), lines=60)
     run.train()
     of_unigrams = 3.5 ** (2 / 7) * 7 ** (2 / 7) * 14 ** (3 / 7)  # 7.7
-    assert run.progress.best_perplexity < 0.8 * of_unigrams
+    assert run.position.best_perplexity < 0.8 * of_unigrams
 
 
 def test_training_stops_when_validation_has_not_improved_for_patience_epochs(
@@ -183,12 +183,12 @@ def test_training_stops_when_validation_has_not_improved_for_patience_epochs(
 ) -> None:
     perplexities = iter([9.0, 5.0, 6.0, 5.0, 4.0])
     monkeypatch.setattr(
-        loop, "evaluate", lambda *_: Total(nats=math.log(next(perplexities)), tokens=1)
+        loop, "evaluate_in_parallel", lambda *_: Total(nats=math.log(next(perplexities)), tokens=1)
     )
     run = new_run(tmp_path, toy(tmp_path, "train.epochs=9", "train.patience=2"))
     run.train()
-    assert (run.progress.epoch, run.progress.best_epoch) == (4, 2)
-    assert run.progress.best_perplexity == pytest.approx(5.0)
+    assert (run.position.epoch, run.position.best_epoch) == (4, 2)
+    assert run.position.best_perplexity == pytest.approx(5.0)
     assert run.checkpoint.load("model.pt")["step"] == 2 * run.streams.steps
 
 
@@ -196,8 +196,10 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
     run = new_run(tmp_path, toy(tmp_path))
     given_states: list[Any] = []
     made_states: list[Any] = []
-    run.learner.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
-    run.learner.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
+    run.train_step.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
+    run.train_step.model.register_forward_hook(
+        lambda _, inputs, output: made_states.append(output[1])
+    )
     run._train_epoch()
     run._train_epoch()
     steps = run.streams.steps
@@ -213,9 +215,9 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
 def test_bfloat16_keeps_weights_and_state_in_float32(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.precision=bfloat16", "train.epochs=1"))
     run.train()
-    assert {p.dtype for p in run.learner.model.state_dict().values()} == {torch.float32}
-    assert {part.dtype for layer in run.learner.state for part in layer} == {torch.float32}
-    assert math.isfinite(run.progress.best_perplexity)
+    assert {p.dtype for p in run.train_step.model.state_dict().values()} == {torch.float32}
+    assert {part.dtype for layer in run.train_step.state for part in layer} == {torch.float32}
+    assert math.isfinite(run.position.best_perplexity)
 
 
 def test_what_is_logged_is_the_mean_over_the_interval(tmp_path: Path) -> None:
@@ -252,8 +254,10 @@ def test_the_state_of_a_reset_stream_is_zero_and_of_the_others_carried(tmp_path:
     given_states: list[Any] = []
     made_states: list[Any] = []
     batches = recorded_batches(run)
-    run.learner.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
-    run.learner.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
+    run.train_step.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
+    run.train_step.model.register_forward_hook(
+        lambda _, inputs, output: made_states.append(output[1])
+    )
     run._train_epoch()
     resets = [batch.reset for batch in batches]
     assert 0 < torch.stack(resets).float().mean() < 1
@@ -277,7 +281,7 @@ def test_the_teacher_reads_what_the_pupil_reads(tmp_path: Path, teacher: Path) -
             part[:, reset] = 0
         with torch.no_grad():
             _, state = model(inputs, state)
-    known = run.learner._teacher
+    known = run.train_step._teacher
     assert known is not None
     for found, wanted in zip(known.state, state, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
@@ -292,16 +296,16 @@ def test_a_teacher_of_another_vocabulary_is_refused(tmp_path: Path, teacher: Pat
 Weights = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
-def weights_after_every_step(run: Run) -> list[Weights]:
+def weights_after_every_step(run: TrainingRun) -> list[Weights]:
     """Train, and note what the optimiser alone made of the weights."""
     noted: list[Weights] = []
 
     def note() -> None:
-        named = run.learner.model.named_parameters()
+        named = run.train_step.model.named_parameters()
         noted.append({name: p.detach().double().numpy().copy() for name, p in named})
 
     note()
-    run.learner.optimizer.register_step_post_hook(lambda *_: note())
+    run.train_step.optimizer.register_step_post_hook(lambda *_: note())
     run.train()
     return noted
 
@@ -330,7 +334,7 @@ def test_what_is_validated_and_kept_is_the_average(
         validated.append({name: value.clone() for name, value in model.state_dict().items()})
         return Total(nats=math.log(next(perplexities)), tokens=1)
 
-    monkeypatch.setattr(loop, "evaluate", evaluated)
+    monkeypatch.setattr(loop, "evaluate_in_parallel", evaluated)
     settings = ("train.epochs=4", f"average.kind={kind}", "average.patience=1")
     run = new_run(tmp_path, toy(tmp_path, *settings, "average.decay=0.6"))
     noted = weights_after_every_step(run)
@@ -346,5 +350,5 @@ def test_what_is_validated_and_kept_is_the_average(
     for found, expected in zip(validated, by_hand, strict=True):
         for name, value in found.items():
             np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-6)
-    for name, value in run.learner.model.state_dict().items():
+    for name, value in run.train_step.model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), noted[-1][name])

@@ -20,7 +20,7 @@ from tests.support.tiny_training import (
 from tests.support.train_command import Capture, Train, fails, last_line, partial_files
 from train import job
 from train.checkpoint import Checkpoint, load_model
-from train.loop import Run
+from train.loop import TrainingRun
 from train.report.metrics import read_metrics
 
 
@@ -76,7 +76,7 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "train", interrupt)
+    monkeypatch.setattr(TrainingRun, "train", interrupt)
     assert train() == 130
     assert "the same command goes on" in last_line(capsys.readouterr().err)
 

@@ -11,7 +11,7 @@ from train import job
 from train.checkpoint import Checkpoint
 from train.config_file import load_config
 from train.data.splits import find_splits
-from train.loop import Run
+from train.loop import TrainingRun
 from train.report.metrics import read_metrics
 
 
@@ -62,15 +62,15 @@ def test_a_bounded_run_goes_on_to_the_same_weights(
     train.out = train.out.with_name("stopped")
     with monkeypatch.context() as patch:
         steps: list[int] = []
-        step = Run._step
+        step = TrainingRun._step
 
-        def stop_at_17(run: Run) -> int:
+        def stop_at_17(run: TrainingRun) -> int:
             if len(steps) == 17:
                 raise KeyboardInterrupt
             steps.append(1)
             return step(run)
 
-        patch.setattr(Run, "_step", stop_at_17)
+        patch.setattr(TrainingRun, "_step", stop_at_17)
         assert train(*bound) == 130
     assert train(*bound) == 0
     found = Checkpoint(train.out).load("model.pt")

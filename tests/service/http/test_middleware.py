@@ -170,7 +170,7 @@ def test_a_disconnect_cancels_queued_work(
     opens.
     """
     gate, running = threading.Event(), threading.Semaphore(0)
-    encode, read = model.engine.encode, list[int]()
+    encode, read = model._engine.encode, list[int]()
 
     def held(ids: Any, lengths: Any, state: Any) -> Any:
         read.extend(ids.ravel().tolist())
@@ -178,11 +178,11 @@ def test_a_disconnect_cancels_queued_work(
         assert gate.wait(SECONDS)
         return encode(ids, lengths, state)
 
-    monkeypatch.setattr(model.engine, "encode", held)
+    monkeypatch.setattr(model._engine, "encode", held)
     body = b'{"token_ids": [[7777, 7777]]}'
     with ThreadPoolExecutor() as pool:
         try:
-            for _ in range(model.threads):
+            for _ in range(model.info.threads):
                 pool.submit(api.score, texts=["The city", "A town"])
                 assert running.acquire(timeout=SECONDS)
             lines = ("X-Request-Id: leaver", f"Content-Length: {len(body)}")

@@ -159,7 +159,7 @@ def test_no_reference_keeps_a_replaced_model(copy: Path) -> None:
 
         async def live() -> None:
             model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
-            parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
+            parts = (model, model.tokenizer, model._engine, model.bundle, model._contexts)
             kept = [weakref.ref(part) for part in parts]
             models = ModelRegistry(model)
             with models.lease() as leased:

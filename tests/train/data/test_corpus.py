@@ -11,7 +11,7 @@ from train.config import TokenizerConfig
 from train.data import source as source_module
 from train.data.corpus import default_cache, tokenize
 from train.data.source import Source
-from train.data.tokenizer import COUNTED, PIECES, end_id, fit_tokenizer
+from train.data.tokenizer import COUNTED_KINDS, SUBWORD_KINDS, end_id, fit_tokenizer
 from train.errors import CorpusError
 
 WHITESPACE = TokenizerConfig(kind="whitespace")
@@ -62,7 +62,7 @@ def test_the_order_is_that_of_the_text_with_and_without_threads(
     assert split.ids.tolist() == naive_ids(lines, lines)
 
 
-@pytest.mark.parametrize("kind", [*COUNTED, *PIECES])
+@pytest.mark.parametrize("kind", [*COUNTED_KINDS, *SUBWORD_KINDS])
 def test_a_line_cut_in_parts_has_the_ids_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

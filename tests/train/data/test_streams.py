@@ -57,7 +57,7 @@ def test_batches_are_as_the_docstring_draws_them() -> None:
 def test_the_last_step_is_as_short_as_what_is_left() -> None:
     streams = make(np.arange(16, dtype=np.int32), batch_size=2, bptt_length=3)
     assert (streams.stream_length, streams.steps, streams.lengths) == (7, 3, [3, 3, 1])
-    assert [streams.read_before(step) for step in range(4)] == [0, 3, 6, 7]
+    assert [streams.tokens_before(step) for step in range(4)] == [0, 3, 6, 7]
     _, _, (inputs, targets, _) = epoch(streams)
     assert inputs.tolist() == [[6, 13]]
     assert targets.tolist() == [[7, 14]]
@@ -96,7 +96,7 @@ def test_an_epoch_predicts_every_token_but_the_remainder_once(
         predicted += batch.targets.flatten().tolist()
     remainder = (length - 1) % batch_size
     assert sorted(predicted) == list(range(3, length - remainder + 2))
-    assert sum(streams.lengths) == streams.stream_length == streams.read_before(streams.steps)
+    assert sum(streams.lengths) == streams.stream_length == streams.tokens_before(streams.steps)
 
 
 def test_random_lengths_are_those_of_the_seed_and_the_epoch() -> None:

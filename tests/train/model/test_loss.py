@@ -1,4 +1,4 @@
-"""Tests of both cross-entropies: torch's in `train.model.loss`, numpy's in `service.scoring`."""
+"""Tests of the cross-entropies of `train.model.loss` (torch) and `service.scoring` (numpy)."""
 
 import math
 from collections.abc import Callable

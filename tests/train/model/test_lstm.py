@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from train.config import ModelConfig
 from train.model.loss import sparse_cross_entropy
-from train.model.lstm import State, TiedLSTM, detach, keep, layer_sizes, parameter_count
+from train.model.lstm import State, TiedLSTM, detach_state, layer_sizes, mask_state, parameter_count
 
 V = 11
 TIED = ModelConfig(embedding_size=6, hidden_size=9, layers=2)
@@ -81,7 +81,7 @@ def test_state_carried_over_two_calls_equals_one_call(steps: int, cut: int, laye
     ids, cut = some_ids(steps, 3), min(cut, steps - 1)
     whole, end = forward(model, ids, model.zero_state(3))
     first, middle = forward(model, ids[:cut], model.zero_state(3))
-    second, last = forward(model, ids[cut:], detach(middle))
+    second, last = forward(model, ids[cut:], detach_state(middle))
     torch.testing.assert_close(torch.cat([first, second]), whole, atol=1e-6, rtol=1e-5)
     for expected, found in zip(end, last, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
@@ -149,7 +149,7 @@ def test_shapes_are_as_documented() -> None:
 def test_a_detached_state_has_the_values_and_no_history() -> None:
     model = TiedLSTM(TIED, V)
     _, state = model(some_ids(3, 2), model.zero_state(2))
-    for (h, c), (old_h, old_c) in zip(detach(state), state, strict=True):
+    for (h, c), (old_h, old_c) in zip(detach_state(state), state, strict=True):
         assert torch.equal(h, old_h)
         assert torch.equal(c, old_c)
         assert old_h.requires_grad
@@ -160,12 +160,12 @@ def test_a_detached_state_has_the_values_and_no_history() -> None:
 def test_kept_streams_keep_their_state_and_the_others_begin_from_zero() -> None:
     model = TiedLSTM(TIED, V).eval()
     _, state = model(some_ids(3, 4), model.zero_state(4))
-    kept = keep(state, torch.tensor([True, False, False, True]))
+    kept = mask_state(state, torch.tensor([True, False, False, True]))
     for before, after in zip(state, kept, strict=True):
         for old, new in zip(before, after, strict=True):
             assert new[:, [0, 3]].equal(old[:, [0, 3]])
             assert not new[:, [1, 2]].any()
-    assert keep(state, torch.ones(4, dtype=torch.bool)) is state
+    assert mask_state(state, torch.ones(4, dtype=torch.bool)) is state
 
 
 def test_a_state_of_other_depth_is_refused() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from train.model import softmax_loss
-from train.model.softmax_loss import block_rows, linear_cross_entropy
+from train.model import loss as softmax_loss
+from train.model.loss import block_rows, linear_cross_entropy
 
 
 class Case(NamedTuple):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support.train_command import Train
-from train.checkpoint import load_model
+from train.checkpoint import Checkpoint, load_model
 from train.report.card import checkpoint_card
 
 
@@ -63,6 +63,7 @@ def test_the_command_on_the_card_makes_the_same_model_again(train: Train) -> Non
 def test_an_untied_model_is_not_called_tied(train: Train) -> None:
     assert train("--set", "train.epochs=1", "--set", "model.tied=false") == 0
     config = load_model(train.out)[1]
-    report = json.loads((train.out / "report.json").read_text(encoding="utf-8"))
+    report = Checkpoint(train.out).report
+    assert report is not None
     assert "another matrix" in checkpoint_card(config, report)
     assert "the same matrix" not in checkpoint_card(config, report)

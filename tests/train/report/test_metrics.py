@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tests.support.tiny_training import contents
 from train.report.metrics import (
-    STEP_PARTS,
     Line,
     MetricsLog,
     interval,
@@ -16,6 +15,7 @@ from train.report.metrics import (
     step_milliseconds,
     tokens_per_second,
 )
+from train.report.stopwatch import STEP_PARTS
 
 
 def line(step: int, kind: str = "train", **figures: Any) -> dict[str, Any]:

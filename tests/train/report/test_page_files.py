@@ -71,8 +71,8 @@ Break = Callable[[Path], Any]
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (shutil.rmtree, "is no checkpoint"),
-        (lambda run: (run / "config.json").unlink(), "is no checkpoint"),
+        (shutil.rmtree, "is not a checkpoint"),
+        (lambda run: (run / "config.json").unlink(), "is not a checkpoint"),
         (lambda run: (run / "config.json").write_text("{"), "config.json is not JSON"),
         (lambda run: (run / "config.json").write_text("{}"), "name: Field required"),
         (lambda run: (run / "metrics.jsonl").unlink(), "one has no metrics yet"),
@@ -82,8 +82,11 @@ Break = Callable[[Path], Any]
         (lambda run: (run / "tokenizer.json").unlink(), "tokenizer.json"),
         (lambda run: (run / "model.pt").write_bytes(b"\x00"), "model.pt"),
         (lambda run: (run / "report.json").write_text("{"), "report.json is not JSON"),
-        (lambda run: (run / "report.json").write_text("[1]"), "report.json is no report"),
-        (lambda run: (run / "report.json").write_text('{"name": "one"}'), "is no report"),
+        (lambda run: (run / "report.json").write_text("[1]"), "report.json is not the report"),
+        (
+            lambda run: (run / "report.json").write_text('{"name": "one"}'),
+            "is not the report of a run: parameters: Field required",
+        ),
         (lambda run: (run / "validation_ids.npy").unlink(), "validation_ids.npy"),
     ],
 )

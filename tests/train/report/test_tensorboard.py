@@ -8,7 +8,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.support.train_command import Capture, Train, fails
-from train.report.metrics import STEP_PARTS, Line, MetricsLog, read_metrics
+from train.report.metrics import Line, MetricsLog, read_metrics
+from train.report.stopwatch import STEP_PARTS
 from train.report.tensorboard import TensorBoardLog
 
 Scalars = dict[str, list[tuple[int, Any]]]  # values to the precision of float32

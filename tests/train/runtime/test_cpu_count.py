@@ -6,7 +6,7 @@ import torch
 
 from train.config import TrainConfig
 from train.runtime.cpu_count import usable_cores
-from train.runtime.hardware import use_threads
+from train.runtime.hardware import set_threads
 
 
 def write(path: Path, content: str) -> None:
@@ -55,9 +55,9 @@ def test_threads_are_those_asked_for_or_usable(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("train.runtime.hardware.usable_cores", lambda: 3)
     monkeypatch.setenv("RAYON_NUM_THREADS", "2")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    use_threads(TrainConfig())
-    use_threads(TrainConfig(threads=5))
+    set_threads(TrainConfig())
+    set_threads(TrainConfig(threads=5))
     assert chosen == [3, 5]
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    use_threads(TrainConfig())  # as PyTorch has read it
+    set_threads(TrainConfig())  # as PyTorch has read it
     assert chosen == [3, 5]

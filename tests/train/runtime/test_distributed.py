@@ -17,7 +17,7 @@ from train.checkpoint import load_model
 from train.config_file import load_config
 from train.errors import ConfigError, CorpusError
 from train.report.metrics import read_metrics
-from train.runtime.distributed import Processes, processes
+from train.runtime.distributed import Processes, process_group
 
 NO_DROPOUT = ("model.dropout_input=0.0", "model.dropout_hidden=0.0", "model.dropout_output=0.0")
 
@@ -141,9 +141,9 @@ def test_an_error_of_every_process_is_said_by_the_first(
 
 
 def test_streams_are_shared_evenly_or_not_at_all() -> None:
-    assert [Processes(rank, 3).share(12) for rank in range(3)] == [4, 4, 4]
+    assert [Processes(rank, 3).local_batch_size(12) for rank in range(3)] == [4, 4, 4]
     with pytest.raises(ConfigError, match=r"train\.batch_size = 4 cannot be shared by 3 processes"):
-        Processes(0, 3).share(4)
+        Processes(0, 3).local_batch_size(4)
 
 
 def test_streams_that_cannot_be_shared_are_refused_before_anything_is_written(
@@ -157,15 +157,15 @@ def test_streams_that_cannot_be_shared_are_refused_before_anything_is_written(
 
 def test_one_process_waits_for_nobody() -> None:
     alone = Processes()
-    assert alone.first
-    assert alone.agree(3.5) == 3.5
+    assert alone.is_main
+    assert alone.broadcast(3.5) == 3.5
     assert alone.mean(torch.tensor(2.0)).item() == 2.0
     assert alone.gather("own") == ["own"]
-    assert alone.in_turn(lambda: "done") == "done"
+    assert alone.rank_zero_first(lambda: "done") == "done"
     with pytest.raises(CorpusError, match="no text"):
-        alone.in_turn(_fail)
-    with processes(use_gpu=False) as group:
-        assert (group.rank, group.count) == (0, 1)
+        alone.rank_zero_first(_fail)
+    with process_group(use_gpu=False) as group:
+        assert (group.rank, group.world_size) == (0, 1)
 
 
 def _fail() -> None:

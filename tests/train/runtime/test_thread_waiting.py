@@ -11,42 +11,42 @@ import pytest
 import torch
 
 from tests.support.tiny_training import ROOT
-from train.runtime.thread_waiting import BUSY_SHARE, QUIET_PERIODS, Waiting
+from train.runtime.thread_waiting import BUSY_SHARE, QUIET_PERIODS, SpinControl
 
 
 @pytest.fixture
-def waiting() -> Iterator[Waiting]:
-    with Waiting(Path("/nowhere")) as made:
+def waiting() -> Iterator[SpinControl]:
+    with SpinControl(Path("/nowhere")) as made:
         yield made
 
 
-def crowd() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "crowd"]
+def idle_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "idle-openmp"]
 
 
-def test_threads_yield_while_they_wait_for_a_core(waiting: Waiting) -> None:
+def test_threads_yield_while_they_wait_for_a_core(waiting: SpinControl) -> None:
     waiting.observe(BUSY_SHARE / 2)
     assert waiting.spins
     waiting.observe(BUSY_SHARE * 2)
     assert not waiting.spins
-    assert crowd() == ["crowd"]
+    assert idle_threads() == ["idle-openmp"]
     for _ in range(QUIET_PERIODS - 1):
         waiting.observe(0)
     waiting.observe(BUSY_SHARE * 2)  # begins the count again, and no second crowd
-    assert crowd() == ["crowd"]
+    assert idle_threads() == ["idle-openmp"]
     for _ in range(QUIET_PERIODS - 1):
         waiting.observe(0)
         assert not waiting.spins
     waiting.observe(0)
     assert waiting.spins
-    assert crowd() == []
+    assert idle_threads() == []
 
 
 def test_the_end_leaves_no_thread() -> None:
-    with Waiting(Path("/nowhere")) as waiting:
+    with SpinControl(Path("/nowhere")) as waiting:
         waiting.observe(1)
-        assert crowd() == ["crowd"]
-    assert crowd() == []
+        assert idle_threads() == ["idle-openmp"]
+    assert idle_threads() == []
 
 
 def write_tasks(folder: Path, *waited_seconds: float) -> None:
@@ -57,10 +57,10 @@ def write_tasks(folder: Path, *waited_seconds: float) -> None:
 
 def test_waiting_is_summed_over_all_threads(tmp_path: Path) -> None:
     write_tasks(tmp_path, 1.5, 0.25)
-    assert Waiting(tmp_path)._waited() == pytest.approx(1.75)
+    assert SpinControl(tmp_path)._waited_seconds() == pytest.approx(1.75)
     (tmp_path / "0" / "schedstat").write_text("")
-    assert Waiting(tmp_path)._waited() is None
-    assert Waiting(tmp_path / "missing")._waited() is None
+    assert SpinControl(tmp_path)._waited_seconds() is None
+    assert SpinControl(tmp_path / "missing")._waited_seconds() is None
 
 
 def test_waiting_is_watched_on_several_threads_alone(
@@ -71,7 +71,7 @@ def test_waiting_is_watched_on_several_threads_alone(
     write_tasks(tmp_path, 0)
 
     def watched() -> bool:
-        with Waiting(tmp_path):
+        with SpinControl(tmp_path):
             return any(thread.name == "waiting" for thread in threading.enumerate())
 
     for threads, expected in ((1, False), (2, True)):
@@ -86,9 +86,9 @@ def test_a_busy_machine_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr("train.runtime.thread_waiting.PERIOD_SECONDS", 0.01)
     noticed = threading.Event()
-    monkeypatch.setattr(Waiting, "_yield", lambda _: noticed.set())
+    monkeypatch.setattr(SpinControl, "_yield", lambda _: noticed.set())
     write_tasks(tmp_path, 0)
-    with Waiting(tmp_path):
+    with SpinControl(tmp_path):
         for seconds in range(1, 6001):  # far more waiting than time
             write_tasks(tmp_path, 1000.0 * seconds)
             if noticed.wait(0.01):
@@ -98,11 +98,11 @@ def test_a_busy_machine_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 POOLS = """
 import os, sys, torch
-from train.runtime.thread_waiting import Waiting
+from train.runtime.thread_waiting import SpinControl
 torch.set_num_threads(2)
 torch.zeros(1 << 20).add_(1)
 count = lambda: len(os.listdir("/proc/self/task"))
-waiting, before = Waiting(), count()
+waiting, before = SpinControl(), count()
 waiting.observe(1)
 for _ in range(600):
     if count() == before + 2:
