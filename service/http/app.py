@@ -19,7 +19,7 @@ from service.http.middleware import RequestMiddleware
 from service.http.model_registry import ModelRegistry
 from service.http.native import routes as native
 from service.http.openai import routes as openai
-from service.http.operations import admin, playground
+from service.http.operations import playground
 from service.http.operations import routes as operations
 from service.http.tracing import enable_tracing
 from service.language_model import LanguageModel
@@ -57,7 +57,7 @@ def create_app(model: LanguageModel, authenticator: Authenticator | None = None)
     app.include_router(native.router)
     app.include_router(openai.router)
     app.include_router(operations.router)
-    app.include_router(admin.router)
+    app.include_router(operations.admin_router)
     app.include_router(playground.router)
     app.add_middleware(RequestMiddleware, models=models, authenticator=authenticator)
     if settings.tracing:

@@ -97,7 +97,7 @@ def test_a_failing_engine_is_an_internal_error_that_tells_nothing(
     def fail(*_: object) -> None:
         raise RuntimeError(f"{SECRET} in /srv/service/inference/engine.py")
 
-    monkeypatch.setattr(model.engine, part, fail)
+    monkeypatch.setattr(model._engine, part, fail)
     response = api.post("/score", text="a")
     refusal = error_json(response, 500, "internal")
     assert refusal["type"] == "server_error"

@@ -48,7 +48,7 @@ def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
 ) -> None:
     assert len(api.score(token_ids=lists, tokens=False)["results"]) == len(lists)
     assert len(threads) >= len(lists)
-    assert all(name.startswith("long-work") for name in threads)
+    assert all(name.startswith("background") for name in threads)
     refusal = error_json(api.post("/score", token_ids=[*lists, [2, -1]]), 422, "unknown_token")
     assert refusal["param"] == f"token_ids.{len(lists)}.1"
 
@@ -109,7 +109,7 @@ def test_many_targets_are_converted_away_from_the_event_loop(
     targets = [[{"the": 0.25, "<unk>": 0.75}] * 1000 + [END]]
     tokens = api.score_one(text=text, targets=targets)["tokens"]
     assert len(threads) == 2001
-    assert all(name.startswith("long-work") for name in threads)
+    assert all(name.startswith("background") for name in threads)
     distribution = api.logprobs_after([token["id"] for token in tokens[:7]])
     the, unknown = distribution[tokens[0]["id"]], distribution[0]
     expected = -0.25 * the - 0.75 * unknown

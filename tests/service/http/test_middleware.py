@@ -168,7 +168,7 @@ def test_the_work_of_a_client_that_left_is_dropped(
 ) -> None:
     """All workers are held at a gate; one more request waits, its client leaves, the gate opens."""
     gate, running = threading.Event(), threading.Semaphore(0)
-    encode, read = model.engine.encode, list[int]()
+    encode, read = model._engine.encode, list[int]()
 
     def held(ids: Any, lengths: Any, state: Any) -> Any:
         read.extend(ids.ravel().tolist())
@@ -176,11 +176,11 @@ def test_the_work_of_a_client_that_left_is_dropped(
         assert gate.wait(SECONDS)
         return encode(ids, lengths, state)
 
-    monkeypatch.setattr(model.engine, "encode", held)
+    monkeypatch.setattr(model._engine, "encode", held)
     body = b'{"token_ids": [[7777, 7777]]}'
     with ThreadPoolExecutor() as pool:
         try:
-            for _ in range(model.threads):
+            for _ in range(model.info.threads):
                 pool.submit(api.score, texts=["The city", "A town"])
                 assert running.acquire(timeout=SECONDS)
             lines = ("X-Request-Id: leaver", f"Content-Length: {len(body)}")

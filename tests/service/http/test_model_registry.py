@@ -163,7 +163,7 @@ def test_nothing_keeps_a_model_that_was_replaced(copy: Path) -> None:
 
         async def live() -> None:
             model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
-            parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
+            parts = (model, model.tokenizer, model._engine, model.bundle, model._contexts)
             kept = [weakref.ref(part) for part in parts]
             serving = ModelRegistry(model)
             with serving.lease() as leased:
