@@ -61,7 +61,7 @@ def test_an_interrupted_publication_is_completed(
 
     def arguments(name: str) -> list[str | Path]:
         folder = source.parent
-        errors = ["--errors", folder / f"{name}.errors"]
+        errors: list[str | Path] = ["--errors", folder / f"{name}.errors"]
         return [*command, source, "--out", folder / f"{name}{suffix}", *errors, *options]
 
     whole = jobs.summary(*arguments("whole"))
