@@ -167,7 +167,8 @@ lock: $(DEV)/ready
 	$(COMPILE) --generate-hashes --allow-unsafe --only-build-deps --build-deps-for wheel \
 	  -o docker/build.lock pyproject.toml
 	$(COMPILE) --no-annotate --extra dev --extra clients --extra ray -o constraints.txt pyproject.toml
-	sed -i -e '/^tiedlm /d' -e '/^torch==/d' -e '/^#/d' -e '/^$$/d' constraints.txt
+	# Without the local version, the pin of torch allows its CPU and its CUDA wheels.
+	sed -i -e '/^tiedlm /d' -e 's/^\(torch==[^+]*\)+.*/\1/' -e '/^#/d' -e '/^$$/d' constraints.txt
 	# pip-compile loses the marker of a requirement of an extra.
 	sed -i 's/^\(uvloop==[^ ]*\)\( \\\)\?$$/\1 ; sys_platform != "win32"\2/' \
 	  requirements.lock requirements-tracing.lock constraints.txt

@@ -1,4 +1,4 @@
-"""The inputs on which graphs and checkpoint are compared."""
+"""The random inputs on which the graphs are compared with the checkpoint."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ LENGTHS_FROM_REACHED = ([1] * 6, [2, 9, 1, 5, 3, 14])
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded ids (B, T) from states (B, S); `targets` (N,) are the ids that are scored."""
+    """Right-padded ids (B, T), the states (B, S) before them, and the ids (N,) to score, `targets`.
+
+    `start` describes the states.
+    """
 
     start: str
     ids: Ids
@@ -26,6 +29,7 @@ class Batch:
 
     @property
     def name(self) -> str:
+        """A description for error messages."""
         count, shortest, longest = len(self.lengths), min(self.lengths), max(self.lengths)
         size = f"{shortest} to {longest}" if shortest < longest else str(longest)
         sequences = "sequence" if count == 1 else "sequences"
@@ -33,11 +37,11 @@ class Batch:
 
     @property
     def last(self) -> Ids:
-        """(B,): where every sequence's last token stands among the N."""
+        """The index (B,) of every sequence's last token among all N tokens."""
         return np.cumsum(self.lengths) - 1
 
     def largest_so_far(self, values: Doubles) -> Doubles:
-        """(N,) → (N,): the largest value of the same sequence up to each token."""
+        """Return, for each of the N tokens, the largest value in its sequence up to there (N,)."""
         parts = np.split(values, self.last[:-1] + 1)
         return np.concatenate([np.maximum.accumulate(part) for part in parts])
 
@@ -45,7 +49,7 @@ class Batch:
 def batches(
     exact: DoubleLSTM, vocabulary: int, state_size: int, random: np.random.Generator
 ) -> Iterator[Batch]:
-    """From random states, from the zero state and from states that the model itself reaches."""
+    """Yield batches from random states, the zero state and states that the model reaches."""
 
     def batch(start: str, lengths: list[int], states: NDArray[np.floating[Any]]) -> Batch:
         ids = random.integers(0, vocabulary, (len(lengths), max(lengths)))
@@ -56,8 +60,9 @@ def batches(
         states = np.tanh(random.normal(size=(len(lengths), state_size)))
         yield (longest := batch("random states", lengths, states))
     yield batch("the zero state", LENGTHS[2], np.zeros((len(LENGTHS[2]), state_size)))
-    # A cell that counts grows with its text, up to 90 here. A single step from there amplifies no
-    # rounding, however chaotic the model is, and so shows a wrong graph of any model.
-    _, reached = exact.read(longest.ids, longest.lengths, longest.states)
+    # A cell that counts grows with its text, up to 90 here. A single step from there does not
+    # amplify rounding, even if the model is chaotic, and therefore shows a wrong graph of any
+    # model.
+    _, reached = exact.forward(longest.ids, longest.lengths, longest.states)
     for lengths in LENGTHS_FROM_REACHED:
         yield batch("states that the model reaches", lengths, reached)

@@ -1,20 +1,21 @@
-"""The decoder graph: hidden (N, D), targets (N) → what is asked about each target.
+"""The decoder graph: hidden (N, D), targets (N) → figures of each target.
 
     logprobs (N)
     with `details`       ranks (N), entropies (N)
     with `top` > 0       top_ids and top_logprobs (N, top)
     with `distribution`  log_distribution (N, V), and nothing else
 
-What is not asked for is not computed: it stands in branches. The rows are gone through in blocks of
-at most `block_rows`, so that a block's logits stay in a cache; the loop is a part of the graph,
-because a caller that loops in Python waits for the interpreter lock after every block. A whole
-distribution leaves the cache anyway, and is mostly asked for a single row: it takes no loop.
+Optional outputs are in branches, so that they are computed only on request. The rows are processed
+in blocks of at most `block_rows`, so that the logits of a block stay in a cache. The loop is a part
+of the graph, because a caller that loops in Python waits for the interpreter lock after every
+block. The whole distribution has no loop: it does not fit the cache anyway, and most requests for
+it have a single row.
 """
 
 import numpy as np
 from onnx import TensorProto
 
-from model_export.graph import Graph, Output, tensor_info
+from model_export.graph import Graph, Loop, Output, tensor_info
 from model_export.layers import Layers
 from model_export.weights import WeightsFile
 
@@ -23,11 +24,12 @@ TOP: list[Output] = [("top_ids", np.int64, ["R", "K"]), ("top_logprobs", np.floa
 
 
 def build_decoder(layers: Layers, width: int, vocabulary: int, weights: WeightsFile) -> bytes:
+    """Return the serialised graph. `width` is the model's D; tensors go to `weights`."""
     graph = Graph(weights)
     distribution: list[Output] = [("log_distribution", np.float32, ["N", vocabulary])]
-    branch = graph.if_asked("distribution", "distribution", distribution)
+    branch = graph.branch("distribution", "distribution", distribution)
     branch.node("LogSoftmax", [layers.logits(branch, "hidden")], "log_distribution.asked", axis=-1)
-    graph.close_if(branch)
+    branch.close()
     of_rows: list[Output] = [("logprobs", np.float32, ["R"]), *DETAILS, *TOP]
     _in_blocks(graph, layers, vocabulary, of_rows)
     of_targets: list[Output] = [(name, dtype, ["N", *shape[1:]]) for name, dtype, shape in of_rows]
@@ -49,7 +51,7 @@ def _in_blocks(graph: Graph, layers: Layers, vocabulary: int, outputs: list[Outp
     rows, count, each = _blocks(graph)
     blocks = [(f"{name}.blocks", dtype, shape) for name, dtype, shape in outputs]
     body = graph.loop(count, "block", blocks)
-    _take(body, rows, each)
+    _select_rows(body, rows, each)
     logits = layers.logits(body, "block_hidden")  # (R, V)
     body.node("LogSoftmax", [logits], "log_softmax", axis=-1)
     second = body.constant([1], np.int64)
@@ -60,15 +62,16 @@ def _in_blocks(graph: Graph, layers: Layers, vocabulary: int, outputs: list[Outp
     _top(body)
     for name, _, _ in [*DETAILS, *TOP]:
         body.node("Identity", [name], f"{name}.blocks.each")
-    graph.close_loop(body)
+    body.close()
     for name, _, shape in outputs:
         _join(graph, f"{name}.blocks", rows, name, len(shape))
 
 
 def _blocks(graph: Graph) -> tuple[str, str, str]:
-    """How many rows there are (1,), in how many blocks, and how many rows in each: as few blocks
-    as may be, all alike, so that less than a row for each of them is in vain. None for a
-    distribution.
+    """Return the number of rows (1,), the number of blocks and the rows of each block.
+
+    There are as few blocks as possible, all of the same size, so that less than one row per block
+    is computed in vain. A whole distribution has no blocks.
     """
     one = graph.constant(1, np.int64)
     rows = graph.node("Shape", ["hidden"], start=0, end=1)
@@ -79,22 +82,22 @@ def _blocks(graph: Graph) -> tuple[str, str, str]:
 
 
 def _quotient(graph: Graph, a: str, b: str, one: str) -> str:
-    """a ÷ b, rounded up."""
+    """Return a ÷ b, rounded up."""
     return graph.node("Div", [graph.node("Sub", [graph.node("Add", [a, b]), one]), b])
 
 
-def _take(body: Graph, rows: str, each: str) -> None:
-    """This turn's rows. Beyond the last row the last one again, which is dropped in the end."""
+def _select_rows(body: Loop, rows: str, each: str) -> None:
+    """Select the rows of one iteration. After the last row it repeats, and `_join` drops it."""
     zero, one = body.constant(0, np.int64), body.constant(1, np.int64)
     offsets = body.node("Range", [zero, each, one])
-    indices = body.node("Add", [body.node("Mul", ["block.index", each]), offsets])
+    indices = body.node("Add", [body.node("Mul", [body.index, each]), offsets])
     inside = body.node("Min", [indices, body.node("Sub", [rows, one])])
     body.node("Gather", ["hidden", inside], "block_hidden")
     body.node("Gather", ["targets", inside], "block_targets")
 
 
 def _join(graph: Graph, blocks: str, rows: str, output: str, axes: int) -> None:
-    """(blocks, R, …) → (N, …), without the rows that were in vain."""
+    """Reshape (blocks, R, …) to (N, …), without the repeated rows at the end."""
     if axes > 1:
         flat = graph.node("Flatten", [blocks], axis=2)
     else:
@@ -104,10 +107,12 @@ def _join(graph: Graph, blocks: str, rows: str, output: str, axes: int) -> None:
 
 
 def _details(body: Graph, vocabulary: int) -> None:
-    """Rank = 1 + the words more probable + the equally probable ones of a lower id;
-    entropy = −Σ q log q.
+    """Add the ranks and entropies.
+
+    rank = 1 + the number of more probable words + the number of equally probable words with a lower
+    id; entropy = −Σ q log q in nats.
     """
-    branch = body.if_asked("details", "details", DETAILS)
+    branch = body.branch("details", "details", DETAILS)
     axis = branch.constant([1], np.int64)
     above = branch.node("Greater", ["log_softmax", "logprob_column"])
     start, step = branch.constant(0, np.int64), branch.constant(1, np.int64)
@@ -123,13 +128,13 @@ def _details(body: Graph, vocabulary: int) -> None:
     products = branch.node("Mul", [probabilities, "log_softmax"])
     total = branch.node("ReduceSum", [products, axis], keepdims=0)
     branch.node("Neg", [total], "entropies.asked")
-    body.close_if(branch)
+    branch.close()
 
 
 def _top(body: Graph) -> None:
-    """The `top` most probable words, largest first, equal ones by rising id."""
+    """Add the `top` most probable words, the most probable first, equal ones by ascending id."""
     positive = body.node("Greater", ["top", body.constant([0], np.int64)])
-    branch = body.if_asked(body.node("Squeeze", [positive]), "top", TOP)
+    branch = body.branch(body.node("Squeeze", [positive]), "top", TOP)
     names = ["top_logprobs.asked", "top_ids.asked"]
     branch.nodes("TopK", ["log_softmax", "top"], names, axis=1)
-    body.close_if(branch)
+    branch.close()

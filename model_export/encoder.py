@@ -1,8 +1,8 @@
 """The encoder graph: ids (B, T), lengths (B), rows (N), state (B, S) → hidden (N, D),
 new_state (B, S).
 
-`rows` picks the real tokens out of the padded (T · B) outputs. A state holds h and c of every
-layer side by side, the last layer's at the end.
+`rows` selects the real tokens of the padded (T · B) outputs. A state is h and c of every layer,
+concatenated, the last layer's at the end.
 """
 
 import numpy as np
@@ -13,7 +13,9 @@ from model_export.weights import WeightsFile
 
 
 def build_encoder(layers: Layers, widths: list[int], weights: WeightsFile) -> bytes:
-    """`widths` are the layers' hidden sizes H; S = 2 · ΣH, and the last is D."""
+    """Return the serialised graph. `widths` are the layers' hidden sizes H, of which the last is D;
+    S = 2 · ΣH. Tensors go to `weights`.
+    """
     graph = Graph(weights)
     by_step = graph.node("Transpose", ["ids"], perm=[1, 0])  # (T, B)
     outputs = layers.embed(graph, by_step)
@@ -41,7 +43,7 @@ def build_encoder(layers: Layers, widths: list[int], weights: WeightsFile) -> by
 
 
 def _split_state(graph: Graph, widths: list[int]) -> list[tuple[str, str]]:
-    """(B, S) → h and c of every layer, each (B, H)."""
+    """Split the state (B, S) into h and c of every layer, each (B, H)."""
     sizes = [width for width in widths for _ in ("h", "c")]
     names = [f"state.{index}" for index in range(len(sizes))]
     graph.nodes("Split", ["state", graph.constant(sizes, np.int64)], names, axis=1)

@@ -1,29 +1,27 @@
-"""Checkpoint directory → bundle directory, whole or not at all."""
+"""The export: from a checkpoint directory to a bundle directory, which is complete or absent."""
 
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from model_export.card import model_card
+from model_export.card import Measured, model_card
 from model_export.decoder import build_decoder
 from model_export.encoder import build_encoder
-from model_export.errors import ExportError
-from model_export.fidelity import check_fidelity, compare
+from model_export.errors import SourceError
+from model_export.fidelity import Fidelity, compare
 from model_export.float32 import Float32Layers
 from model_export.parity import check_parity
 from model_export.quantize import Int8Layers
 from model_export.served import Served
+from model_export.target import check_target, write_bundle
 from model_export.weights import FILE as WEIGHTS
 from model_export.weights import WeightsFile
 from service.bundle import FORMAT_VERSION, Bundle, FileEntry, Manifest
-from service.errors import BundleError
-from service.files.bundle_files import read_manifest
 from service.inference.engine import OnnxEngine
 from train.checkpoint import Checkpoint, load_model
 from train.config import Config
@@ -34,6 +32,16 @@ Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint's model, configuration and tokenizer."""
+
+    checkpoint: Checkpoint
+    model: TiedLSTM
+    config: Config
+    tokenizer: Tokenizer
+
+
 def export(
     checkpoint: Path,
     bundle: Path,
@@ -42,54 +50,71 @@ def export(
     test: str | None = None,
     examples: Sequence[str] = (),
 ) -> Manifest:
-    """Write a bundle and return its manifest. The card tells what the bundle scores on the text
-    `test` and on `examples`.
+    """Write a bundle and return its manifest. The card has the scores of `test` and `examples`.
 
-    The float32 graphs must agree with the checkpoint whatever is written, and an int8 bundle with
-    them. A link is followed, `replace` removes nothing but a bundle's own files. Raises ExportError
-    when the target exists, the model is untied, or a comparison fails; CheckpointError and OSError
-    as they come. Whatever is raised, `bundle` is as it was before.
+    The float32 graphs must agree with the checkpoint in either precision, and an int8 bundle with
+    the float32 graphs. `bundle` may be a link, which is followed. `replace` removes only the files
+    of a bundle. Raises ExportError, CheckpointError, OSError; `bundle` is then as it was before.
     """
-    bundle = Path(os.path.realpath(bundle))  # "." has no name to write beside
-    if bundle.exists() and not replace:
-        raise ExportError(f"{bundle} exists; give another directory, or --replace")
-    _check_own(bundle)
-    model, config, tokenizer = load_model(checkpoint)
-    if not config.model.tied:
-        raise ExportError(f"{checkpoint} is untied (model.tied = false); only tied models export")
-    run = Checkpoint(checkpoint)
-    made = _bundle(model, config, tokenizer, "float32")
+    bundle = Path(os.path.realpath(bundle))  # "." has no name to derive others from
+    check_target(bundle, replace)
+    source = _load(checkpoint)
+    report = source.checkpoint.report
+    made = _build(source, "float32")
     engine = OnnxEngine(made)
-    parity, fidelity = check_parity(model, engine), None
+    parity, fidelity = check_parity(source.model, engine), None
     if precision == "int8":
-        made = _bundle(model, config, tokenizer, "int8")
-        ids = run.validation_ids()
-        if not len(ids) or not 0 <= ids.min() <= ids.max() < made.manifest.vocabulary_size:
-            raise ExportError(f"{checkpoint / 'validation_ids.npy'} does not fit the vocabulary")
-        fidelity = compare(engine, OnnxEngine(made), ids, made.manifest.prefix_token_id)
-        check_fidelity(fidelity)
+        made = _build(source, "int8")
+        fidelity = _check_fidelity(source, engine, made)
     manifest = made.manifest.model_copy(
-        update={"parity": parity, "fidelity": fidelity, "training": run.report or {}}
+        update={
+            "parity": asdict(parity),
+            "fidelity": fidelity and asdict(fidelity),
+            "training": report.to_dict() if report else {},
+        }
+    )
+    served = Served(made) if test or examples else None
+    measured = Measured(
+        parity,
+        fidelity,
+        served.figures(test) if served and test else None,
+        [served.example(text) for text in examples if served],
     )
     contents = {
         **made.contents,
         "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode(),
-        "README.md": _card(config, manifest, made, test, examples).encode(),
+        "README.md": model_card(source.config, manifest, report, measured).encode(),
     }
-    _write(bundle, contents)
+    write_bundle(bundle, contents)
     return manifest
 
 
-def _card(
-    config: Config, manifest: Manifest, made: Bundle, test: str | None, examples: Sequence[str]
-) -> str:
-    served = Served(made) if test or examples else None
-    figures = served.figures(test) if served and test else None
-    return model_card(config, manifest, figures, [served.example(x) for x in examples if served])
+def _load(folder: Path) -> Source:
+    """Raises CheckpointError; SourceError if the model is untied."""
+    model, config, tokenizer = load_model(folder)
+    if not config.model.tied:
+        raise SourceError(f"{folder} is untied (model.tied = false); only tied models export")
+    return Source(Checkpoint(folder), model, config, tokenizer)
 
 
-def _bundle(model: TiedLSTM, config: Config, tokenizer: Tokenizer, precision: Precision) -> Bundle:
-    """The graphs of a model in memory, with a manifest that has not been measured yet."""
+def _check_fidelity(source: Source, reference: OnnxEngine, made: Bundle) -> Fidelity:
+    """Compare an int8 bundle with the float32 engine on the checkpoint's validation ids.
+
+    Raises FidelityError, CheckpointError; SourceError if the ids do not fit the vocabulary.
+    """
+    manifest = made.manifest
+    ids = source.checkpoint.validation_ids()
+    if not len(ids) or not 0 <= ids.min() <= ids.max() < manifest.vocabulary_size:
+        path = source.checkpoint.folder / "validation_ids.npy"
+        raise SourceError(f"{path} does not fit the vocabulary")
+    fidelity = compare(reference, OnnxEngine(made), ids, manifest.prefix_token_id)
+    fidelity.check()
+    return fidelity
+
+
+def _build(source: Source, precision: Precision) -> Bundle:
+    """Return the graphs in memory, with a manifest that has no measurements yet."""
+    model, config, tokenizer = source.model, source.config, source.tokenizer
     layers = Float32Layers(model) if precision == "float32" else Int8Layers(model)
     widths = [width for _, width in layer_sizes(config.model)]
     weights = WeightsFile()
@@ -119,48 +144,3 @@ def _bundle(model: TiedLSTM, config: Config, tokenizer: Tokenizer, precision: Pr
         training={},
     )
     return Bundle(manifest, contents, hash="")
-
-
-def _check_own(bundle: Path) -> None:
-    """Raises ExportError when the target holds anything that no export wrote."""
-    if not bundle.exists():
-        return
-    try:
-        manifest = Manifest.model_validate_json(read_manifest(bundle / "manifest.json"))
-    except (BundleError, ValidationError):
-        raise ExportError(
-            f"{bundle} holds no bundle of format version {FORMAT_VERSION}; --replace replaces "
-            "bundles alone, so give another directory"
-        ) from None
-    own = {"manifest.json", "README.md", *manifest.files}
-    others = sorted(p.name for p in bundle.iterdir() if p.name not in own or p.is_dir())
-    if others:
-        raise ExportError(
-            f"{bundle} has {others[0]} in it, which no export wrote; move it away, or give another "
-            "directory"
-        )
-
-
-def _write(bundle: Path, contents: dict[str, bytes]) -> None:
-    """Write a directory beside the target, then rename it into place."""
-    bundle.parent.mkdir(parents=True, exist_ok=True)
-    partial = bundle.with_name(f".{bundle.name}.partial-{os.getpid()}")
-    old = bundle.with_name(f".{bundle.name}.old-{os.getpid()}")
-    try:
-        partial.mkdir()
-        for name, content in contents.items():
-            with (partial / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if bundle.exists():
-            _check_own(bundle)  # again: an export takes minutes
-            bundle.rename(old)
-        partial.rename(bundle)
-    except BaseException:
-        if old.exists() and not bundle.exists():
-            old.rename(bundle)
-        raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Weights and activations in float32: the plain operators."""
+"""Layers with weights and activations in float32, of standard ONNX operators."""
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from train.model.lstm import TiedLSTM
 
 
 class Float32Layers:
+    """Implements `Layers`."""
+
     def __init__(self, model: TiedLSTM) -> None:
         self._embedding = array(model.embedding.weight)
         self._bias = array(model.output_bias)

@@ -1,4 +1,4 @@
-"""What a precision must build: the three places where weights meet activations."""
+"""The interface of a precision: the operators in which weights meet activations."""
 
 from typing import Protocol
 
@@ -13,10 +13,13 @@ Floats = NDArray[np.float32]
 
 
 class Layers(Protocol):
-    """T steps, B sequences, N packed rows, D embedding, V vocabulary."""
+    """Adds the layers of a model to a graph.
+
+    T steps, B sequences, N packed rows, D embedding, V vocabulary, H hidden.
+    """
 
     def embed(self, graph: Graph, ids: str) -> str:
-        """Ids (T, B) → embedded words (T, B, D), or wider as the first `lstm` wants them."""
+        """Ids (T, B) → embedded words (T, B, D), or wider if the first `lstm` needs that."""
         ...
 
     def lstm(self, graph: Graph, index: int, x: str, h: str, c: str) -> tuple[str, str, str]:
@@ -35,11 +38,12 @@ class Layers(Protocol):
 
 
 def array(tensor: torch.Tensor) -> Floats:
+    """Return a tensor as a numpy array of float32."""
     return tensor.detach().cpu().numpy().astype(np.float32)
 
 
 def lstm_arrays(layer: nn.LSTM) -> tuple[Floats, Floats, Floats, Floats]:
-    """W (4H, D), R (4H, H) and their biases (4H,), the gates in ONNX's order.
+    """Return W (4H, D), R (4H, H) and their biases (4H,), with the gates in ONNX's order.
 
     PyTorch stacks them as input, forget, cell, output; ONNX as input, output, forget, cell.
     """

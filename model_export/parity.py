@@ -1,8 +1,8 @@
-"""The gate that every bundle passes before it exists: its graphs against its checkpoint.
+"""The parity check: a bundle's graphs against its checkpoint, before the bundle is written.
 
-The graphs run as they are served. `DoubleLSTM` computes what is exact. Torch's float32, and weights
-whose last bit is changed at random, measure how far rounding alone moves a figure; `Figure` judges
-the graphs by that.
+The graphs run as the service runs them. `DoubleLSTM` computes the exact figures. Torch in float32,
+and weights whose last bit is changed at random, measure how far rounding alone moves a figure.
+`Figure` compares the graphs' error with that.
 """
 
 from collections.abc import Callable
@@ -10,44 +10,43 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from model_export.batch import Batch, batches
 from model_export.figure import Figure
-from model_export.layers import Floats
-from model_export.reference import DoubleLSTM, Doubles, Ids
-from service.inference.engine import OnnxEngine
-from train.model.lstm import State, TiedLSTM, layer_sizes
+from model_export.reference import DoubleLSTM, Doubles
+from model_export.results import TOP, Results, exact_results, torch_results
+from service.inference.engine import Decoded, OnnxEngine
+from train.model.lstm import TiedLSTM, layer_sizes
 
-# A single measure of rounding is small by chance too often. The largest of four counts.
+# One measure of rounding is often small by chance. The largest of torch's and of these counts.
 ROUNDINGS = 3
 LAST_BIT = float(np.finfo(np.float32).eps)
-TOP = 5
-ROWS = 32
 
 
 @dataclass(frozen=True)
-class Results:
-    """What one arithmetic makes of a batch: N tokens, B sequences, V vocabulary, S state size."""
+class Parity:
+    """The errors of the graphs and of torch's float32, as `manifest.json` has them.
 
-    scores: Doubles  # (N, 1), the log-probabilities of the targets
-    best: Doubles  # (N, TOP), those of the words that the graphs call most probable
-    largest: Doubles  # (N, TOP), the largest of all, in order
-    entropies: Doubles  # (N, 1), in nats
-    magnitude: Doubles  # (N, 1), the largest |log-probability|
-    ends: Doubles  # (B, V), the distributions after the last token
-    states: Doubles  # (B, S)
+    Log-probabilities are in nats. All differences are from the exact figures in float64.
+    """
+
+    max_abs_logprob_difference: float
+    mean_abs_logprob_difference: float
+    max_abs_state_difference: float
+    torch_max_abs_logprob_difference: float
+    torch_mean_abs_logprob_difference: float
+    torch_max_abs_state_difference: float
+    max_abs_state: float
 
 
-Of = Callable[[Results], Doubles]
+Select = Callable[[Results], Doubles]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # `Figure` reports what is not finite
-def check_parity(model: TiedLSTM, engine: OnnxEngine, seed: int = 0) -> dict[str, float]:
-    """Return the largest and the mean |Δ logprob| in nats and the largest |Δ state| of the graphs
-    and of torch's float32, both from the exact figures, and the largest |state|.
+@np.errstate(over="ignore", invalid="ignore")  # `Figure` reports values that are not finite
+def check_parity(model: TiedLSTM, engine: OnnxEngine, seed: int = 0) -> Parity:
+    """Compare the graphs in `engine` with the checkpoint's `model` on random batches.
 
-    Raises ExportError that names the figure and the input if a difference is beyond its limit.
+    Raises ParityError, which names the figure and the input, if a difference is above its limit.
     """
     exact = DoubleLSTM.of(model)
     random = np.random.default_rng(seed)
@@ -55,26 +54,27 @@ def check_parity(model: TiedLSTM, engine: OnnxEngine, seed: int = 0) -> dict[str
     logprobs: list[Figure] = []
     states: list[Figure] = []
     for batch in batches(exact, engine.vocabulary_size, engine.state_size, random):
-        scores, ends = _figures(model, engine, batch, exact, rounded)
-        for figure in (*scores, *ends):
+        comparison = _Comparison(model, engine, batch, exact, rounded)
+        token_figures, state_figures = comparison.token_figures(), comparison.state_figures()
+        for figure in (*token_figures, *state_figures):
             figure.check(batch.name)
-        logprobs.append(scores[0])
-        states += ends
+        logprobs.append(token_figures[0])
+        states += state_figures
     errors = np.concatenate([figure.errors for figure in logprobs])
-    by_torch = np.concatenate([figure.torch_errors for figure in logprobs])
-    return {
-        "max_abs_logprob_difference": float(errors.max()),
-        "mean_abs_logprob_difference": float(errors.mean()),
-        "max_abs_state_difference": max(float(figure.errors.max()) for figure in states),
-        "torch_max_abs_logprob_difference": float(by_torch.max()),
-        "torch_mean_abs_logprob_difference": float(by_torch.mean()),
-        "torch_max_abs_state_difference": max(float(f.torch_errors.max()) for f in states),
-        "max_abs_state": max(float(np.abs(figure.exact).max()) for figure in states),
-    }
+    torch_errors = np.concatenate([figure.torch_errors for figure in logprobs])
+    return Parity(
+        max_abs_logprob_difference=float(errors.max()),
+        mean_abs_logprob_difference=float(errors.mean()),
+        max_abs_state_difference=max(float(figure.errors.max()) for figure in states),
+        torch_max_abs_logprob_difference=float(torch_errors.max()),
+        torch_mean_abs_logprob_difference=float(torch_errors.mean()),
+        torch_max_abs_state_difference=max(float(f.torch_errors.max()) for f in states),
+        max_abs_state=max(float(np.abs(figure.exact).max()) for figure in states),
+    )
 
 
 def layer_parts(model: TiedLSTM) -> dict[str, slice]:
-    """Where h and c of every layer stand in a state (S,)."""
+    """Return the places of h and c of every layer in a state (S,)."""
     parts, end = {}, 0
     for index, (_, width) in enumerate(layer_sizes(model.config), 1):
         for kind in ("hidden", "cell"):
@@ -82,112 +82,85 @@ def layer_parts(model: TiedLSTM) -> dict[str, slice]:
     return parts
 
 
-def _figures(
-    model: TiedLSTM,
-    engine: OnnxEngine,
-    batch: Batch,
-    exact: DoubleLSTM,
-    rounded: list[DoubleLSTM],
-) -> tuple[list[Figure], list[Figure]]:
-    """The figures of tokens, log-probabilities first, and those of states."""
-    hidden, states = engine.encode(batch.ids, np.array(batch.lengths, np.int32), batch.states)
-    decoded = engine.decode(hidden, batch.targets, details=True, top=TOP)
-    assert decoded.top_ids is not None
-    top_ids = decoded.top_ids
-    truth = _exact(exact, batch, top_ids)
-    samples = [_torch(model, batch, top_ids)]
-    samples += [_exact(other, batch, top_ids) for other in rounded]
-    # An entropy is a sum of V terms. Right graphs of 200,000 words lose 15 times as much.
-    summed = truth.magnitude * max(1, np.sqrt(engine.vocabulary_size) / 16)
+class _Comparison:
+    """One batch in all arithmetics, and the figures that compare them."""
 
-    def figure(
-        name: str, unit: str, found: Any, of: Of, magnitude: Doubles | None = None
+    def __init__(
+        self,
+        model: TiedLSTM,
+        engine: OnnxEngine,
+        batch: Batch,
+        exact: DoubleLSTM,
+        rounded: list[DoubleLSTM],
+    ) -> None:
+        self._model, self._engine, self._batch = model, engine, batch
+        lengths = np.array(batch.lengths, np.int32)
+        self._hidden, self._states = engine.encode(batch.ids, lengths, batch.states)
+        self._decoded: Decoded = engine.decode(self._hidden, batch.targets, details=True, top=TOP)
+        assert self._decoded.top_ids is not None
+        top_ids = self._decoded.top_ids
+        self._exact = exact_results(exact, batch, top_ids)
+        self._torch = torch_results(model, batch, top_ids)
+        self._rounded = [exact_results(other, batch, top_ids) for other in rounded]
+
+    def token_figures(self) -> list[Figure]:
+        """Return the figures of distributions, the targets' log-probabilities first."""
+        found, magnitude = self._decoded, self._exact.magnitude
+        # An entropy is a sum of V terms. Right graphs of 200,000 words lose 15 times as much.
+        summed = magnitude * max(1, np.sqrt(self._engine.vocabulary_size) / 16)
+        last = self._batch.last
+        ends = self._engine.log_distribution(self._hidden[last])
+        return [
+            self._tokens("log-probabilities", found.logprobs, lambda r: r.scores, magnitude),
+            self._tokens("most probable words", found.top_logprobs, lambda r: r.best, magnitude),
+            self._tokens("ranking", found.top_logprobs, lambda r: r.largest, magnitude),
+            self._tokens("entropies", found.entropies, lambda r: r.entropies, summed),
+            self._sequences("distributions after the end", ends, lambda r: r.ends, magnitude[last]),
+        ]
+
+    def state_figures(self) -> list[Figure]:
+        """Return the figures of the states after the batch, by layer."""
+
+        def select(part: slice) -> Select:
+            return lambda results: results.states[:, part]
+
+        return [
+            self._sequences(name, self._states[:, part], select(part))
+            for name, part in layer_parts(self._model).items()
+        ]
+
+    def _tokens(self, name: str, found: Any, select: Select, magnitude: Doubles) -> Figure:
+        """Compare a figure of tokens. Its noise grows along a sequence as rounding adds up."""
+        noise = self._batch.largest_so_far(self._noise(select))
+        return self._figure(name, "token", found, select, noise, magnitude)
+
+    def _sequences(
+        self, name: str, found: Any, select: Select, magnitude: Doubles | None = None
     ) -> Figure:
-        """`of` picks (rows, columns) of results; every row has a noise of its own."""
-        right, torch_has, *others = (of(results) for results in (truth, *samples))
-        noise = np.abs(np.array([torch_has, *others]) - right).max(axis=(0, 2))
-        if unit == "token":  # rounding adds up from token to token
-            noise = batch.largest_so_far(noise)
+        return self._figure(name, "sequence", found, select, self._noise(select), magnitude)
+
+    def _noise(self, select: Select) -> Doubles:
+        """Return the largest change of each row (rows,) by rounding."""
+        others = np.array([select(results) for results in (self._torch, *self._rounded)])
+        noise: Doubles = np.abs(others - select(self._exact)).max(axis=(0, 2))
+        return noise
+
+    def _figure(
+        self,
+        name: str,
+        unit: str,
+        found: Any,
+        select: Select,
+        noise: Doubles,
+        magnitude: Doubles | None,
+    ) -> Figure:
+        exact = select(self._exact)
         return Figure(
             name,
             unit,
-            np.asarray(found, np.float64).reshape(right.shape),
-            right,
-            torch_has,
+            np.asarray(found, np.float64).reshape(exact.shape),
+            exact,
+            select(self._torch),
             noise[:, None],
-            np.maximum(1, np.abs(right) if magnitude is None else magnitude),
+            np.maximum(1, np.abs(exact) if magnitude is None else magnitude),
         )
-
-    def part_of(part: slice) -> Of:
-        return lambda results: results.states[:, part]
-
-    magnitude = truth.magnitude
-    ends = engine.log_distribution(hidden[batch.last])
-    return [
-        figure("log-probabilities", "token", decoded.logprobs, lambda r: r.scores, magnitude),
-        figure("most probable words", "token", decoded.top_logprobs, lambda r: r.best, magnitude),
-        figure("ranking", "token", decoded.top_logprobs, lambda r: r.largest, magnitude),
-        figure("entropies", "token", decoded.entropies, lambda r: r.entropies, summed),
-        figure(
-            "distributions after the end", "sequence", ends, lambda r: r.ends, magnitude[batch.last]
-        ),
-    ], [
-        figure(name, "sequence", states[:, part], part_of(part))
-        for name, part in layer_parts(model).items()
-    ]
-
-
-def _exact(model: DoubleLSTM, batch: Batch, top_ids: Ids) -> Results:
-    hidden, states = model.read(batch.ids, batch.lengths, batch.states)
-    return _results(lambda rows: model.log_distribution(hidden[rows]), batch, top_ids, states)
-
-
-@torch.no_grad()
-def _torch(model: TiedLSTM, batch: Batch, top_ids: Ids) -> Results:
-    """One sequence at a time without padding, in float32."""
-    vectors, states = [], []
-    for ids, length, start in zip(batch.ids, batch.lengths, batch.states, strict=True):
-        outputs, end = model(torch.from_numpy(ids[:length, None]), _unpack(model, start))
-        vectors.append(outputs[:, 0])
-        states.append(torch.cat([part.double().ravel() for layer in end for part in layer]).numpy())
-    hidden = torch.cat(vectors)  # (N, D)
-
-    def log_distribution(rows: slice | Ids) -> Doubles:
-        found: Doubles = torch.log_softmax(model.logits(hidden[rows]), dim=-1).double().numpy()
-        return found
-
-    return _results(log_distribution, batch, top_ids, np.stack(states))
-
-
-def _results(
-    log_distribution: Callable[[slice | Ids], Doubles], batch: Batch, top_ids: Ids, states: Doubles
-) -> Results:
-    """The rows (N, V) are made and summed up block by block: of a large vocabulary all would take
-    gigabytes.
-    """
-    blocks = []
-    for begin in range(0, len(batch.targets), ROWS):
-        rows = slice(begin, begin + ROWS)
-        values = log_distribution(rows)
-        top = np.sort(np.partition(values, -top_ids.shape[1], axis=1)[:, -top_ids.shape[1] :])
-        blocks.append(
-            (
-                np.take_along_axis(values, batch.targets[rows, None], axis=1),
-                np.take_along_axis(values, top_ids[rows], axis=1),
-                top[:, ::-1],
-                -(np.exp(values) * values).sum(axis=1, keepdims=True),
-                np.abs(values).max(axis=1, keepdims=True),
-            )
-        )
-    scores, best, largest, entropies, magnitude = (
-        np.concatenate(parts) for parts in zip(*blocks, strict=True)
-    )
-    ends = log_distribution(batch.last)
-    return Results(scores, best, largest, entropies, magnitude, ends, states)
-
-
-def _unpack(model: TiedLSTM, state: Floats) -> State:
-    """(S,) → h and c of every layer, each (1, 1, width)."""
-    sizes = [width for _, width in layer_sizes(model.config) for _ in ("h", "c")]
-    parts = [torch.from_numpy(p)[None, None] for p in np.split(state, np.cumsum(sizes)[:-1])]
-    return list(zip(parts[::2], parts[1::2], strict=True))

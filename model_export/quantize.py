@@ -1,20 +1,21 @@
-"""Weights in seven bits, activations in eight, and every activation range a constant.
+"""Layers with weights of seven bits and activations of eight bits in constant ranges.
 
-*Weights* are symmetric, one scale a channel, in −63 … 63. Seven bits and not eight, because
-processors without VNNI add products pairwise in 16 bits: 2 · 255 · 63 fits, 2 · 255 · 127 does
-not, and a score must not depend on the processor.
+*Weights* are symmetric integers in −63 … 63 with one scale per channel. They have seven bits, not
+eight, because processors without VNNI add products pairwise in 16 bits: 2 · 255 · 63 fits,
+2 · 255 · 127 does not, and a score must not depend on the processor.
 
-*Activations*. onnxruntime's `DynamicQuantizeLSTM` takes one scale over all it is given, so that a
-text's batch-mates would move its score. Here every tensor that it quantises contains its own
-extremes: the embedded words get two columns at ±max|E|, and every layer two *constant units* at
-+1 and −1, the bounds of a hidden unit. A unit is constant when its weights are zero, its input
-gate is shut (bias −40), its forget and output gates are open (+40) and it starts at h = ±1,
-c = ±20: then tanh(20) = 1 and sigmoid(40) = 1 in float32. The ranges being the same in every
-batch and integer products exact, a text's scores are the same bit for bit in any batch. The
-constant units live inside the encoder alone: states and hidden vectors have the model's width.
+*Activations*. onnxruntime's `DynamicQuantizeLSTM` computes one scale over its whole input, so that
+the score of a text would depend on the other texts of the batch. Here every tensor that it
+quantises contains its own extremes: the embedded words have two more columns at ±max|E|, and every
+layer has two *constant units* at +1 and −1, the bounds of a hidden unit. A unit is constant if its
+weights are zero, its input gate is shut (bias −40), its forget and output gates are open (+40) and
+it starts at h = ±1, c = ±20: then tanh(20) = 1 and sigmoid(40) = 1 in float32. The ranges are the
+same in every batch and integer products are exact. The scores of a text are therefore the same bit
+for bit in any batch. Constant units exist in the encoder alone: states and hidden vectors have the
+model's width.
 
-*The tied matrix* is one int8 tensor with a scale for each word. The encoder looks rows up in it,
-the decoder multiplies by its transpose.
+*The tied matrix* is one int8 tensor with a scale for each word. The encoder looks up its rows, the
+decoder multiplies by its transpose.
 """
 
 import numpy as np
@@ -38,13 +39,15 @@ HIDDEN_SCALE, HIDDEN_ZERO = 1 / 127, 128
 
 
 def quantize_rows(values: Floats) -> tuple[Int8s, Floats]:
-    """(rows, columns) → int8 of the same shape and a scale for each row (rows,)."""
+    """Return (rows, columns) as int8 of the same shape, and the scale of each row (rows,)."""
     scales = np.abs(values).max(axis=1) / LARGEST
     scales = np.where(scales == 0, 1, scales).astype(np.float32)
     return np.rint(values / scales[:, None]).astype(np.int8), scales
 
 
 class Int8Layers:
+    """Implements `Layers`."""
+
     def __init__(self, model: TiedLSTM) -> None:
         self._embedding, self._embedding_scales = quantize_rows(array(model.embedding.weight))
         self._bias = array(model.output_bias)
@@ -124,7 +127,7 @@ class Int8Layers:
         )
 
     def _with_constants(self, graph: Graph, state: str, values: tuple[float, ...]) -> str:
-        """(B, H) → (1, B, H + 2)."""
+        """Append the constant units: (B, H) → (1, B, H + 2)."""
         rows = graph.node("Shape", [state], start=0, end=1)
         shape = graph.node("Concat", [rows, _axis(graph, UNITS)], axis=0)
         constants = graph.node("Expand", [graph.constant(values, np.float32), shape])
@@ -132,12 +135,12 @@ class Int8Layers:
         return graph.node("Unsqueeze", [widened, _axis(graph, 0)])
 
     def _without_constants(self, graph: Graph, state: str, hidden: int) -> str:
-        """(1, B, H + 2) → (B, H)."""
+        """Remove the constant units: (1, B, H + 2) → (B, H)."""
         return _first_columns(graph, graph.node("Squeeze", [state, _axis(graph, 0)]), hidden)
 
 
 def _first_columns(graph: Graph, values: str, count: int) -> str:
-    """(rows, columns) → (rows, count)."""
+    """Keep the first `count` columns: (rows, columns) → (rows, count)."""
     return graph.node("Slice", [values, _axis(graph, 0), _axis(graph, count), _axis(graph, 1)])
 
 
@@ -146,12 +149,14 @@ def _axis(graph: Graph, value: int) -> str:
 
 
 def _widen(weights: Floats) -> Floats:
-    """(4H, I) → (4 (H + 2), I + 2): zero to, from and between the constant units."""
+    """Pad (4H, I) to (4 (H + 2), I + 2): the weights of constant units are zero."""
     gates = weights.reshape(4, -1, weights.shape[1])
     return np.pad(gates, ((0, 0), (0, UNITS), (0, UNITS))).reshape(-1, weights.shape[1] + UNITS)
 
 
 def _widen_bias(bias: Floats) -> Floats:
-    """(4H,) → (4 (H + 2),): the constant units' gates, in the order input, output, forget, cell."""
+    """Add the biases of the constant units: (4H,) → (4 (H + 2),), gates input, output, forget,
+    cell.
+    """
     constants = np.array([[SHUT] * UNITS, [OPEN] * UNITS, [OPEN] * UNITS, [0.0] * UNITS])
     return np.concatenate([bias.reshape(4, -1), constants], axis=1).astype(np.float32).ravel()

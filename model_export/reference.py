@@ -1,7 +1,7 @@
-"""The model once more, in numpy and float64, from the equations of an LSTM.
+"""A second implementation of the model, in numpy and float64, from the equations of an LSTM.
 
-It shares no code with torch or onnxruntime, so that an error of either shows. Float64 holds about
-nine more digits than float32: what float32 differs from it is float32's error.
+It shares no code with torch or onnxruntime, so that an error of either is found. Float64 has about
+nine more digits than float32. The difference between both is therefore the error of float32.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,13 @@ PARTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 class DoubleLSTM:
-    """T steps, B sequences, N packed tokens, D embedding, V vocabulary, S state size."""
+    """An LSTM in float64.
+
+    T steps, B sequences, N packed tokens, D embedding, V vocabulary, S state size, H hidden.
+    """
 
     def __init__(self, weights: Mapping[str, Doubles]) -> None:
-        """`weights` are a checkpoint's, under torch's names, the gates in torch's order."""
+        """`weights` have torch's names and torch's order of gates."""
         self._weights = weights
         self._embedding = weights["embedding.weight"]  # (V, D)
         layers = sum(name.endswith("bias_ih_l0") for name in weights)
@@ -30,11 +33,12 @@ class DoubleLSTM:
 
     @classmethod
     def of(cls, model: TiedLSTM) -> "DoubleLSTM":
+        """Return a float64 copy of a torch model."""
         named = model.state_dict().items()
         return cls({name: value.cpu().numpy().astype(np.float64) for name, value in named})
 
     def rounded(self, random: np.random.Generator, unit: float) -> "DoubleLSTM":
-        """Return the model with every weight changed at random by at most a share of `unit`."""
+        """Return the model with every weight w changed at random by at most `unit` · |w|."""
         return DoubleLSTM(
             {
                 name: values * (1 + random.uniform(-unit, unit, values.shape))
@@ -42,30 +46,31 @@ class DoubleLSTM:
             }
         )
 
-    def read(self, ids: Ids, lengths: Sequence[int], states: Floats) -> tuple[Doubles, Doubles]:
-        """Right-padded ids (B, T) from states (B, S) → hidden vectors (N, D) of the real tokens,
-        sequence after sequence, and the states (B, S) after them.
+    def forward(self, ids: Ids, lengths: Sequence[int], states: Floats) -> tuple[Doubles, Doubles]:
+        """Return hidden vectors (N, D) of the real tokens of right-padded ids (B, T), sequence
+        after sequence, and the states (B, S) after them. Start from `states` (B, S).
         """
         real = np.arange(ids.shape[1]) < np.array(lengths)[:, None]  # (B, T)
         x = self._embedding[ids]  # (B, T, D)
-        left, ends = states.astype(np.float64), []
+        rest, ends = states.astype(np.float64), []
         for w, r, input_bias, recurrent_bias in self._layers:
             width = r.shape[1]
-            h, c, left = left[:, :width], left[:, width : 2 * width], left[:, 2 * width :]
+            h, c, rest = rest[:, :width], rest[:, width : 2 * width], rest[:, 2 * width :]
             gates = x @ w.T + input_bias + recurrent_bias  # (B, T, 4H)
             outputs = []
             for step in range(ids.shape[1]):
                 i, f, g, o = np.split(gates[:, step] + h @ r.T, 4, axis=1)
                 cell = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-                here = real[:, step, None]
-                c, h = np.where(here, cell, c), np.where(here, _sigmoid(o) * np.tanh(cell), h)
+                is_real = real[:, step, None]
+                c = np.where(is_real, cell, c)
+                h = np.where(is_real, _sigmoid(o) * np.tanh(cell), h)
                 outputs.append(h)
             x = np.stack(outputs, axis=1)  # (B, T, H)
             ends += [h, c]
         return x[real], np.concatenate(ends, axis=1)
 
     def log_distribution(self, hidden: Doubles) -> Doubles:
-        """(N, D) → (N, V)."""
+        """Return log-probabilities (N, V) in nats of hidden vectors (N, D)."""
         logits = hidden @ self._embedding.T + self._weights["output_bias"]
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""What a bundle scores as it is served, for its card: a test text, and examples to look at."""
+"""The scores of a bundle as the service computes them, for its card: a test text and examples."""
 
 import math
 from dataclasses import dataclass
@@ -11,17 +11,23 @@ from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
 from service.inference.task import InferenceTask, run_batch
 from service.text.tokenizer import Tokenizer
+from train.evaluation import Total, sentence_bounds
 
 STEPS = 64
 BATCH = 64
 SURPRISES = 3
+LONG_TEXT = 999  # tokens; longer texts show a progress bar
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
+Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Of a text, each line ended by `<eos>`: perplexities per token, and bits per byte, carried."""
+class TextFigures:
+    """Perplexities of a text by the definitions of `train.evaluation`, and bits per byte, carried.
+
+    Every line ends with `<eos>`.
+    """
 
     tokens: int
     carried: float
@@ -39,27 +45,27 @@ class Example:
 
 
 class Served:
+    """A bundle's engine and tokenizer, without a server."""
+
     def __init__(self, bundle: Bundle) -> None:
         self._engine = OnnxEngine(bundle)
         self._tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
 
-    def figures(self, text: str) -> Figures:
-        """Of a text whose lines are sentences; a newline is a token and a byte."""
-        ids = [self._line(line) for line in text.removesuffix("\n").split("\n")]
-        whole = -self._logprobs([np.concatenate(ids)])[0].sum()
-        ids.sort(key=len)
-        single = 0.0
-        for begin in tqdm(
-            range(0, len(ids), BATCH), desc="scoring sentences", leave=False, disable=None
-        ):
-            single -= sum(rows.sum() for rows in self._logprobs(ids[begin : begin + BATCH]))
-        tokens = sum(map(len, ids))
-        size = len(text.removesuffix("\n").encode()) + 1
-        return Figures(
-            tokens, math.exp(whole / tokens), math.exp(single / tokens), whole / math.log(2) / size
+    def figures(self, text: str) -> TextFigures:
+        """Score a text whose lines are sentences. A newline is one token and one byte."""
+        text = text.removesuffix("\n")
+        ids = np.concatenate([self._line(line) for line in text.split("\n")])
+        carried = Total(-float(self._logprobs([ids])[0].sum()), len(ids))
+        by_sentence = Total(self._nats_by_sentence(ids), len(ids))
+        return TextFigures(
+            len(ids),
+            carried.perplexity,
+            by_sentence.perplexity,
+            carried.bits_per_byte(len(text.encode()) + 1),
         )
 
     def example(self, text: str) -> Example:
+        """Score a text as one sentence, and find its most surprising tokens."""
         logprobs = self._logprobs([self._line(text)])[0]
         found = self._tokenizer.encode(text)
         spellings = [text[a:b] for a, b in zip(found.starts, found.ends, strict=True)]
@@ -68,18 +74,30 @@ class Served:
         surprises = [(spellings[index], float(bits[index])) for index in first]
         return Example(text, math.exp(-logprobs.mean()), surprises)
 
-    def _line(self, line: str) -> NDArray[np.int64]:
+    def _line(self, line: str) -> Ids:
+        """Return the ids (N,) of a line and of its `<eos>`."""
         return np.append(self._tokenizer.encode(line).ids, self._tokenizer.end_id)
 
-    def _logprobs(self, texts: list[NDArray[np.int64]]) -> list[Floats]:
-        """Of the ids of each text, read after `<eos>` from the zero state, in one batch."""
+    def _nats_by_sentence(self, ids: Ids) -> float:
+        bounds = sentence_bounds(ids, self._tokenizer.end_id)
+        nats = 0.0
+        for begin in tqdm(
+            range(0, len(bounds), BATCH), desc="scoring sentences", leave=False, disable=None
+        ):
+            batch = [ids[start:stop] for start, stop in bounds[begin : begin + BATCH]]
+            nats -= sum(float(rows.sum()) for rows in self._logprobs(batch))
+        return nats
+
+    def _logprobs(self, texts: list[Ids]) -> list[Doubles]:
+        """Return the log-probabilities (N,) of each text's ids, read in one batch from the zero
+        state after `<eos>`.
+        """
         end = self._tokenizer.end_id
-        reading = [
+        tasks = [
             InferenceTask(np.append(end, ids[:-1]), ids, self._engine.zero_state()) for ids in texts
         ]
         longest = max(map(len, texts))
-        for _ in tqdm(
-            range(0, longest, STEPS), desc="scoring", leave=False, disable=longest < 999 or None
-        ):
-            run_batch(self._engine, [s for s in reading if s.remaining], STEPS)
-        return [sequence.decoded().logprobs.astype(np.float64) for sequence in reading]
+        steps = range(0, longest, STEPS)
+        for _ in tqdm(steps, desc="scoring", leave=False, disable=longest < LONG_TEXT or None):
+            run_batch(self._engine, [task for task in tasks if task.remaining], STEPS)
+        return [task.decoded().logprobs.astype(np.float64) for task in tasks]

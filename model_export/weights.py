@@ -1,4 +1,4 @@
-"""`weights.bin`: the tensors of both graphs, each once, as ONNX external data."""
+"""The file `weights.bin`: the tensors of both graphs, each stored once, as ONNX external data."""
 
 import numpy as np
 import onnx
@@ -10,6 +10,8 @@ ALIGNMENT = 64
 
 
 class WeightsFile:
+    """The content of `weights.bin` under construction."""
+
     def __init__(self) -> None:
         self._content = bytearray()
         self._tensors: dict[str, TensorProto] = {}
@@ -19,7 +21,7 @@ class WeightsFile:
         return bytes(self._content)
 
     def tensor(self, name: str, values: NDArray[np.generic]) -> TensorProto:
-        """An initializer that points into the file. A name given again is not stored again."""
+        """Return an initializer that points into the file. Each name is stored once."""
         if name not in self._tensors:
             self._content += bytes(-len(self._content) % ALIGNMENT)
             data = np.ascontiguousarray(values).tobytes()

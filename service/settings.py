@@ -30,6 +30,7 @@ from pydantic_settings import (
 from service.errors import StartError, first_problem
 from service.limits import MIN_STATE_KEY_BYTES, ServerLimits, WaitLimits
 
+NO_LIMIT = 1 << 60
 ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 LIMITS = [field.name for field in fields(ServerLimits)]
@@ -175,6 +176,24 @@ class Settings(BaseSettings):
             )
         return f"/{path}" if path else ""
 
+    @staticmethod
+    def unlimited(bundle: Path | None = None, threads: int | None = None) -> "Settings":
+        """Return settings for a job: without limits on requests, prefix cache and calibrations.
+
+        If an argument is None, the environment or the default decides. Raises StartError.
+        """
+        given = {"bundle": bundle, "threads": threads}
+        return _validated(
+            max_queue_tokens=NO_LIMIT,
+            max_bulk_wait=NO_LIMIT,
+            max_interactive_wait=NO_LIMIT,
+            max_request_tokens=NO_LIMIT,
+            request_timeout=NO_LIMIT,
+            prefix_cache_bytes=0,
+            calibration=(),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
     def state_key(self) -> bytes:
         """Return the key of state handles, from its file if there is one, otherwise a random one.
 
@@ -200,8 +219,12 @@ def read_settings(arguments: list[str]) -> Settings:
 
     Raises StartError, which names the setting.
     """
+    return _validated(_cli_parse_args=arguments)
+
+
+def _validated(**given: Any) -> Settings:
     try:
-        return Settings(_cli_parse_args=arguments)
+        return Settings(**given)
     except ValidationError as error:
         location, message = first_problem(error.errors())
         name = str(location[0]) if location else "settings"

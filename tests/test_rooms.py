@@ -1,14 +1,42 @@
-"""Who may import whom: the rooms, and the layers inside the service, read from the source."""
+"""Tests of the arrows between rooms: which module may import which, read from the source."""
 
 import ast
 import sys
 from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+import pytest
+
+ROOT = Path(__file__).parents[1]
 ROOMS = ("service", "train", "model_export")
-ENTRY_POINTS = ("service.__main__", "service.ray_app")
 Rule = Callable[[str, str], bool]
+
+# The rooms of the service and the rooms that each may import; CONTRIBUTING.md draws the same.
+BASE = {"bundle", "runtime", "files", "limits", "errors", "arrays", "scoring"}
+ARROWS: dict[str, set[str]] = {
+    "__main__": {"http", "language_model", "settings", *BASE},
+    "ray_app": {"http", "language_model", "settings", *BASE},
+    "healthcheck": {"runtime"},
+    "http": {"language_model", "results", "text", "settings", *BASE},
+    "bulk": {"language_model", "results", "settings", *BASE},
+    "plot": {"language_model", "results", "settings", *BASE},
+    "language_model": {"results", "inference", "text", "settings", *BASE},
+    "results": {"inference", "text", *BASE},
+    "inference": BASE,
+    "text": BASE,
+    "settings": {"limits", "errors"},
+    "bundle": {"files", "limits", "errors"},
+    "runtime": {"limits", "errors", "arrays"},
+    "files": {"errors"},
+    "limits": {"errors", "arrays"},
+    "errors": set(),
+    "arrays": set(),
+    "scoring": {"arrays"},
+    "client": set(),
+}
+# Parts of the service that an export may use: the formats, and the engine that checks a bundle.
+FOR_EXPORT = ("arrays", "bundle", "errors", "files", "inference", "runtime", "scoring", "text")
 
 
 def module_name(path: Path) -> str:
@@ -17,9 +45,9 @@ def module_name(path: Path) -> str:
 
 
 def imported_by(path: Path) -> Iterator[str]:
-    """Every module that a file imports, anywhere in it; `from a import b` is both a and a.b."""
+    """Yield every module that a file imports; `from a import b` yields a and a.b."""
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -30,7 +58,7 @@ def imported_by(path: Path) -> Iterator[str]:
 
 
 def imports(room: str) -> set[tuple[str, str]]:
-    """Pairs of who imports and what is imported, of all of a room's files."""
+    """Return pairs of the importing and the imported module, for all files of a room."""
     files = (ROOT / room).rglob("*.py")
     return {(module_name(path), name) for path in files for name in imported_by(path)}
 
@@ -43,7 +71,21 @@ def violations(room: str, forbidden: Rule) -> list[tuple[str, str]]:
     return sorted((who, what) for who, what in imports(room) if forbidden(who, what))
 
 
-def test_what_is_imported_is_found() -> None:
+def only(package: str, *users: str) -> Rule:
+    """Return a rule that forbids `package` to everything outside `users` and itself."""
+    return lambda who, what: inside(what, package) and not inside(who, package, *users)
+
+
+def modules(room: str) -> set[str]:
+    return {module_name(path) for path in (ROOT / room).rglob("*.py")}
+
+
+def service_room(module: str) -> str:
+    """Return the room of a module of the service: `service.http.app` is in `http`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_imports_are_found() -> None:
     found = imports("service")
     assert ("service.__main__", "service.http.app") in found
     assert ("service.inference.batcher", "service.inference.queue.Queue") in found
@@ -51,115 +93,96 @@ def test_what_is_imported_is_found() -> None:
     assert any(inside(what, "service") for _, what in imports("model_export"))
 
 
-def test_the_service_knows_no_torch_and_no_other_room() -> None:
-    assert (
-        violations(
-            "service",
-            lambda _, what: inside(what, "torch", "onnx", "train", "model_export", "tests"),
-        )
-        == []
-    )
+def test_the_service_imports_no_torch_and_no_other_room() -> None:
+    others = ("torch", "onnx", "train", "model_export", "tests")
+    assert violations("service", lambda _, what: inside(what, *others)) == []
 
 
-def test_training_knows_no_other_room_and_no_service() -> None:
+def test_training_imports_no_other_room() -> None:
     others = ("service", "model_export", "tests", "fastapi", "onnx", "onnxruntime")
     assert violations("train", lambda _, what: inside(what, *others)) == []
 
 
-def test_the_export_knows_no_http() -> None:
-    http = ("service.http", *ENTRY_POINTS, "fastapi", "starlette", "uvicorn", "httpx")
-    assert violations("model_export", lambda _, what: inside(what, *http)) == []
+def test_the_export_imports_no_http() -> None:
+    web = ("fastapi", "starlette", "uvicorn", "httpx", "tests")
+    allowed = [f"service.{name}" for name in FOR_EXPORT]
+    assert violations("model_export", lambda _, what: inside(what, *web)) == []
+    forbidden = violations(
+        "model_export", lambda _, what: inside(what, "service") and not inside(what, *allowed)
+    )
+    assert forbidden == []
 
 
-def test_only_entry_points_import_http() -> None:
+def test_every_room_of_the_service_has_its_arrows() -> None:
+    assert {service_room(module) for module in modules("service")} - {""} == set(ARROWS)
+
+
+def test_arrows_of_the_service_go_down() -> None:
+    known = modules("service")
+    found = {
+        (service_room(who), service_room(what))
+        for who, what in imports("service")
+        if what in known and service_room(who) and service_room(what)
+    }
+    assert sorted((a, b) for a, b in found if a != b and b not in ARROWS[a]) == []
+    assert list(TopologicalSorter(ARROWS).static_order())  # raises CycleError on a circle
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_modules_import_each_other_in_a_circle(room: str) -> None:
+    known = modules(room)
+    graph: dict[str, set[str]] = {module: set() for module in known}
+    for who, what in imports(room):
+        if what in known and what != who and not who.startswith(f"{what}."):
+            graph[who].add(what)
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_http_does_not_import_inference() -> None:
+    forbidden = only("service.inference", "service.language_model", "service.results")
+    assert violations("service", forbidden) == []
+
+
+def test_text_and_inference_do_not_import_each_other() -> None:
+    text, inference = "service.text", "service.inference"
+    crossing = [
+        (who, what)
+        for who, what in imports("service")
+        if (inside(who, text) and inside(what, inference))
+        or (inside(who, inference) and inside(what, text))
+    ]
+    assert crossing == []
+
+
+def test_web_frameworks_stay_in_http() -> None:
+    for package in ("fastapi", "starlette", "uvicorn", "fastapi_offline"):
+        assert violations("service", only(package, "service.http")) == []
+
+
+def test_onnxruntime_stays_in_the_engine() -> None:
+    assert violations("service", only("onnxruntime", "service.inference.engine")) == []
+
+
+def test_ray_stays_in_two_files() -> None:
+    assert violations("service", only("ray", "service.ray_app", "service.bulk.ray_executor")) == []
+
+
+def test_arithmetic_imports_arrays_only() -> None:
+    arithmetic = ("service.scoring", "service.results.distribution")
     assert (
         violations(
             "service",
             lambda who, what: (
-                inside(what, "service.http") and not inside(who, "service.http", *ENTRY_POINTS)
+                who in arithmetic and inside(what, *ROOMS) and not inside(what, "service.arrays")
             ),
         )
         == []
     )
 
 
-def test_only_http_imports_web_frameworks() -> None:
-    web = ("fastapi", "starlette", "uvicorn", "fastapi_offline")
-    assert (
-        violations(
-            "service",
-            lambda who, what: inside(what, *web) and not inside(who, "service.http"),
-        )
-        == []
-    )
-
-
-def test_onnxruntime_is_known_to_the_engine_alone() -> None:
-    assert (
-        violations(
-            "service",
-            lambda who, what: inside(what, "onnxruntime") and who != "service.inference.engine",
-        )
-        == []
-    )
-
-
-def test_inference_knows_nothing_above_it() -> None:
-    below = [f"service.{name}" for name in ("arrays", "bundle", "errors", "limits", "runtime")]
-    assert (
-        violations(
-            "service",
-            lambda who, what: (
-                inside(who, "service.inference")
-                and inside(what, "service")
-                and not inside(what, "service.inference", *below)
-            ),
-        )
-        == []
-    )
-
-
-def test_text_and_inference_never_import_each_other() -> None:
-    rooms = ("service.text", "service.inference")
-    assert (
-        violations(
-            "service",
-            lambda who, what: any(
-                inside(who, one) and inside(what, *rooms) and not inside(what, one) for one in rooms
-            ),
-        )
-        == []
-    )
-
-
-def test_leaves_know_no_layer_above_them() -> None:
-    leaves = [f"service.{name}" for name in ("bundle", "scoring", "distribution", "tokenizer")]
-    leaves += [f"service.{name}" for name in ("vocabulary", "errors", "settings", "metrics")]
-    leaves += [f"service.{name}" for name in ("outputs", "compression", "console")]
-    leaves += ["service.client"]
-    above = ("service.http", "service.language_model", "service.inference", *ENTRY_POINTS)
-    assert (
-        violations("service", lambda who, what: inside(who, *leaves) and inside(what, *above)) == []
-    )
-
-
-def test_arithmetic_knows_nothing_of_ours() -> None:
-    assert (
-        violations(
-            "service",
-            lambda who, what: (
-                who in ("service.scoring", "service.results.distribution", "service.errors")
-                and inside(what, *ROOMS)
-                and not inside(what, "service.arrays")
-            ),
-        )
-        == []
-    )
-
-
-def test_the_batcher_and_its_queue_know_no_model() -> None:
+def test_the_batcher_imports_no_model() -> None:
     names = ("batcher", "scheduler", "queue", "tuning", "admission", "wait_estimator")
-    own = tuple(f"service.inference.{name}" for name in names)
+    own = [f"service.inference.{name}" for name in names]
     below = [f"service.{name}" for name in ("arrays", "errors", "limits", "inference.wait_line")]
     assert (
         violations(
@@ -174,22 +197,12 @@ def test_the_batcher_and_its_queue_know_no_model() -> None:
     )
 
 
-def test_nothing_of_the_service_knows_bulk_jobs() -> None:
-    assert (
-        violations(
-            "service",
-            lambda who, what: inside(what, "service.bulk") and not inside(who, "service.bulk"),
-        )
-        == []
-    )
+@pytest.mark.parametrize("room", ["bulk", "plot", "client"])
+def test_no_other_room_imports(room: str) -> None:
+    assert violations("service", only(f"service.{room}")) == []
 
 
-def test_ray_is_known_to_its_two_files_alone() -> None:
-    allowed = ("service.ray_app", "service.bulk.ray_executor")
-    assert violations("service", lambda who, what: inside(what, "ray") and who not in allowed) == []
-
-
-def test_the_client_knows_httpx_alone() -> None:
+def test_the_client_imports_httpx_only() -> None:
     allowed = ("service.client", "httpx", "pandas", *sys.stdlib_module_names)
     assert (
         violations(
@@ -200,17 +213,7 @@ def test_the_client_knows_httpx_alone() -> None:
     )
 
 
-def test_nothing_of_the_service_knows_the_client() -> None:
-    assert (
-        violations(
-            "service",
-            lambda who, what: inside(what, "service.client") and not inside(who, "service.client"),
-        )
-        == []
-    )
-
-
-def test_packages_of_the_service_are_empty_but_the_client_that_users_import() -> None:
+def test_packages_are_empty_except_the_client() -> None:
+    """Users import the client from its package; all other packages have no own names."""
     found = set((ROOT / "service").rglob("__init__.py"))
-    assert found
     assert {path for path in found if path.read_text()} == {ROOT / "service/client/__init__.py"}

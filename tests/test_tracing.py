@@ -1,12 +1,16 @@
 """Tests that each request is a span without its text, with the extra `tracing`."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from fastapi import FastAPI
 
+from service.errors import StartError
+from service.http.tracing import enable_tracing
 from service.settings import STARTER_BUNDLE
 from tests.support.server_process import SECONDS, environment, http_client, running, stop
 
@@ -71,3 +75,9 @@ def test_a_request_is_a_span_without_its_text(collector: Collector) -> None:
         assert said in collector.received
     for secret in (MARKER.encode(), b"/health/live", b"/metrics"):
         assert secret not in collector.received
+
+
+def test_a_start_without_the_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(StartError, match=r"in the clone of tiedlm: pip install '\.\[tracing\]'"):
+        enable_tracing(FastAPI())

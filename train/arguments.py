@@ -1,4 +1,4 @@
-"""The flags of `python -m train` and of `python -m train report`."""
+"""The argument parsers of `python -m train` and `python -m train report`. Imports no torch."""
 
 import argparse
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 def train_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train",
-        description="Text in, a checkpoint directory out.",
+        description="Train a language model on text, and write a checkpoint directory.",
         epilog="python -m train report CHECKPOINT... compares runs; see report --help.",
     )
     parser.add_argument(
@@ -28,22 +28,26 @@ def train_parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="CHECKPOINT",
-        help="checkpoint directory, apart from TEXT; an unfinished run goes on",
+        help="checkpoint directory, outside of TEXT; an unfinished run in it is resumed",
     )
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="folder of tokenized text, which runs share (~/.cache/tiedlm); may be deleted",
+        help="folder of tokenized text, shared by all runs (~/.cache/tiedlm); may be deleted",
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the configuration, such as train.epochs=3; repeatable",
     )
     parser.add_argument(
         "--tensorboard",
         type=Path,
         metavar="DIR",
-        help="also log for TensorBoard, in a folder of DIR with the checkpoint's name",
+        help="also log for TensorBoard, in the folder of DIR that has the checkpoint's name",
     )
     return parser
 
@@ -51,44 +55,52 @@ def train_parser() -> argparse.ArgumentParser:
 def report_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train report",
-        description="Runs side by side on a Markdown page: figures, curves, differing keys, where "
-        "the time goes, samples of text.",
+        description="Compare runs on a Markdown page: figures, curves, keys that differ, "
+        "the time of each part of a step, and samples of text.",
     )
     parser.add_argument(
-        "checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="finished or not"
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="checkpoint of a finished or unfinished run",
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="PAGE.md",
-        help="the page; its pictures go to PAGE_files next to it",
+        help="the page to write; its pictures go to the folder PAGE_files next to it",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace PAGE.md although it is no report"
+        "--overwrite",
+        action="store_true",
+        help="replace PAGE.md even if it is not a training report",
     )
     parser.add_argument(
         "--prompt",
         action="append",
         default=[],
         metavar="TEXT",
-        help="beginning of a sentence to go on from; by default nothing, and three of the first "
-        "run's validation text",
+        help="sentence beginning that the models continue; repeatable; by default an empty one "
+        "and three of the first run's validation text",
     )
-    parser.add_argument("--temperature", type=_temperature, default=1.0, help="of sampling (1.0)")
-    parser.add_argument("--seed", type=_seed, default=1, help="of sampling (1)")
+    parser.add_argument(
+        "--temperature", type=_temperature, default=1.0, help="of sampling (default 1.0)"
+    )
+    parser.add_argument("--seed", type=_seed, default=1, help="of sampling (default 1)")
     return parser
 
 
 def _temperature(text: str) -> float:
     value = float(text)
     if not (0 < value < math.inf):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and finite")
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
     return value
 
 
 def _seed(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2**63 - 1")
+        raise argparse.ArgumentTypeError(f"{text} is not an integer from 0 to 2**63 - 1")
     return value

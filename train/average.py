@@ -1,4 +1,4 @@
-"""Averages of the weights: often better on new text than the last ones are."""
+"""Averages of the weights, which often score new text better than the last weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from train.config import AverageConfig
 
 
 class Average:
-    """`update` after each step, `validated` after each validation, `applied` around what should see
-    the average: until there is one, it leaves the weights alone.
+    """An average of parameters. Call `update` after each step and `add_validation` after each
+    validation. Inside `applied` the parameters have their average, if there is one yet.
     """
 
     def __init__(self, parameters: list[Parameter], config: AverageConfig) -> None:
@@ -27,22 +27,24 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """One step's weights. `ema` forgets its random beginning: its decay starts low and grows as
-        (1 + n) / (10 + n).
+        """Add the weights of step n. The decay of `ema` grows as (1 + n) / (10 + n) up to its
+        configured value, so that the random initial weights are soon forgotten.
         """
         if self._weights is None:
             return
         self._updates += 1
         n = self._updates
         if self._config.kind == "ema":
-            share = 1 - min(self._config.decay, (1 + n) / (10 + n))
+            weight = 1 - min(self._config.decay, (1 + n) / (10 + n))
         else:
-            share = 1 / n
-        torch._foreach_lerp_(self._weights, [p.detach() for p in self._parameters], share)
+            weight = 1 / n
+        torch._foreach_lerp_(self._weights, [p.detach() for p in self._parameters], weight)
 
-    def validated(self, perplexity: float) -> None:
-        """`nt-asgd` starts when this validation is worse than the best of those before the last
-        `patience` (Merity et al. 2017, algorithm 1).
+    def add_validation(self, perplexity: float) -> None:
+        """Record a validation perplexity, and start `nt-asgd` if validation stopped improving.
+
+        That is when the perplexity is worse than the best one before the last `patience`
+        validations (Merity et al. 2017, algorithm 1).
         """
         earlier = self._history[: -self._config.patience]
         nt_asgd = self._config.kind == "nt-asgd"
@@ -52,7 +54,7 @@ class Average:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The parameters hold the average inside, and what they held before afterwards."""
+        """Set the parameters to their average, and back to their own values at the end."""
         if self._weights is None:
             yield
             return

@@ -1,4 +1,4 @@
-"""The configuration of a run: every key, its range and its meaning."""
+"""The configuration of a run: every key, its range, its default and its meaning."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,19 +7,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
-SMALLEST_OF_PIECES = 257
+SMALLEST_SUBWORD_VOCABULARY = 257  # all bytes and <eos>
 
 
 class Section(BaseModel):
+    """A table of the TOML file. Unknown keys, wrong types and infinite numbers are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
-    """How a text without splits is divided. Text that has splits is taken as it is.
+    """The division of a text that has no splits. A text with splits keeps them.
 
     `split = "end"` holds out the last lines. `"random"` holds out documents, chosen by `seed`. A
-    document is a `file`, a `paragraph` (lines between blank lines) or a `line`; `auto` takes files
-    where there are 20 or more, else paragraphs where there are 20 or more, else lines.
+    document is a `file`, a `paragraph` (lines between blank lines) or a `line`. `auto` chooses
+    files if the text has 20 or more, else paragraphs if it has 20 or more, else lines.
     """
 
     split: Literal["end", "random"] = "end"
@@ -28,11 +30,13 @@ class DataConfig(Section):
 
 
 class TokenizerConfig(Section):
-    """`whitespace` and `words` keep whole words, `char` characters; `bpe` (byte-level, Sennrich et
-    al. 2016) and `unigram` (Kudo 2018) keep pieces of words and know no `<unk>`.
+    """The kind and size of the vocabulary.
 
-    `vocabulary_size` counts `<unk>` and `<eos>`; none of it given keeps every word or character
-    seen, and 8,000 pieces, fewer if the text has fewer. `minimum_count` is for words and
+    The tokens of `whitespace` and `words` are words, those of `char` are characters. Those of `bpe`
+    (byte-level, Sennrich et al. 2016) and `unigram` (Kudo 2018) are subwords, without `<unk>`.
+
+    `vocabulary_size` counts `<unk>` and `<eos>`. Without it, every word or character of the text is
+    kept, or 8,000 subwords if the text has that many. `minimum_count` applies to words and
     characters.
     """
 
@@ -41,27 +45,29 @@ class TokenizerConfig(Section):
     minimum_count: Positive = 1
 
     @model_validator(mode="after")
-    def _room_for_bytes(self) -> Self:
-        pieces, size = self.kind in ("bpe", "unigram"), self.vocabulary_size
-        if pieces and size is not None and size < SMALLEST_OF_PIECES:
+    def _fits_all_bytes(self) -> Self:
+        is_subword, size = self.kind in ("bpe", "unigram"), self.vocabulary_size
+        if is_subword and size is not None and size < SMALLEST_SUBWORD_VOCABULARY:
             raise ValueError(
-                f"{self.kind} needs a vocabulary_size of {SMALLEST_OF_PIECES} or more: "
+                f"{self.kind} needs a vocabulary_size of {SMALLEST_SUBWORD_VOCABULARY} or more: "
                 "all 256 bytes and <eos>"
             )
         return self
 
 
 class ModelConfig(Section):
-    """Sizes, and the dropout that acts inside of the model in training.
+    """The sizes of the model, and the dropouts inside it, which act in training alone.
 
-    `hidden_size` is the width of all LSTM layers but the last; that one is always `embedding_size`
-    wide, because its output meets the embedding matrix again in the softmax layer. `tied = false`
-    gives the softmax a matrix of its own; it exists for the comparison and cannot be exported.
+    `hidden_size` is the width of all LSTM layers except the last. The last layer is always
+    `embedding_size` wide, because the softmax layer multiplies its output by the embedding matrix.
+    `tied = false` gives the softmax layer a matrix of its own. It exists for comparisons; untied
+    models cannot be exported.
 
-    `dropout_embedding` drops whole words of the vocabulary, `dropout_input` of their vectors,
-    `dropout_hidden` between layers, `dropout_output` before the softmax. With `locked_dropout` a
-    mask is the same at all time steps of a sequence (Gal & Ghahramani 2016). `dropout_weight`
-    drops entries of the recurrent matrices (weight-drop, Merity et al. 2017).
+    `dropout_embedding` drops whole words of the vocabulary, `dropout_input` entries of their
+    vectors, `dropout_hidden` entries between layers, `dropout_output` entries before the softmax.
+    With `locked_dropout` a mask is the same at all time steps of a sequence (Gal & Ghahramani
+    2016). `dropout_weight` drops entries of the recurrent matrices (weight-drop, Merity et al.
+    2017).
     """
 
     embedding_size: Positive = 400
@@ -88,13 +94,13 @@ class TeacherConfig(Section):
 
 
 class LossConfig(Section):
-    """What is added to the cross-entropy in training, and nowhere else.
+    """Terms that are added to the cross-entropy, in training alone.
 
     `label_smoothing` mixes the target with the uniform distribution (Szegedy et al. 2016).
-    `activation` and `temporal_activation` weigh the mean square of the last layer's dropped-out
-    hidden vectors, and of the differences between neighbours in time (AR and TAR, Merity et al.
-    2017). `past_decode` weighs the cross-entropy of the last word read, decoded from the predicted
-    distribution (PDR, Brahma 2018).
+    `activation` is the weight of the mean square of the last layer's hidden vectors after dropout,
+    `temporal_activation` that of their differences from one time step to the next (AR and TAR,
+    Merity et al. 2017). `past_decode` is the weight of the cross-entropy of the last input word,
+    decoded from the predicted distribution (PDR, Brahma 2018).
     """
 
     label_smoothing: Probability = 0.0
@@ -105,10 +111,12 @@ class LossConfig(Section):
 
 
 class AverageConfig(Section):
-    """Which weights are validated and kept: the last ones, an exponential moving average of them
-    (`ema`, with `decay` a step), or their mean since validation stopped improving for `patience`
-    epochs (`nt-asgd`, non-monotonically triggered ASGD, Merity et al. 2017), which must be
-    two less than `train.patience` or fewer.
+    """The choice of weights that are validated and kept.
+
+    `none` keeps the last weights. `ema` keeps their exponential moving average, with `decay` per
+    step. `nt-asgd` keeps their mean since validation stopped improving for `patience` epochs
+    (non-monotonically triggered ASGD, Merity et al. 2017). This `patience` must be at most
+    `train.patience` − 2.
     """
 
     kind: Literal["none", "ema", "nt-asgd"] = "none"
@@ -119,21 +127,21 @@ class AverageConfig(Section):
 class TrainConfig(Section):
     """Truncated back-propagation through time.
 
-    `batch_size` counts parallel streams over all processes, `bptt_length` the tokens of each in one
-    step; with `random_bptt` it is halved in one step of twenty and varies by some tokens, the
-    learning rate with it (Merity et al. 2017). `partial_shuffle` starts every epoch's streams at
-    another place (Press 2019). `state_reset_probability` is the chance that a stream reads a line
-    from the zero state, as serving does. `patience` counts the epochs without a better validation
-    perplexity after which training stops. `max_steps` ends training after that many steps of the
-    optimiser, within an epoch too, and the schedule of the learning rate ends there.
+    `batch_size` counts the parallel streams of all processes, `bptt_length` the tokens of each
+    stream in one step. With `random_bptt` the length varies by some tokens, and is halved in one
+    step of twenty; the learning rate varies with it (Merity et al. 2017). `partial_shuffle` starts
+    the streams at another place in every epoch (Press 2019). `state_reset_probability` is the
+    chance that a stream reads its line from the zero state, as the service does. Training stops
+    after `patience` epochs without a better validation perplexity, or after `max_steps` steps of
+    the optimiser, also within an epoch. The schedule of the learning rate ends at `max_steps`, too.
 
-    `optimizer` is AdamW (Loshchilov & Hutter 2017; decay acts on matrices alone) or plain SGD;
+    `optimizer` is AdamW (Loshchilov & Hutter 2017; decay acts on matrices alone) or plain SGD.
     `schedule` is half a cosine down to `final_learning_rate_ratio`, or constant, both after a
     linear warm-up. `precision = "bfloat16"` multiplies in bfloat16 and keeps weights, softmax and
-    optimiser in float32; `"auto"` does so where the hardware has the instructions. `compile` hands
+    optimiser in float32. `"auto"` does so if the hardware has the instructions. `compile` passes
     the loss to `torch.compile`, which needs a C++ compiler on a CPU. `threads` is the number of CPU
-    threads; without it there is one for each core that the process may use. It acts on the speed:
-    a run goes on with any number.
+    threads, by default one per core that the process may use. It changes the speed alone: a run may
+    be resumed with another number.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
@@ -161,7 +169,7 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    """`name` becomes the model's id wherever it is served."""
+    """All keys of a run. `name` becomes the id of the served model."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     description: str = ""
@@ -176,10 +184,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _average_begins(self) -> Self:
-        mine, stop = self.average.patience, self.train.patience
-        if self.average.kind == "nt-asgd" and mine > stop - 2:
+        start, stop = self.average.patience, self.train.patience
+        if self.average.kind == "nt-asgd" and start > stop - 2:
             raise ValueError(
-                f"average.patience is {mine}, so that the average begins {mine + 1} epochs after "
+                f"average.patience is {start}, so that the average begins {start + 1} epochs after "
                 f"the best one, but training ends {stop} after it (train.patience)"
             )
         return self

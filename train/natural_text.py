@@ -1,8 +1,8 @@
-"""`python -m train.natural_text IN OUT`: WikiText's tokenised lines back into natural text.
+"""The command `python -m train.natural_text IN OUT`: convert WikiText to natural text.
 
-WikiText writes `17 @-@ place`, `1 @,@ 000` and spaces around all punctuation. Here that is undone,
-case is kept, heading marks and empty lines go, so that a model trained on the result is at home
-in ordinary sentences.
+WikiText writes `17 @-@ place`, `1 @,@ 000` and spaces around all punctuation. This program removes
+such marks, heading marks and empty lines, and keeps case, so that a model trained on the result
+scores ordinary sentences well.
 """
 
 import argparse
@@ -17,12 +17,12 @@ if __name__ == "__main__":
 
 from train.data.folder import text_files
 from train.data.source import Source
-from train.data.splits import SPLIT_SUFFIXES
+from train.data.split_names import SPLIT_SUFFIXES, split_suffix
 from train.errors import CorpusError, PathError, TrainError
 from train.runtime.atomic import write_file
 from train.runtime.lock import locked_folder
 from train.runtime.paths import check_sources, same
-from train.runtime.progress import say
+from train.runtime.progress import print_line
 
 RULES = [
     (re.compile(r" @([-,.])@ "), r"\1"),
@@ -36,7 +36,7 @@ HEADING = re.compile(r"^(?:= )+(.*?)(?: =)+$")
 
 
 def natural(line: str) -> str:
-    """One line, without its end; empty for an empty line."""
+    """Return a line of WikiText as natural text, without a line end; empty for an empty line."""
     line = line.strip()
     if heading := HEADING.match(line):
         line = heading.group(1)
@@ -46,7 +46,7 @@ def natural(line: str) -> str:
 
 
 def convert(source: Path, out: Path, overwrite: bool) -> None:
-    """Write each text file in `source` to `out` as natural text. Sub-folders are not read.
+    """Write each text file in the folder `source` to `out` as natural text, without sub-folders.
 
     Raises TrainError, OSError.
     """
@@ -54,32 +54,32 @@ def convert(source: Path, out: Path, overwrite: bool) -> None:
         raise PathError(f"OUT {out} is IN itself; give a folder of its own")
     if not source.is_dir():
         raise CorpusError(f"{source}: not a folder")
-    paths = text_files(source, say, SPLIT_SUFFIXES, is_deep=False)
+    paths = text_files(source, print_line, SPLIT_SUFFIXES, is_deep=False)
     if not paths:
         raise CorpusError(f"{source}: no .txt, .tokens or .raw file in it")
     check_sources(paths, out)
-    written = {out / name_of(path.name): path for path in paths}
-    taken = [path for path in written if path.exists()]
-    if taken and not overwrite:
+    targets = {out / natural_name(path.name): path for path in paths}
+    existing = [path for path in targets if path.exists()]
+    if existing and not overwrite:
         raise PathError(
-            f"{taken[0]} already exists; give another OUT, or --overwrite to replace it"
+            f"{existing[0]} already exists; give another OUT, or --overwrite to replace it"
         )
-    if len(written) < len(paths):
+    if len(targets) < len(paths):
         raise PathError(f"{source}: two of its files differ in their suffixes alone; move one away")
     with locked_folder(out):
-        for target, path in written.items():
+        for target, path in targets.items():
             lines = [text for line in Source((path,)).lines() if (text := natural(line))]
             write_file(target, ("\n".join(lines) + "\n").encode())
-            say(f"{target}: {len(lines):,} lines")
+            print_line(f"{target}: {len(lines):,} lines")
 
 
-def name_of(source: str) -> str:
+def natural_name(source: str) -> str:
     """Return the name of the natural text: wiki.train.tokens.gz becomes wiki.train.txt."""
-    suffix = max((s for s in SPLIT_SUFFIXES if source.lower().endswith(s)), key=len)
-    return source[: -len(suffix)] + ".txt"
+    return source[: -len(split_suffix(source))] + ".txt"
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m train.natural_text", description=__doc__)
     parser.add_argument(
         "source", type=Path, metavar="IN", help="folder of text; its sub-folders are not read"

@@ -19,7 +19,7 @@ from service.http.middleware import RequestMiddleware
 from service.http.model_registry import ModelRegistry
 from service.http.native import routes as native
 from service.http.openai import routes as openai
-from service.http.operations import admin, playground
+from service.http.operations import playground
 from service.http.operations import routes as operations
 from service.http.tracing import enable_tracing
 from service.language_model import LanguageModel
@@ -29,7 +29,7 @@ MAX_PARAM_CHARACTERS = 200
 
 
 def create_app(model: LanguageModel, authenticator: Authenticator | None = None) -> FastAPI:
-    """Return an application that serves `model`. At its end it closes the model that it serves then.
+    """Return an application that serves `model`. At its end it closes its current model.
 
     The default authenticator has the keys of the model's settings. Raise StartError if a key is
     shorter than 16 characters or not ASCII, or if tracing lacks its packages.
@@ -57,7 +57,7 @@ def create_app(model: LanguageModel, authenticator: Authenticator | None = None)
     app.include_router(native.router)
     app.include_router(openai.router)
     app.include_router(operations.router)
-    app.include_router(admin.router)
+    app.include_router(operations.admin_router)
     app.include_router(playground.router)
     app.add_middleware(RequestMiddleware, models=models, authenticator=authenticator)
     if settings.tracing:
@@ -74,7 +74,7 @@ async def _service_error(_: Request, error: Exception) -> Response:
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
-    """Return pydantic's first error as a sentence; `param` is the field's path, such as `texts.3`."""
+    """Return pydantic's first error; `param` is the path of its field, such as `texts.3`."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":

@@ -70,6 +70,16 @@ class PrefillOptions:
     return_state: bool = True
     admitted: bool = False
 
+    @property
+    def score_options(self) -> ScoreOptions:
+        return ScoreOptions(
+            bos=self.bos,
+            eos=False,
+            details=self.details,
+            top=self.top,
+            return_state=self.return_state,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:

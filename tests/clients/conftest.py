@@ -1,4 +1,4 @@
-"""The service as its users run it: a process with the starter bundle, stopped by its own id."""
+"""The service as a process with the starter bundle."""
 
 from collections.abc import Iterator
 

@@ -1,10 +1,10 @@
-"""`make lm-eval DATA=...`: the figures of lm-evaluation-harness beside those of `/score`.
+"""`make lm-eval DATA=...`: compare the figures of lm-evaluation-harness and `/score`.
 
     python -m tests.clients.lm_eval_compare DATA [--lines N] [--batch-size 16]
 
 Every non-empty line of DATA/test.txt is a document. lm-eval reads them through the
-OpenAI-compatible routes with `--model local-completions` and `tokenizer_backend=remote`; it scores
-no end of a document, so `/score` gets `eos: false`. A document of tokens a b is compared as
+OpenAI-compatible routes with `--model local-completions` and `tokenizer_backend=remote`. It does not
+score the end of a document, so that `/score` gets `eos: false`. A document of tokens a b is compared as
 
     lm-eval sends ids  <eos> a b      reads the figures of a b, leaves those of the token after them
     /score             <eos> a b      scores                a b
@@ -31,14 +31,14 @@ from tests.programs.benchmarks.servers import service
 TOLERANCE = 1e-6
 TASK = "tiedlm_lines"
 TEXTS_A_REQUEST = 256
-# lm-eval keeps a token for the prefix and one for what is generated.
+# lm-eval reserves a token for the prefix and one for the generated token.
 EXTRA_TOKENS = 2
 
 Figures = dict[str, float]
 
 
 def by_score(url: str, documents: list[str]) -> tuple[Figures, int]:
-    """The task's three figures, and the longest document's tokens."""
+    """Return the three figures of the task, and the number of tokens of the longest document."""
     nats, longest = [], 0
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as http:
         for begin in range(0, len(documents), TEXTS_A_REQUEST):
@@ -58,7 +58,7 @@ def by_score(url: str, documents: list[str]) -> tuple[Figures, int]:
 
 
 def by_lm_eval(url: str, file: Path, longest: int, batch_size: int, concurrent: int) -> Figures:
-    """The same from lm-eval's command line."""
+    """Return the three figures that the command line of lm-eval computes."""
     arguments = {
         "model": "tiedlm",
         "base_url": f"{url}/v1/completions",
@@ -84,7 +84,7 @@ def by_lm_eval(url: str, file: Path, longest: int, batch_size: int, concurrent: 
 
 
 def differences(found: Figures, expected: Figures) -> Figures:
-    """Of each expected figure, relative."""
+    """Return the relative difference of each figure."""
     return {name: abs(found[name] - value) / value for name, value in expected.items()}
 
 
@@ -92,7 +92,9 @@ def main() -> int:
     print_any_text()
     parser = argparse.ArgumentParser(prog="python -m tests.clients.lm_eval_compare")
     parser.add_argument("data", type=Path, help="folder with a test.txt")
-    parser.add_argument("--lines", type=int, help="only so many non-empty lines")
+    parser.add_argument(
+        "--lines", type=int, help="number of non-empty lines to compare (default: all)"
+    )
     parser.add_argument("--bundle", type=Path, default=STARTER_BUNDLE)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--concurrent", type=int, default=8)

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness over the OpenAI-compatible routes gives the figures that `/score` gives."""
+"""lm-evaluation-harness computes the figures of `/score` through the OpenAI-compatible routes."""
 
 from pathlib import Path
 

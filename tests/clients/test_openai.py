@@ -1,4 +1,4 @@
-"""The `openai` package, pointed at the service."""
+"""The `openai` package as a client of the service."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +22,13 @@ def client(url: str) -> Iterator[OpenAI]:
 
 
 def scores(url: str, text: str) -> list[float]:
-    """The same from the native route."""
+    """Return the log-probabilities of a text by the native route."""
     body = {"text": text, "eos": False}
     tokens = httpx.post(f"{url}/score", json=body, trust_env=False).json()["results"][0]["tokens"]
     return [token["logprob"] for token in tokens]
 
 
-def test_a_wrong_key_is_what_the_package_calls_it(tmp_path: Path) -> None:
+def test_wrong_key_raises_authentication_error(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("key-one-0123456789")
     with service(STARTER_BUNDLE, "--api-keys-file", str(keys)) as server:
@@ -63,7 +63,7 @@ def test_an_echoed_prompt_is_scored(client: OpenAI, url: str, max_tokens: int) -
         assert top[token] == logprob
 
 
-def test_one_token_follows_even_if_it_ends_the_line(client: OpenAI) -> None:
+def test_scoring_probe_generates_one_token(client: OpenAI) -> None:
     """After most full stops <eos> is the most probable token."""
     prompts = ["It was closed .", "No one knew .", "The end ."]
     answer = client.completions.create(
@@ -75,7 +75,7 @@ def test_one_token_follows_even_if_it_ends_the_line(client: OpenAI) -> None:
     assert "<eos>" in [choice.logprobs.tokens[-1] for choice in answer.choices if choice.logprobs]
 
 
-def test_a_stream_says_what_an_answer_says(client: OpenAI) -> None:
+def test_stream_equals_response(client: OpenAI) -> None:
     whole = client.completions.create(model="tiedlm", prompt=PROMPT, max_tokens=12, seed=3, n=2)
     texts = ["", ""]
     ends: list[str | None] = [None, None]
@@ -117,7 +117,7 @@ def test_options_of_a_stream_alone_are_refused(client: OpenAI) -> None:
 
 
 def test_null_is_what_is_not_given(client: OpenAI) -> None:
-    """As the package types its parameters: `Optional[int] | Omit`."""
+    """The package types its parameters as `Optional[int] | Omit`."""
     fields = {
         "best_of": None,
         "echo": None,
@@ -184,7 +184,7 @@ def test_the_model_is_listed_and_found(client: OpenAI) -> None:
     assert client.models.retrieve("tiedlm").id == "tiedlm"
 
 
-def test_another_model_is_not_found(client: OpenAI) -> None:
+def test_unknown_model_is_not_found(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
         client.models.retrieve("gpt-4")
     assert raised.value.code == "model_not_found"
@@ -203,7 +203,7 @@ def test_a_wrong_value_is_named(client: OpenAI) -> None:
     assert raised.value.code == "unknown_token"
 
 
-def test_a_body_that_is_no_json_is_a_bad_request(client: OpenAI) -> None:
+def test_invalid_json_raises_bad_request(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         client.post(
             "/completions",
@@ -214,8 +214,8 @@ def test_a_body_that_is_no_json_is_a_bad_request(client: OpenAI) -> None:
     assert raised.value.code == "invalid_json"
 
 
-def test_a_full_queue_is_a_rate_limit_and_retries_get_through() -> None:
-    """Eight callers of 600 tokens each, and place for 700."""
+def test_full_queue_raises_rate_limit_error() -> None:
+    """Eight clients send 600 tokens each, and the queue has room for 700."""
     prompt = "the river " * 300
     with service(STARTER_BUNDLE, "--max-queue-tokens", "700", "--threads", "1") as server:
         base = f"http://127.0.0.1:{server.port}/v1"

@@ -1,4 +1,4 @@
-"""Every operation of the OpenAPI document answers as the document says, whatever is sent."""
+"""Every response to generated requests conforms to the OpenAPI document."""
 
 from tests.programs.fuzz.__main__ import fuzz
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from service.settings import Settings
 from tests.support.docker_files import DOCKER, DOCKERFILES, ROOT
@@ -79,9 +80,17 @@ def test_version_equals_the_package_version() -> None:
     version = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     for path in DOCKERFILES:
         assert re.findall(r"^ARG VERSION=(.*)$", path.read_text(), re.MULTILINE) == version
-    torch = re.findall(r'"torch(==[\d.]+)"', (ROOT / "pyproject.toml").read_text())
+
+
+def test_one_version_of_torch_is_installed() -> None:
+    constraints = (ROOT / "constraints.txt").read_text()
+    (version,) = re.findall(r"^torch==([\d.]+)$", constraints, re.MULTILINE)
+    (allowed,) = re.findall(r'"torch(>=.*)"', (ROOT / "pyproject.toml").read_text())
+    assert SpecifierSet(allowed).contains(version)
     trainer = (DOCKER / "train.Dockerfile").read_text()
-    assert re.findall(r"^ARG TORCH=torch(.*)\+cpu$", trainer, re.MULTILINE) == torch
+    assert re.findall(r"^ARG TORCH=torch==(.*)\+cpu$", trainer, re.MULTILINE) == [version]
+    assert re.findall(r"--build-arg TORCH=torch==([\d.]+\d)", trainer) == [version]
+    assert re.findall(r"pip install torch==(\S+)", (ROOT / "README.md").read_text()) == [version]
 
 
 def test_scripts_are_valid() -> None:

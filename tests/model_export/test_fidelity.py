@@ -1,10 +1,11 @@
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from model_export.errors import ExportError
-from model_export.fidelity import check_fidelity, compare
+from model_export.fidelity import Fidelity, compare
 from tests.support.numpy_lstm import Doubles, Exported
 from train.config import ModelConfig
 
@@ -13,13 +14,13 @@ END = 1
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A model of the same shape as `two_layers` and other weights."""
+    """Export a model of the shape of `two_layers` with other weights."""
     config = ModelConfig(embedding_size=8, hidden_size=12, layers=2)
     return Exported(tmp_path_factory.mktemp("other"), config, seed=1)
 
 
 def distributions(exported: Exported, streams: list[list[int]]) -> Doubles:
-    """Every word's log-probability at every token (N, V), each stream after `<eos>`."""
+    """Return every word's log-probability at every token (N, V), each stream after `<eos>`."""
     rows = []
     for stream in streams:
         inputs = np.array([END, *stream[:-1]])
@@ -39,7 +40,7 @@ def test_figures_are_those_of_an_independent_comparison(
     targets = [word for text in texts for word in text]
     p, q = (distributions(model, texts) for model in (two_layers, other))
     of_p, of_q = (rows[np.arange(len(targets)), targets] for rows in (p, q))
-    assert figures == {
+    assert asdict(figures) == {
         "tokens": streams * length,
         "perplexity_float32": pytest.approx(math.exp(-of_p.mean()), rel=1e-4),
         "perplexity_int8": pytest.approx(math.exp(-of_q.mean()), rel=1e-4),
@@ -53,9 +54,14 @@ def test_figures_are_those_of_an_independent_comparison(
 def test_an_engine_is_equal_to_itself(two_layers: Exported) -> None:
     ids = np.random.default_rng(0).integers(0, 50, 100).astype(np.int32)
     figures = compare(two_layers.engine(), two_layers.engine(), ids, END)
-    assert figures["perplexity_float32"] == figures["perplexity_int8"]
-    assert figures["mean_kl_divergence"] == figures["max_abs_logprob_difference"] == 0
-    assert figures["top_1_agreement"] == 1
+    assert figures.perplexity_float32 == figures.perplexity_int8
+    assert figures.mean_kl_divergence == figures.max_abs_logprob_difference == 0
+    assert figures.top_1_agreement == 1
+
+
+def fidelity(float32: float, int8: float, divergence: float) -> Fidelity:
+    """Return figures with these perplexities and divergence, and no other difference."""
+    return Fidelity(float32, int8, 0.0, 0.0, divergence, 1.0, 100)
 
 
 @pytest.mark.parametrize(
@@ -72,21 +78,21 @@ def test_an_engine_is_equal_to_itself(two_layers: Exported) -> None:
 def test_half_a_percent_of_perplexity_is_the_bound(
     before: float, after: float, passes: bool
 ) -> None:
-    figures = {"perplexity_float32": before, "perplexity_int8": after, "mean_kl_divergence": 0.0}
+    figures = fidelity(before, after, 0.0)
     if passes:
-        check_fidelity(figures)
+        figures.check()
     else:
         with pytest.raises(ExportError, match=r"more than 0\.5%; no bundle was written"):
-            check_fidelity(figures)
+            figures.check()
 
 
 @pytest.mark.parametrize(
     ("divergence", "passes"), [(0.019, True), (0.021, False), (math.inf, False), (math.nan, False)]
 )
 def test_other_distributions_fail_at_a_lower_perplexity(divergence: float, passes: bool) -> None:
-    figures = {"perplexity_float32": 9.0, "perplexity_int8": 8.0, "mean_kl_divergence": divergence}
+    figures = fidelity(9.0, 8.0, divergence)
     if passes:
-        check_fidelity(figures)
+        figures.check()
     else:
         with pytest.raises(ExportError, match=r"KL divergence of \S+ nats.*no bundle was written"):
-            check_fidelity(figures)
+            figures.check()

@@ -12,7 +12,7 @@ from tests.support.numpy_lstm import Exported
 
 
 class Wrong:
-    """An engine whose states or scores are changed on the way out."""
+    """An engine that returns changed states or scores."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ def wrong(exported: Exported, **off: float) -> OnnxEngine:
 
 def test_honest_graphs_pass_with_their_figures(exported: Exported) -> None:
     figures = check_parity(exported.model, exported.engine())
-    assert 0 <= figures["mean_abs_logprob_difference"] <= figures["max_abs_logprob_difference"]
+    assert 0 <= figures.mean_abs_logprob_difference <= figures.max_abs_logprob_difference
     for name in ("max_abs_logprob_difference", "max_abs_state_difference"):
-        assert figures[name] < 2e-5
-        assert figures[name] < 16 * figures[f"torch_{name}"]
+        assert getattr(figures, name) < 2e-5
+        assert getattr(figures, name) < 16 * getattr(figures, f"torch_{name}")
 
 
 def test_every_single_tensor_is_guarded(exported: Exported) -> None:
-    """With any one tensor off by 1 %, no bundle: none is left out of the comparison."""
+    """An error of 1 % in any single tensor fails the check."""
     engine = exported.engine()
     saved = {name: value.clone() for name, value in exported.model.state_dict().items()}
     for name, parameter in exported.model.named_parameters():
@@ -89,16 +89,16 @@ def test_the_figures_are_the_largest_and_the_mean(two_layers: Exported) -> None:
     """Seven batches of 448 tokens; the last token of each is off by 2e-6."""
     exact = check_parity(two_layers.model, two_layers.engine())
     figures = check_parity(two_layers.model, wrong(two_layers, state=1e-6, logprob=2e-6))
-    noise = exact["max_abs_logprob_difference"]
-    assert figures["max_abs_logprob_difference"] == pytest.approx(2e-6, abs=noise)
-    added = figures["mean_abs_logprob_difference"] - exact["mean_abs_logprob_difference"]
+    noise = exact.max_abs_logprob_difference
+    assert figures.max_abs_logprob_difference == pytest.approx(2e-6, abs=noise)
+    added = figures.mean_abs_logprob_difference - exact.mean_abs_logprob_difference
     assert added == pytest.approx(7 * 2e-6 / 448, rel=0.3)
-    state_noise = exact["max_abs_state_difference"]
-    assert figures["max_abs_state_difference"] == pytest.approx(1e-6, abs=state_noise)
+    state_noise = exact.max_abs_state_difference
+    assert figures.max_abs_state_difference == pytest.approx(1e-6, abs=state_noise)
 
 
 def test_a_small_error_of_every_score_is_caught(two_layers: Exported) -> None:
-    """Each one is within its own limit; rounding has no such mean."""
+    """Each error is within its limit, but their mean is larger than that of rounding."""
 
     class Shifted(Wrong):
         def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:

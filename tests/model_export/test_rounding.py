@@ -1,4 +1,4 @@
-"""Right graphs of models that amplify rounding pass the gate; wrong graphs of the same fail."""
+"""Tests with models that amplify rounding: right graphs pass the checks, wrong ones fail."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from model_export import batch
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, Precision, export
-from model_export.fidelity import check_fidelity, compare
+from model_export.fidelity import compare
 from model_export.parity import check_parity
 from model_export.reference import DoubleLSTM
 from service.bundle import Bundle
@@ -59,14 +59,14 @@ def test_right_graphs_of_counting_models_pass(
 ) -> None:
     counting = models[name]
     figures = check_parity(counting.model, OnnxEngine(counting.bundle), seed)
-    assert figures["max_abs_state"] > 82
+    assert figures.max_abs_state > 82
     worst, mean = "max_abs_logprob_difference", "mean_abs_logprob_difference"
-    assert 0 < figures[mean] < figures[worst]
-    assert 0 < figures[f"torch_{mean}"] < figures[f"torch_{worst}"]
+    assert 0 < getattr(figures, mean) < getattr(figures, worst)
+    assert 0 < getattr(figures, f"torch_{mean}") < getattr(figures, f"torch_{worst}")
 
 
 def test_a_right_graph_passes_beyond_a_fixed_limit(tmp_path: Path) -> None:
-    """Rounding moves scores of these models by more than 1e-4, torch's as the graph's."""
+    """Rounding changes scores of these models by more than 1e-4, in torch and in the graph."""
     for seed in range(2):
         parity = Counting(tmp_path / str(seed), "rounding grows", seed).bundle.manifest.parity
         assert parity["max_abs_logprob_difference"] > 1e-4
@@ -137,17 +137,17 @@ def test_the_figure_and_the_input_are_named(models: dict[str, Counting]) -> None
     ids=lambda change: change.__name__,
 )
 def test_wrong_int8_weights_fail(tmp_path: Path, change: Any) -> None:
-    """The perplexity of a model that learnt nothing says nothing: the distributions do."""
+    """An untrained model's perplexity shows no error; its distributions do."""
     checkpoint, _ = write_checkpoint(tmp_path / "out", config(2, 32), 200)
     for precision in PRECISIONS:
         export(checkpoint, tmp_path / precision, precision)
     float32, int8 = (Bundle.load(tmp_path / precision) for precision in PRECISIONS)
     ids = Checkpoint(checkpoint).validation_ids()
     right = compare(OnnxEngine(float32), OnnxEngine(int8), ids, 1)
-    check_fidelity(right)
+    right.check()
     other = OnnxEngine(wrong_exports.with_weights(int8, change))
     with pytest.raises(ExportError, match="no bundle was written"):
-        check_fidelity(compare(OnnxEngine(float32), other, ids, 1))
+        compare(OnnxEngine(float32), other, ids, 1).check()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -167,7 +167,7 @@ def test_exact_figures_are_those_of_the_equations(models: dict[str, Counting]) -
     exact, again = DoubleLSTM.of(counting.model), NumpyLSTM(counting.model)
     size = counting.bundle.manifest.state_size
     states = random.normal(size=(3, size)).astype(np.float32)
-    hidden, ends = exact.read(ids, lengths, states)
+    hidden, ends = exact.forward(ids, lengths, states)
     runs = [again.run(row[:n], s) for row, n, s in zip(ids, lengths, states, strict=True)]
     assert np.allclose(hidden, np.concatenate([h for h, _ in runs]), rtol=0, atol=1e-9)
     assert np.allclose(ends, np.stack([end for _, end in runs]), rtol=0, atol=1e-9)
@@ -178,7 +178,7 @@ def test_exact_figures_are_those_of_the_equations(models: dict[str, Counting]) -
 def test_a_right_graph_of_many_words_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sums over 200,000 words lose more than each of their terms."""
+    """Sums over 200,000 words lose more precision than their terms."""
     monkeypatch.setattr(batch, "LENGTHS", ([1], [7, 7], [2, 3], [4, 2]))
     monkeypatch.setattr(batch, "LENGTHS_FROM_REACHED", ([1] * 2,))
     model = ModelConfig(embedding_size=8, hidden_size=8, layers=2)

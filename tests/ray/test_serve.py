@@ -57,7 +57,7 @@ def replicas(key: Path) -> Iterator[httpx.Client]:
         yield http
 
 
-def test_replicas_answer_as_the_service(replicas: httpx.Client, key: Path) -> None:
+def test_replicas_return_the_services_scores(replicas: httpx.Client, key: Path) -> None:
     settings = Settings(threads=1, state_key_file=key)
     with (
         serve_with(LanguageModel(Bundle.load(STARTER_BUNDLE), settings)) as (host, port),
@@ -92,7 +92,7 @@ def wait_for(replicas: int) -> None:
         time.sleep(0.5)
 
 
-def test_replicas_come_and_go_with_the_load_and_no_request_is_lost(key: Path) -> None:
+def test_scaling_replicas_loses_no_request(key: Path) -> None:
     """Of the 24 clients 22 end when there are two replicas; then one drains beside the others."""
     scaling = {"target_requests": "4", "upscale_seconds": "1", "downscale_seconds": "2"}
     body = {"texts": [TEXT["text"]] * 64, "tokens": False}

@@ -5,17 +5,17 @@ import sys
 import torch
 
 from train.__main__ import main
-from train.loop import Run
+from train.loop import TrainingRun
 
-train = Run.train
+train = TrainingRun.train
 
 
-def train_and_save(self: Run) -> None:
+def train_and_save(self: TrainingRun) -> None:
     train(self)
     path = self.checkpoint.folder / f"rank-{self.processes.rank}.pt"
-    torch.save(self.learner.model.state_dict(), path)
+    torch.save(self.train_step.model.state_dict(), path)
 
 
 if __name__ == "__main__":
-    Run.train = train_and_save  # type: ignore[method-assign]  # of this program alone
+    TrainingRun.train = train_and_save  # type: ignore[method-assign]  # of this program alone
     sys.exit(main())

@@ -28,7 +28,7 @@ def model() -> TiedLSTM:
 
 @torch.no_grad()
 def naive_losses(model: TiedLSTM, ids: list[int]) -> list[float]:
-    """One token at a time, state carried, the first from `<eos>`; −log p in Python floats."""
+    """Return −log p in Python floats, one token at a time with carried state, after `<eos>`."""
     losses = []
     state, previous = model.zero_state(1), END
     for target in ids:
@@ -58,7 +58,7 @@ def array(ids: list[int]) -> Ids:
 @given(ids=IDS, block=st.integers(1, 64))
 def test_carried_perplexity_is_a_naive_loops(model: TiedLSTM, ids: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "TOKENS_AT_A_TIME", block)
+        patch.setattr(evaluation, "BATCH_TOKENS", block)
         total = evaluate(model, array(ids), END)
     losses = naive_losses(model, ids)
     assert total.tokens == len(losses)
@@ -72,7 +72,7 @@ def test_perplexity_by_sentence_is_a_naive_loops(
     model: TiedLSTM, ids: list[int], group: int, steps: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "SENTENCES_AT_A_TIME", group)
+        patch.setattr(evaluation, "BATCH_SENTENCES", group)
         patch.setattr(evaluation, "STEPS", steps)
         total = evaluate_by_sentence(model, array(ids), END)
     losses = [x for sentence in naive_sentences(ids) for x in naive_losses(model, sentence)]
@@ -80,13 +80,13 @@ def test_perplexity_by_sentence_is_a_naive_loops(
     assert total.nats == pytest.approx(math.fsum(losses), rel=1e-5)
 
 
-def test_blocks_of_the_real_size_count_every_token_once(model: TiedLSTM) -> None:
+def test_real_blocks_count_every_token_once(model: TiedLSTM) -> None:
     ids = np.random.default_rng(0).integers(0, V, 1300).tolist()
     assert evaluate(model, array(ids), END).nats == pytest.approx(
         math.fsum(naive_losses(model, ids)), rel=1e-5
     )
     sentences = naive_sentences(ids)
-    assert len(sentences) > 2 * evaluation.SENTENCES_AT_A_TIME
+    assert len(sentences) > 2 * evaluation.BATCH_SENTENCES
     by_sentence = evaluate_by_sentence(model, array(ids), END)
     assert by_sentence.tokens == len(ids)
     assert by_sentence.nats == pytest.approx(
@@ -112,7 +112,7 @@ def test_dropout_is_off_while_evaluating() -> None:
         assert measure(model, ids, END) == measure(model, ids, END)
 
 
-def test_a_memory_mapped_split_is_read_as_an_array_is(model: TiedLSTM, tmp_path: Path) -> None:
+def test_memory_mapped_split_reads_as_an_array(model: TiedLSTM, tmp_path: Path) -> None:
     ids = array([2, 3, END, 4, 5, END])
     ids.tofile(tmp_path / "a.ids")
     mapped = np.memmap(tmp_path / "a.ids", np.int32, mode="r")
@@ -120,7 +120,7 @@ def test_a_memory_mapped_split_is_read_as_an_array_is(model: TiedLSTM, tmp_path:
         assert measure(model, mapped, END) == measure(model, ids, END)
 
 
-def test_perplexity_is_exp_of_the_mean_and_never_overflows() -> None:
+def test_perplexity_never_overflows() -> None:
     assert Total(nats=math.log(7) * 3, tokens=3).perplexity == pytest.approx(7)
     assert Total(nats=0.0, tokens=5).perplexity == 1
     assert Total(nats=1e6, tokens=2).perplexity == math.inf

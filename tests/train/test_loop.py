@@ -25,7 +25,7 @@ from train.data.streams import Batch
 from train.data.tokenizer import fit_tokenizer
 from train.errors import ConfigError
 from train.evaluation import Total
-from train.loop import Run
+from train.loop import TrainingRun
 from train.model.lstm import TiedLSTM
 from train.report.metrics import read_metrics
 
@@ -34,8 +34,8 @@ def toy(tmp_path: Path, *overrides: str) -> Config:
     return load_config(write_config(tmp_path / "toy.toml", CONFIG), list(overrides))
 
 
-def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
-    """A run on the folder; it goes on where one stood there."""
+def new_run(folder: Path, config: Config, lines: int = 15) -> TrainingRun:
+    """Return a run in the folder, resumed if the folder has one."""
     sources, _ = find_splits(write_corpus(folder / "data", lines, 6))
     checkpoint = Checkpoint(folder / "out")
     checkpoint.start(config)
@@ -44,7 +44,7 @@ def new_run(folder: Path, config: Config, lines: int = 15) -> Run:
         tokenize(sources[name], tokenizer, folder / "cache", name) for name in SPLITS
     )
     checkpoint.write_inputs(tokenizer, valid.ids)
-    return Run(config, checkpoint, train.ids, valid.ids, tokenizer)
+    return TrainingRun(config, checkpoint, train.ids, valid.ids, tokenizer)
 
 
 def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -52,17 +52,17 @@ def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if not k.endswith(timings)} for line in lines]
 
 
-def outcome(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """Weights, best and last, progress and metrics: all that a run leaves, but for its time."""
-    progress = {key: value for key, value in asdict(run.progress).items() if key != "seconds"}
+def outcome(run: TrainingRun) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """Return the best and the last weights, the position and the metrics, without times."""
+    progress = {key: value for key, value in asdict(run.position).items() if key != "seconds"}
     metrics = without_seconds(read_metrics(run.checkpoint.folder / "metrics.jsonl"))
     best = run.checkpoint.load("model.pt")["weights"]
-    last = {f"last {name}": value for name, value in run.learner.model.state_dict().items()}
+    last = {f"last {name}": value for name, value in run.train_step.model.state_dict().items()}
     return {**best, **last}, progress, metrics
 
 
-def recorded_batches(run: Run) -> list[Batch]:
-    """All that will be read."""
+def recorded_batches(run: TrainingRun) -> list[Batch]:
+    """Return a list that records all batches of the run."""
     batches: list[Batch] = []
     batch = run.streams.batch
 
@@ -70,19 +70,19 @@ def recorded_batches(run: Run) -> list[Batch]:
         batches.append(batch(step))
         return batches[-1]
 
-    run.streams.batch = record  # type: ignore[method-assign]  # of this one alone
+    run.streams.batch = record  # type: ignore[method-assign]  # of this object alone
     return batches
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of a trained model of the toy language, wider than its pupils."""
+    """Train a model of the toy language that is wider than its students."""
     folder = tmp_path_factory.mktemp("teacher")
     new_run(folder, toy(folder, "train.epochs=1", "model.hidden_size=20")).train()
     return folder / "out"
 
 
-# The loss jumps about, so that averaging is triggered.
+# With these settings the loss varies, so that averaging is triggered.
 NT_ASGD = (
     *("train.optimizer=sgd", "train.schedule=constant", "train.learning_rate=20.0"),
     *("train.epochs=4", "train.patience=4", "average.kind=nt-asgd", "average.patience=1"),
@@ -102,7 +102,7 @@ def regularised(tmp_path: Path, kind: str, teacher: Path, *more: str) -> Config:
 
 
 def test_training_learns_a_toy_language(tmp_path: Path) -> None:
-    """A line is 7 tokens: a noun (2 bits), a verb (1), that noun again (2 unless remembered)."""
+    """A line has 7 tokens: a noun (2 bits), a verb (1), the same noun (2 unless remembered)."""
     settings = ("train.epochs=6", "train.learning_rate=5e-2", "train.gradient_clip=1.0")
     sizes = ("model.layers=1", "model.embedding_size=16")
     dropout = ("model.dropout_input=0.0", "model.dropout_output=0.0")
@@ -112,10 +112,10 @@ def test_training_learns_a_toy_language(tmp_path: Path) -> None:
     valid = [line["perplexity"] for line in metrics if line["kind"] == "validation"]
     remembered, forgotten = 2 ** (3 / 7), 2 ** (5 / 7)
     assert remembered < valid[-1] < 1.1 * forgotten < 2 * forgotten < valid[0]
-    assert run.progress.best_perplexity == min(valid)
+    assert run.position.best_perplexity == min(valid)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
+def test_weights_depend_on_the_seed(tmp_path: Path) -> None:
     runs = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         runs.append(new_run(tmp_path / name, toy(tmp_path, f"train.seed={seed}")))
@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
         *(("nt-asgd", True), ("teacher", True)),
     ],
 )
-def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
+def test_resume_at_any_save_gives_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, teacher: Path, written: bool
 ) -> None:
     save = Checkpoint.save
@@ -157,7 +157,7 @@ def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
     if kind == "plain":
         assert [line["step"] for line in metrics] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 8]
     if kind == "nt-asgd":
-        assert whole.learner.average.state_dict()["updates"] >= 4
+        assert whole.train_step.average.state_dict()["updates"] >= 4
     for stop_at in range(1, calls + 1):
         folder, calls = tmp_path / f"stopped-{stop_at}", 0
         with pytest.raises(KeyboardInterrupt):
@@ -175,29 +175,31 @@ def test_all_that_regularises_at_once_still_learns(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, *EVERYTHING, *settings), lines=60)
     run.train()
     of_unigrams = 3.5 ** (2 / 7) * 7 ** (2 / 7) * 14 ** (3 / 7)  # 7.7
-    assert run.progress.best_perplexity < 0.8 * of_unigrams
+    assert run.position.best_perplexity < 0.8 * of_unigrams
 
 
-def test_training_stops_when_validation_has_not_improved_for_patience_epochs(
+def test_training_stops_after_patience_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     perplexities = iter([9.0, 5.0, 6.0, 5.0, 4.0])
     monkeypatch.setattr(
-        loop, "evaluate", lambda *_: Total(nats=math.log(next(perplexities)), tokens=1)
+        loop, "evaluate_in_parallel", lambda *_: Total(nats=math.log(next(perplexities)), tokens=1)
     )
     run = new_run(tmp_path, toy(tmp_path, "train.epochs=9", "train.patience=2"))
     run.train()
-    assert (run.progress.epoch, run.progress.best_epoch) == (4, 2)
-    assert run.progress.best_perplexity == pytest.approx(5.0)
+    assert (run.position.epoch, run.position.best_epoch) == (4, 2)
+    assert run.position.best_perplexity == pytest.approx(5.0)
     assert run.checkpoint.load("model.pt")["step"] == 2 * run.streams.steps
 
 
-def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Path) -> None:
+def test_state_is_carried_within_an_epoch(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path))
     given_states: list[Any] = []
     made_states: list[Any] = []
-    run.learner.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
-    run.learner.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
+    run.train_step.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
+    run.train_step.model.register_forward_hook(
+        lambda _, inputs, output: made_states.append(output[1])
+    )
     run._train_epoch()
     run._train_epoch()
     steps = run.streams.steps
@@ -213,12 +215,12 @@ def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Pa
 def test_bfloat16_keeps_weights_and_state_in_float32(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.precision=bfloat16", "train.epochs=1"))
     run.train()
-    assert {p.dtype for p in run.learner.model.state_dict().values()} == {torch.float32}
-    assert {part.dtype for layer in run.learner.state for part in layer} == {torch.float32}
-    assert math.isfinite(run.progress.best_perplexity)
+    assert {p.dtype for p in run.train_step.model.state_dict().values()} == {torch.float32}
+    assert {part.dtype for layer in run.train_step.state for part in layer} == {torch.float32}
+    assert math.isfinite(run.position.best_perplexity)
 
 
-def test_what_is_logged_is_the_mean_over_the_interval(tmp_path: Path) -> None:
+def test_log_has_the_mean_of_the_interval(tmp_path: Path) -> None:
     logged = []
     for every in (1, 3):
         run = new_run(tmp_path / str(every), toy(tmp_path, f"train.log_every_steps={every}"))
@@ -236,7 +238,7 @@ def test_what_is_logged_is_the_mean_over_the_interval(tmp_path: Path) -> None:
         assert line["perplexity"] == pytest.approx(math.exp(line["cross_entropy"]))
 
 
-def test_the_rate_of_a_step_is_proportional_to_its_length(tmp_path: Path) -> None:
+def test_learning_rate_is_proportional_to_step_length(tmp_path: Path) -> None:
     settings = ("train.random_bptt=true", "train.schedule=constant", "train.warmup_steps=0")
     run = new_run(tmp_path, toy(tmp_path, *settings, "train.bptt_length=9"), lines=60)
     run.train()
@@ -247,13 +249,15 @@ def test_the_rate_of_a_step_is_proportional_to_its_length(tmp_path: Path) -> Non
         assert line["learning_rate"] == pytest.approx(2e-2 * line["tokens"] / (4 * 9))
 
 
-def test_the_state_of_a_reset_stream_is_zero_and_of_the_others_carried(tmp_path: Path) -> None:
+def test_only_reset_streams_start_from_zero(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.state_reset_probability=0.4"), lines=60)
     given_states: list[Any] = []
     made_states: list[Any] = []
     batches = recorded_batches(run)
-    run.learner.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
-    run.learner.model.register_forward_hook(lambda _, inputs, output: made_states.append(output[1]))
+    run.train_step.model.register_forward_pre_hook(lambda _, inputs: given_states.append(inputs[1]))
+    run.train_step.model.register_forward_hook(
+        lambda _, inputs, output: made_states.append(output[1])
+    )
     run._train_epoch()
     resets = [batch.reset for batch in batches]
     assert 0 < torch.stack(resets).float().mean() < 1
@@ -265,7 +269,7 @@ def test_the_state_of_a_reset_stream_is_zero_and_of_the_others_carried(tmp_path:
 
 
 def test_the_teacher_reads_what_the_pupil_reads(tmp_path: Path, teacher: Path) -> None:
-    """From the zero state where the pupil does: followed by hand through the second epoch."""
+    """The teacher restarts where the student does: computed by hand in the second epoch."""
     run = new_run(tmp_path, regularised(tmp_path, "teacher", teacher))
     batches = recorded_batches(run)
     run.train()
@@ -277,7 +281,7 @@ def test_the_teacher_reads_what_the_pupil_reads(tmp_path: Path, teacher: Path) -
             part[:, reset] = 0
         with torch.no_grad():
             _, state = model(inputs, state)
-    known = run.learner._teacher
+    known = run.train_step._teacher
     assert known is not None
     for found, wanted in zip(known.state, state, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
@@ -292,16 +296,16 @@ def test_a_teacher_of_another_vocabulary_is_refused(tmp_path: Path, teacher: Pat
 Weights = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
-def weights_after_every_step(run: Run) -> list[Weights]:
-    """Train, and note what the optimiser alone made of the weights."""
+def weights_after_every_step(run: TrainingRun) -> list[Weights]:
+    """Train, and return the weights after each step of the optimiser."""
     noted: list[Weights] = []
 
     def note() -> None:
-        named = run.learner.model.named_parameters()
+        named = run.train_step.model.named_parameters()
         noted.append({name: p.detach().double().numpy().copy() for name, p in named})
 
     note()
-    run.learner.optimizer.register_step_post_hook(lambda *_: note())
+    run.train_step.optimizer.register_step_post_hook(lambda *_: note())
     run.train()
     return noted
 
@@ -322,7 +326,7 @@ def mean(noted: list[Weights]) -> Weights:
 def test_what_is_validated_and_kept_is_the_average(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Triggered after the third epoch, for 6 > 5; the fourth is the best."""
+    """Averaging starts after the third epoch, because 6 > 5. The fourth epoch is the best."""
     perplexities = iter([5.0, 4.5, 6.0, 3.0])
     validated: list[dict[str, torch.Tensor]] = []
 
@@ -330,7 +334,7 @@ def test_what_is_validated_and_kept_is_the_average(
         validated.append({name: value.clone() for name, value in model.state_dict().items()})
         return Total(nats=math.log(next(perplexities)), tokens=1)
 
-    monkeypatch.setattr(loop, "evaluate", evaluated)
+    monkeypatch.setattr(loop, "evaluate_in_parallel", evaluated)
     settings = ("train.epochs=4", f"average.kind={kind}", "average.patience=1")
     run = new_run(tmp_path, toy(tmp_path, *settings, "average.decay=0.6"))
     noted = weights_after_every_step(run)
@@ -346,5 +350,5 @@ def test_what_is_validated_and_kept_is_the_average(
     for found, expected in zip(validated, by_hand, strict=True):
         for name, value in found.items():
             np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-6)
-    for name, value in run.learner.model.state_dict().items():
+    for name, value in run.train_step.model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), noted[-1][name])

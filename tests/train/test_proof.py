@@ -1,4 +1,4 @@
-"""`make proof` reads the text as the run did, with splits or without."""
+"""Tests that `make proof` reads the text as the run did, with or without splits."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ def test_the_test_split_is_that_of_the_run(
     found, perplexity = proof.test_lines(train.out, train.data)
     report = Checkpoint(train.out).report
     assert report is not None
-    assert perplexity == report["perplexity"]["test"]
-    assert sum(len(line.split()) + 1 for line in found) == report["splits"]["test"]["tokens"]
+    assert perplexity == report.perplexity["test"]
+    assert sum(len(line.split()) + 1 for line in found) == report.splits["test"].tokens
     if split == "end":
         assert found == [*lines[-4:], "", ""]  # 6 of 102 lines
 

@@ -1,14 +1,14 @@
-"""Text → memory-mapped id arrays, made once and kept in a cache that runs share.
+"""Tokenized text: memory-mapped arrays of ids in a cache that runs share.
 
-Every line ends in `<eos>`. An entry of the cache is a folder named by a hash of the text, of the
-tokenizer and of FORMAT, and holds one split:
+Every line ends in `<eos>`. An entry of the cache is a folder that holds one split. Its name is a
+hash of the text, of the tokenizer and of FORMAT:
 
     <hash>/ids.int32     all ids in the order of the text
     <hash>/counts.json   tokens, lines, `<unk>`s, characters, bytes
 
-It is written under another name and renamed, so that it is whole or not there, whoever else makes
-the same one; any of it can be deleted while no run reads it. Memory holds a few blocks of text at
-a time, never the split.
+An entry is written under another name and renamed. It is therefore complete or missing, also if
+several processes write the same one. It may be deleted while no run reads it. Memory holds a few
+blocks of text at a time, never the split.
 """
 
 import hashlib
@@ -31,24 +31,25 @@ from tokenizers import Tokenizer
 from train.data.source import Block, Source, new_hasher
 from train.data.tokenizer import UNKNOWN, end_id
 from train.errors import CorpusError
-from train.runtime.atomic import write_file
+from train.runtime.atomic import move_folder, write_file
 
 Ids = NDArray[np.int32]
-FORMAT = 1  # to be raised when the same text and tokenizer give other files
+FORMAT = 1  # increase it if the same text and tokenizer give other files
 PARTIAL = ".partial-"
-OWN_NAME = re.compile(r"\.partial-[0-9a-f]{32}")
+PARTIAL_NAME = re.compile(r"\.partial-[0-9a-f]{32}")
 ENTRY = ("ids.int32", "counts.json")
 ABANDONED_SECONDS = 86_400  # a live run writes many times a second
-# The tokenizer encodes a block in threads of its own, one a core. Two blocks at once let it go on
-# while Python, about 6 % of the work, copies the ids of another. Measured on two cores, this took
-# the same processor time a token as one process a core, each of which would hold its own memory.
+# The tokenizer encodes a block in its own threads, one per core. With two blocks at once it
+# continues while Python copies the ids of the other block, which is about 6 % of the work. On two
+# cores this took the same processor time per token as one process per core, which would need more
+# memory.
 BLOCKS_AT_ONCE = 2
 BLOCKS_AHEAD = 4
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split as ids, `<eos>` after every line. `characters` and `bytes` are the lines' text."""
+    """The ids (N,) of one split. `characters` and `bytes` count the lines without their ends."""
 
     ids: Ids
     digest: str
@@ -58,6 +59,7 @@ class Split:
     bytes: int
 
     def counts(self) -> dict[str, int]:
+        """Return the counts as `corpus.json` and `report.json` have them."""
         return {
             "tokens": len(self.ids),
             "lines": self.lines,
@@ -68,7 +70,10 @@ class Split:
 
 
 def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/tiedlm`, or `~/.cache/tiedlm`. Raises CorpusError where there is no home."""
+    """Return `$XDG_CACHE_HOME/tiedlm`, or `~/.cache/tiedlm`.
+
+    Raises CorpusError if the user has no home folder.
+    """
     folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         return (folder if folder.is_absolute() else Path.home() / ".cache") / "tiedlm"
@@ -79,9 +84,9 @@ def default_cache() -> Path:
 
 
 def tokenize(source: Source, tokenizer: Tokenizer, cache: Path, name: str) -> Split:
-    """The ids of a split, memory-mapped: those of the cache, or new ones put there.
+    """Return a split with memory-mapped ids from the cache, after writing them there if needed.
 
-    Raises CorpusError when the split holds no word, or changes while it is read.
+    Raises CorpusError if the split has no word, or changes while it is read; OSError.
     """
     key = hashlib.blake2b(digest_size=20)
     key.update(f"{FORMAT}\n{source.content.digest}\n{tokenizer.to_str()}".encode())
@@ -96,7 +101,7 @@ def tokenize(source: Source, tokenizer: Tokenizer, cache: Path, name: str) -> Sp
 
 
 def _read_entry(entry: Path, source: Source) -> Split | None:
-    """None where there is nothing whole."""
+    """Return the split, or None if the entry is missing or damaged."""
     try:
         counts: dict[str, int] = json.loads((entry / "counts.json").read_text(encoding="utf-8"))
         ids = np.memmap(entry / "ids.int32", np.int32, mode="r")
@@ -117,8 +122,8 @@ def _write_entry(entry: Path, source: Source, tokenizer: Tokenizer, name: str) -
         if _read_entry(entry, source) is None:  # another run may have made it meanwhile
             shutil.rmtree(entry, ignore_errors=True)
             try:
-                partial.rename(entry)
-            except OSError:  # or even since that question
+                move_folder(partial, entry)
+            except OSError:  # another run may have made it since that check
                 if _read_entry(entry, source) is None:
                     raise
     finally:
@@ -126,6 +131,7 @@ def _write_entry(entry: Path, source: Source, tokenizer: Tokenizer, name: str) -
 
 
 def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> dict[str, int]:
+    """Write the ids of a split as int32, and return its counts. Raises CorpusError, OSError."""
     end, unk = end_id(tokenizer), tokenizer.token_to_id(UNKNOWN)
     hasher = new_hasher()
     tokens = unknown = characters = 0
@@ -138,11 +144,11 @@ def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> d
             characters += sum(map(len, block.texts))
         file.flush()
         os.fsync(file.fileno())
-    where, (digest, lines, size) = source.files[0], source.content
+    file_name, (digest, lines, size) = source.files[0], source.content
     if hasher.hexdigest() != digest:
-        raise CorpusError(f"the {name} split ({where}) changed while it was read; start again")
+        raise CorpusError(f"the {name} split ({file_name}) changed while it was read; start again")
     if tokens == lines:
-        raise CorpusError(f"the {name} split ({where}) holds no words")
+        raise CorpusError(f"the {name} split ({file_name}) holds no words")
     return {
         "tokens": tokens,
         "lines": lines,
@@ -155,7 +161,7 @@ def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> d
 def _encode(
     blocks: Iterator[Block], tokenizer: Tokenizer, end: int, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Block, Ids]]:
-    """Every block with its ids (N,), in the order of the text, some of them ahead of the reader."""
+    """Yield every block with its ids (N,), in order. Encode up to BLOCKS_AHEAD blocks ahead."""
 
     def encode(block: Block) -> Ids:
         ids: list[int] = []
@@ -175,20 +181,20 @@ def _encode(
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """What a killed run left: it would stay for ever, at four bytes a token."""
+    """Remove the partial entries of killed runs, which take four bytes per token."""
     for partial in cache.glob(f"{PARTIAL}*"):
         try:
             files = list(partial.iterdir())
-            written = max(path.stat().st_mtime for path in (partial, *files))
-        except OSError:  # its writer has just removed it
+            last_write = max(path.stat().st_mtime for path in (partial, *files))
+        except OSError:  # the process that wrote it has just removed it
             continue
-        if not OWN_NAME.fullmatch(partial.name) or not all(map(_is_own, files)):
+        if not PARTIAL_NAME.fullmatch(partial.name) or not all(map(_is_own, files)):
             continue
-        if time.time() - written > ABANDONED_SECONDS:
+        if time.time() - last_write > ABANDONED_SECONDS:
             shutil.rmtree(partial, ignore_errors=True)
 
 
 def _is_own(file: Path) -> bool:
-    """Return whether this is a file that `_write_entry` puts into a folder."""
+    """Return whether `_write_entry` writes files of this name."""
     name = file.name
     return file.is_file() and (name in ENTRY or name.startswith(".counts.json."))

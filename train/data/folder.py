@@ -1,6 +1,6 @@
-"""Which files of a folder are text: the one reader of folders of the trainer.
+"""The text files of a folder: all of the trainer reads folders by this module.
 
-docs/texts.md has the rules. `service.bulk` follows them too.
+docs/texts.md has the rules, which `service.bulk` follows, too.
 """
 
 import errno
@@ -12,26 +12,25 @@ from train.errors import CorpusError
 
 SUFFIXES = (".txt", ".txt.gz")
 HIDDEN = (".", "_")  # .ipynb_checkpoints, ._a.txt, the ..data of a mounted ConfigMap; _SUCCESS
-NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+BROKEN_LINK = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 Key = tuple[int, int]  # device and inode: the identity of a folder under any name
 Warn = Callable[[str], None]
 
 
 def is_text(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
-    """Return whether a file of this name is read, by its suffix in any case."""
+    """Return whether a file of this name is read. The case of its suffix does not matter."""
     return not name.startswith(HIDDEN) and name.lower().endswith(suffixes)
 
 
 def text_files(
     folder: Path, warn: Warn, suffixes: tuple[str, ...] = SUFFIXES, *, is_deep: bool = True
 ) -> tuple[Path, ...]:
-    """Return the text files in `folder`, in the order of their names; those in its sub-folders too,
-    unless `is_deep` is false.
+    """Return the text files in `folder` and, if `is_deep`, in its sub-folders, ordered by name.
 
-    Links are followed, and each folder is read once: a file that has two names through folders has
-    the one without a link. Calls `warn` for each entry that is left out although it is no hidden
-    one. Raises CorpusError for a folder that cannot be read.
+    Links are followed. Each folder is read once, under its name without a link if it has one. Calls
+    `warn` for each entry that is left out, except hidden ones. Raises CorpusError if a folder
+    cannot be read.
     """
     try:
         return tuple(sorted(_Walk(folder, warn, suffixes, is_deep).files()))
@@ -40,6 +39,8 @@ def text_files(
 
 
 class _Walk:
+    """One walk through a folder. It remembers the folders that it has read."""
+
     def __init__(self, folder: Path, warn: Warn, suffixes: tuple[str, ...], is_deep: bool) -> None:
         self._root = folder
         self._warn = warn
@@ -48,7 +49,7 @@ class _Walk:
         self._seen: dict[Key, Path] = {}
 
     def files(self) -> Iterator[Path]:
-        """Raises OSError."""
+        """Yield all text files. Raises OSError."""
         folders = [self._root]
         self._seen[_key(self._root)] = self._root
         while folders:
@@ -65,7 +66,7 @@ class _Walk:
             try:
                 mode = path.stat().st_mode
             except OSError as error:
-                if error.errno not in NOWHERE:
+                if error.errno not in BROKEN_LINK:
                     raise
                 self._leave_out(path, "this link leads nowhere")
                 continue

@@ -1,7 +1,7 @@
-"""Divides a text without splits: 5 % of it for testing, 5 % for validation, the rest for training.
+"""The division of a text without splits: 5 % for testing, 5 % for validation, 90 % for training.
 
-At its end, counted in lines; or in documents chosen at random, so that each split has something of
-all subjects, and nothing of a document that another split has.
+The held-out parts are the last lines, or documents chosen at random. Random documents give each
+split a part of all subjects, and no document is in two splits.
 """
 
 import math
@@ -14,8 +14,8 @@ from train.config import DataConfig
 from train.data.source import Source
 from train.errors import CorpusError
 
-SHARE = 0.05
-FEW = 20  # documents, of which 5 % are one
+HELD_OUT = 0.05
+MIN_DOCUMENTS = 20  # 5 % of them is one document
 Mask = NDArray[np.bool_]
 Lines = NDArray[np.int64]
 DOCUMENTS = {"file": "files", "paragraph": "blocks of lines between blank ones", "line": "lines"}
@@ -23,9 +23,9 @@ Splits = tuple[dict[str, Source], str]
 
 
 def hold_out(data: Path, files: tuple[Path, ...], config: DataConfig) -> Splits:
-    """Return the splits, and a sentence that says how they were made.
+    """Return the splits, and a sentence about how they were made.
 
-    Raises CorpusError for text that is too short.
+    Raises CorpusError if the text is too short.
     """
     if config.split == "random":
         return _at_random(data, files, config)
@@ -34,22 +34,22 @@ def hold_out(data: Path, files: tuple[Path, ...], config: DataConfig) -> Splits:
 
 def _at_the_end(data: Path, files: tuple[Path, ...]) -> Splits:
     lines = Source(files).content.lines
-    held_out = math.ceil(lines * SHARE)
+    held_out = math.ceil(lines * HELD_OUT)
     valid, test = lines - 2 * held_out, lines - held_out
-    counted = "lines"
+    unit = "lines"
     if valid > 0 and not _have_words(files, valid, test):
-        written = np.flatnonzero(_scan(files)[0])  # where blank lines are not counted
-        lines, counted = len(written), "lines that are not blank"
-        held_out = math.ceil(lines * SHARE)
+        written = np.flatnonzero(_scan(files)[0])  # the lines that are not blank
+        lines, unit = len(written), "lines that are not blank"
+        held_out = math.ceil(lines * HELD_OUT)
         valid = int(written[-2 * held_out]) if lines > 2 * held_out else 0
         test = int(written[-held_out]) if lines else 0
     if valid <= 0:
         raise CorpusError(
-            f"--data {data}: {lines} {counted} are too few to hold out 5 % + 5 %; at least three "
+            f"--data {data}: {lines} {unit} are too few to hold out 5 % + 5 %; at least three "
             "are needed"
         )
     note = (
-        f"{data} has no split: of its {lines:,} {counted} the last {held_out:,} are held out for "
+        f"{data} has no split: of its {lines:,} {unit} the last {held_out:,} are held out for "
         f"testing and the {held_out:,} before them for validation"
     )
     return {
@@ -76,12 +76,12 @@ def _at_random(data: Path, files: tuple[Path, ...], config: DataConfig) -> Split
             f"--data {data}: {count} documents ({DOCUMENTS[kind]}) are too few to hold out "
             '5 % + 5 % at random; data.document = "line" makes a document of each line'
         )
-    # RandomState, because NumPy keeps its numbers the same in all versions: a run goes on.
+    # RandomState draws the same numbers in all versions of NumPy, so that runs can be resumed.
     order = np.random.RandomState(config.seed).permutation(count)
     sizes = np.add.reduceat(written.astype(np.int64), starts)  # lines that are not blank
-    goal = math.ceil(int(sizes.sum()) * SHARE)
-    test = _take(sizes[order], goal, count - 2)
-    valid = _take(sizes[order[test:]], goal, count - test - 1)
+    goal = math.ceil(int(sizes.sum()) * HELD_OUT)
+    test = _documents_for(sizes[order], goal, count - 2)
+    valid = _documents_for(sizes[order[test:]], goal, count - test - 1)
     split_of = np.zeros(count, np.int8)
     split_of[order[:test]] = 2
     split_of[order[test : test + valid]] = 1
@@ -94,27 +94,27 @@ def _at_random(data: Path, files: tuple[Path, ...], config: DataConfig) -> Split
     return {name: Source(files, kept=of_line == i) for i, name in enumerate(names)}, note
 
 
-def _take(sizes: Lines, goal: int, most: int) -> int:
-    """Return how many of the first documents hold `goal` lines together: 1 to `most`."""
+def _documents_for(sizes: Lines, goal: int, most: int) -> int:
+    """Return the number of first documents that have `goal` lines together, from 1 to `most`."""
     return min(int(np.searchsorted(np.cumsum(sizes), goal)) + 1, most)
 
 
 def _documents(written: Mask, first_of_file: Mask, config: DataConfig) -> tuple[str, Lines]:
-    """Return the kind of document, and the line where each begins.
+    """Return the kind of document, and the first line of each document.
 
-    A document begins at a line that is not blank: blank lines belong to the one before.
+    A document begins at a line that is not blank. Blank lines belong to the document before them.
     """
     files = np.flatnonzero(first_of_file)
     file_of = np.cumsum(first_of_file) - 1
-    some = np.flatnonzero(written)
-    _, firsts = np.unique(file_of[some], return_index=True)
-    by_file = some[firsts]  # of each file that has words
+    not_blank = np.flatnonzero(written)
+    _, firsts = np.unique(file_of[not_blank], return_index=True)
+    by_file = not_blank[firsts]  # one line of each file that has words
     after_blank = written & ~np.concatenate([[False], written[:-1]])
     after_blank[files] = written[files]
-    found = {"file": by_file, "paragraph": np.flatnonzero(after_blank), "line": some}
+    found = {"file": by_file, "paragraph": np.flatnonzero(after_blank), "line": not_blank}
     kind = config.document
     if kind == "auto":
-        kind = next((k for k in ("file", "paragraph") if len(found[k]) >= FEW), "line")
+        kind = next((k for k in ("file", "paragraph") if len(found[k]) >= MIN_DOCUMENTS), "line")
     starts = found[kind].copy()
     if len(starts):
         starts[0] = 0
@@ -122,7 +122,7 @@ def _documents(written: Mask, first_of_file: Mask, config: DataConfig) -> tuple[
 
 
 def _scan(files: tuple[Path, ...]) -> tuple[Mask, Mask]:
-    """Return for each line (N,) whether it has words, and whether it is the first of its file."""
+    """Return for each line (N,) whether it has words, and whether it is the first of a file."""
     written, first = bytearray(), bytearray()
     for file in files:
         begin = len(written)

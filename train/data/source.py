@@ -1,7 +1,7 @@
-"""Text on the disk, read in blocks of bounded size.
+"""Text files, read in blocks of bounded size.
 
-A carriage return before a line's end belongs to the end, and the mark that some editors put before
-UTF-8 is no part of the text, as where the model is served. This module must not know tokens.
+`\\r\\n` ends a line as `\\n` does. A byte order mark at the start of a file is not text. The
+service reads text by the same rules. This module has no notion of tokens.
 """
 
 import codecs
@@ -29,7 +29,9 @@ BETWEEN_WORDS = re.compile(r"(?<=\S) (?=\S)")
 
 
 class Content(NamedTuple):
-    """What a text is, wherever it lies and however it is packed. `bytes` counts line ends too."""
+    """The identity and size of a text, without its file names and compression. `bytes` counts line
+    ends, too.
+    """
 
     digest: str
     lines: int
@@ -37,7 +39,7 @@ class Content(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Texts to tokenize together: whole lines, but for the last one where `ends_line` is false."""
+    """Texts to tokenize together. All are whole lines, except the last one if not `ends_line`."""
 
     texts: list[str]
     ends_line: bool
@@ -54,26 +56,26 @@ class Chunk(NamedTuple):
     content: bytes
 
     def lines(self) -> list[str]:
-        """Return the lines without their ends. Raises CorpusError for what is not text."""
+        """Return the lines without their ends. Raises CorpusError if the content is not text."""
         if b"\x00" in self.content:
-            where = self._where(self.content.index(b"\x00"))
-            raise CorpusError(f"{where}: a NUL byte; this is not text")
+            place = self._place(self.content.index(b"\x00"))
+            raise CorpusError(f"{place}: a NUL byte; this is not text")
         try:
             return self.content.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
-            where = self._where(error.start)
-            raise CorpusError(f"{where}: not UTF-8 text ({error.reason})") from None
+            place = self._place(error.start)
+            raise CorpusError(f"{place}: not UTF-8 text ({error.reason})") from None
 
-    def _where(self, at: int) -> str:
+    def _place(self, at: int) -> str:
         return f"{self.file}, line {self.numbers[self.content.count(NEWLINE, 0, at)]}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The lines `start` to `stop` of some files read one after another, or those that `kept` (N,)
-    marks, of all N.
+    """The lines `start` to `stop` of files that are read one after another, or the lines that
+    `kept` (N,) marks.
 
-    All that reads raises CorpusError for what is not text.
+    All methods that read raise CorpusError if a file cannot be read or is not text.
     """
 
     files: tuple[Path, ...]
@@ -83,7 +85,7 @@ class Source:
 
     @cached_property
     def content(self) -> Content:
-        """Read once, at about a second a gigabyte."""
+        """The hash and size of the text. Reads it once, at about a second per gigabyte."""
         hasher, lines, size = new_hasher(), 0, 0
         for chunk in self._chunks():
             hasher.update(chunk.content)
@@ -91,12 +93,14 @@ class Source:
         return Content(hasher.hexdigest(), lines, size)
 
     def lines(self) -> Iterator[str]:
-        """Lines without their ends."""
+        """Yield lines without their ends."""
         for chunk in self._chunks():
             yield from chunk.lines()
 
     def blocks(self, doing: str) -> Iterator[Block]:
-        """The text in order, about CHUNK_BYTES at a time; progress is shown as that of `doing`."""
+        """Yield the text in order, about CHUNK_BYTES at a time, with progress under the name
+        `doing`.
+        """
         with Progress(doing, self.content.bytes, "B") as progress:
             for chunk in self._chunks():
                 lines = chunk.lines()
@@ -110,7 +114,7 @@ class Source:
                 progress.update(len(chunk.content))
 
     def _chunks(self) -> Iterator[Chunk]:
-        number = 0  # of the chunk's first line, in all files
+        number = 0  # of the chunk's first line, counted over all files
         for file in self.files:
             before = 0
             for content in _read(file):
@@ -127,7 +131,7 @@ class Source:
                 number, before = number + count, before + count
 
     def _kept(self, number: int, count: int) -> NDArray[np.int64]:
-        """Which of the `count` lines from `number` on belong here."""
+        """Return which of the `count` lines from line `number` on belong to this source."""
         if self.kept is not None:
             return np.flatnonzero(self.kept[number : number + count])
         stop = number + count if self.stop is None else self.stop
@@ -139,11 +143,11 @@ def new_hasher() -> "hashlib.blake2b":
 
 
 def cut(line: str) -> Iterator[str]:
-    """A long line in parts of at least LONG_LINE characters that tokenize as the whole does.
+    """Yield a long line in parts of at least LONG_LINE characters that tokenize as the whole does.
 
-    Each part but the first begins with a single space between two words, where every tokenizer
-    that knows words or pieces of them parts its input anyway: `a b c` gives `a b`, ` c`. A line
-    without such a place stays whole.
+    Each part except the first begins with a single space between two words. Every tokenizer of
+    words or subwords splits its input there anyway: `a b c` gives `a b`, ` c`. A line without such
+    a place stays whole.
     """
     begin = 0
     while place := BETWEEN_WORDS.search(line, begin + LONG_LINE):
@@ -153,11 +157,11 @@ def cut(line: str) -> Iterator[str]:
 
 
 def _read(file: Path) -> Iterator[bytes]:
-    """Whole lines, about CHUNK_BYTES at a time, each with a newline alone at its end."""
+    """Yield whole lines, about CHUNK_BYTES at a time, each ending in `\\n`."""
     try:
         packed = file.suffix.lower() == ".gz"
         if packed and not file.stat().st_size:
-            raise EOFError("the file is empty: it was cut off")  # which gzip lets pass
+            raise EOFError("the file is empty: it was cut off")  # gzip accepts an empty file
         with gzip.open(file) if packed else file.open("rb") as stream:
             mark = codecs.BOM_UTF8
             while chunk := stream.read(CHUNK_BYTES).removeprefix(mark):

@@ -1,16 +1,16 @@
 """Batches of parallel streams.
 
-Training reads a split as B streams side by side, and T tokens of each at a step:
+Training reads a split as B parallel streams, T tokens of each stream in a step:
 
     ids      0 1 2 3 4 5 6 7 8 9 10 11 12 …            one array, in the order of the text
 
     stream 0 | 0  1  2 |  3  4  5 |                    inputs (T, B) of the first step are
     stream 1 | 6  7  8 |  9 10 11 |                    [[0, 6], [1, 7], [2, 8]]; its targets
-               step 1     step 2                       [[1, 7], [2, 8], [3, 9]], one token on
+               step 1     step 2                       [[1, 7], [2, 8], [3, 9]], one token later
 
-The hidden state of a stream is carried from step to step, so that the model reads the text from
-left to right although gradients stop at the left edge of a step. What is random here depends on the
-seed, the epoch and the step alone: every process, and every run that goes on, draws the same.
+The state of a stream is carried from step to step: the model reads the text from left to right,
+although gradients stop at the left edge of a step. Random numbers depend on the seed, the epoch and
+the step alone: all processes, and resumed runs, draw the same numbers.
 """
 
 from typing import NamedTuple
@@ -24,14 +24,14 @@ from train.config import TrainConfig
 from train.data.corpus import Ids
 from train.errors import CorpusError
 
-LOOK_BACK = 512  # tokens: a stream in a line longer than this goes on where it is
+LOOK_BACK = 512  # tokens; a stream further into its line than this is not reset
 SHORT_STEP_CHANCE = 0.05
-LENGTH_DEVIATION = 5.0  # tokens, as Merity et al. have it
+LENGTH_DEVIATION = 5.0  # tokens, as in Merity et al. 2017
 SHORTEST_STEP = 5
 
 
 class Batch(NamedTuple):
-    """Inputs and targets (T, B) int64; `reset` (B,): which streams start from the zero state."""
+    """Inputs and targets (T, B) int64. `reset` (B,) marks the streams that start from zero."""
 
     inputs: Tensor
     targets: Tensor
@@ -39,14 +39,14 @@ class Batch(NamedTuple):
 
 
 class Streams:
-    """A split cut into B parallel streams of equal length; what does not fill them is left out."""
+    """A split, cut into B parallel streams of equal length. The remainder is left out."""
 
     def __init__(
-        self, ids: Ids, end: int, config: TrainConfig, rank: int = 0, processes: int = 1
+        self, ids: Ids, end: int, config: TrainConfig, rank: int = 0, world_size: int = 1
     ) -> None:
-        """With several processes each reads its own share of the streams.
+        """Each process reads its own part of the streams.
 
-        Raises CorpusError when the split is too short for that many streams.
+        Raises CorpusError if the split has too few tokens for `batch_size` streams.
         """
         count = config.batch_size
         self.stream_length = (len(ids) - 1) // count
@@ -59,11 +59,11 @@ class Streams:
         self._end = end
         self._config = config
         self._starts = np.arange(count) * self.stream_length  # (B,)
-        self._own = slice(rank * count // processes, (rank + 1) * count // processes)
+        self._own = slice(rank * count // world_size, (rank + 1) * count // world_size)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Back to the beginning; with `partial_shuffle`, each stream to a place of this epoch's."""
+        """Set all streams to their beginnings, or to random places with `partial_shuffle`."""
         self._epoch = epoch
         count = len(self._starts)
         self.positions: NDArray[np.int64] = np.zeros(count, np.int64)
@@ -71,20 +71,20 @@ class Streams:
         if self._config.partial_shuffle:
             self._offsets = self._random(0).integers(0, self.stream_length, count)
         self.lengths = self._lengths()
-        self._read = np.concatenate([[0], np.cumsum(self.lengths)])
+        self._tokens_before = np.concatenate([[0], np.cumsum(self.lengths)])
 
     @property
     def steps(self) -> int:
-        """Of this epoch."""
+        """The number of steps of this epoch."""
         return len(self.lengths)
 
-    def read_before(self, step: int) -> int:
-        """How many tokens of each stream the epoch's first steps read."""
-        return int(self._read[step])
+    def tokens_before(self, step: int) -> int:
+        """Return the tokens that each stream reads in the epoch's first `step` steps."""
+        return int(self._tokens_before[step])
 
     def batch(self, step: int) -> Batch:
-        """The epoch's step number `step`: they must be asked for in order."""
-        reset = self._go_back(step)
+        """Return the batch of the epoch's step number `step`. Call it for all steps in order."""
+        reset = self._restart_lines(step)
         steps = np.arange(self.lengths[step])[:, None]  # (T, 1)
         at = self._starts + (self._offsets + self.positions + steps) % self.stream_length  # (T, B)
         self.positions += self.lengths[step]
@@ -93,21 +93,23 @@ class Streams:
         return Batch(inputs, targets, torch.from_numpy(reset[self._own]))
 
     def _lengths(self) -> list[int]:
-        """Of every step of this epoch; together they read each stream once."""
-        usual, left = self._config.bptt_length, self.stream_length
+        """Draw the lengths of this epoch's steps, which together read each stream once."""
+        typical, left = self._config.bptt_length, self.stream_length
         random = self._random(1)
         lengths: list[int] = []
         while left:
-            length = usual
+            length = typical
             if self._config.random_bptt:
-                mean = usual / 2 if random.random() < SHORT_STEP_CHANCE else usual
+                mean = typical / 2 if random.random() < SHORT_STEP_CHANCE else typical
                 length = max(SHORTEST_STEP, round(random.normal(mean, LENGTH_DEVIATION)))
             lengths.append(min(length, left))
             left -= lengths[-1]
         return lengths
 
-    def _go_back(self, step: int) -> NDArray[np.bool_]:
-        """Choose streams that read the line they are in from its beginning, from the zero state."""
+    def _restart_lines(self, step: int) -> NDArray[np.bool_]:
+        """Choose streams at random, move them back to the start of their line, and return which
+        (B,).
+        """
         probability = self._config.state_reset_probability
         reset = np.zeros(len(self._starts), bool)
         if not probability:

@@ -1,10 +1,11 @@
-"""Pieces of words over bytes: BPE and Unigram, for any language and without an unknown token.
+"""Subword tokenizers over bytes: BPE and Unigram, for any language, without an unknown token.
 
-A line is cut into short runs first, and no piece is longer than one of them: letters with the
-space before them, at most three digits, other marks, white space. Runs are bounded, so that a
-text without spaces costs no more, and are found from left to right without looking back, so that
-a long line can be encoded in parts. Their UTF-8 bytes are written as the 256 printable characters
-of GPT-2's table, where `Ġ` is a space. All 256 are in every vocabulary.
+A line is first split into short *pre-tokens*: letters with the space before them, up to three
+digits, other marks, or white space. No subword crosses the end of a pre-token. Their length is
+bounded, so that text without spaces is not slower. They are found from left to right without
+looking back, so that a long line can be encoded in parts. The UTF-8 bytes of a pre-token are
+written as the 256 printable characters of GPT-2's table, where `Ġ` is a space. All 256 are in every
+vocabulary.
 """
 
 import json
@@ -13,10 +14,10 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from train.data.unigram import fit_pieces
+from train.data.unigram import fit_subwords
 from train.errors import CorpusError
 
-RUN = Regex(
+PRE_TOKEN = Regex(
     r"['’]\p{L}{1,2}(?![\p{L}\p{M}])"
     r"| ?\p{L}[\p{L}\p{M}]{0,31}"
     r"| ?\p{N}{1,3}"
@@ -25,64 +26,64 @@ RUN = Regex(
 )
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 DEFAULT_SIZE = 8000
-# A pair that is seen once says nothing of the language.
-MINIMUM_PAIRS = 2
-# Eight Chinese characters: longer ones are quotations, in text without spaces.
-LONGEST_PIECE = 24  # bytes
-SEEDS_PER_PIECE = 4
+MINIMUM_PAIRS = 2  # a pair that occurs once is noise
+# Eight Chinese characters: in text without spaces, longer subwords are quotations.
+LONGEST_SUBWORD = 24  # bytes
+SEEDS_PER_SUBWORD = 4
 
 
 def fit_bpe(lines: Iterable[str], size: int | None, end: str) -> Tokenizer:
-    """Byte-pair encoding (Sennrich et al. 2016): at most `size` entries, `end` among them.
+    """Fit byte-pair encoding (Sennrich et al. 2016) with at most `size` entries, including `end`.
 
-    Raises CorpusError for a text of nothing.
+    Raises CorpusError if the text is empty.
     """
-    learned = _learn(_parts(lines, end), (size or DEFAULT_SIZE) - 1)
+    learned = _train_bpe(_split_at_end(lines, end), (size or DEFAULT_SIZE) - 1)
     model = json.loads(learned.to_str())["model"]
     ranked = sorted(model["vocab"], key=model["vocab"].__getitem__)
-    vocabulary = {piece: index for index, piece in enumerate(_with_end(ranked, end))}
+    vocabulary = {subword: index for index, subword in enumerate(_with_end(ranked, end))}
     merges = [(left, right) for left, right in model["merges"]]
-    return _over_bytes(models.BPE(vocabulary, merges), end)
+    return _byte_level(models.BPE(vocabulary, merges), end)
 
 
 def fit_unigram(lines: Iterable[str], size: int | None, end: str) -> Tokenizer:
-    """A unigram language model of pieces (Kudo 2018), from the pieces of a larger BPE.
+    """Fit a unigram model (Kudo 2018) with at most `size` entries, including `end`.
 
-    At most `size` entries, `end` among them. Raises CorpusError for a text of nothing.
+    It starts from the subwords of a larger BPE. Raises CorpusError if the text is empty.
     """
-    wanted = (size or DEFAULT_SIZE) - 1
-    cut = _over_bytes(models.BPE()).pre_tokenizer
-    runs: Counter[str] = Counter()
+    count = (size or DEFAULT_SIZE) - 1
+    pre_tokenizer = _byte_level(models.BPE()).pre_tokenizer
+    pre_tokens: Counter[str] = Counter()
 
-    def counted() -> Iterator[str]:
-        for part in _parts(lines, end):
-            runs.update(run for run, _ in cut.pre_tokenize_str(part))
-            yield part
+    def count_pre_tokens() -> Iterator[str]:
+        for text in _split_at_end(lines, end):
+            pre_tokens.update(found for found, _ in pre_tokenizer.pre_tokenize_str(text))
+            yield text
 
-    seeds = _learn(counted(), wanted * SEEDS_PER_PIECE).get_vocab()
-    scores = fit_pieces(runs, sorted(seeds), wanted)
-    entries = [(piece, scores.get(piece, 0.0)) for piece in _with_end(list(scores), end)]
-    return _over_bytes(models.Unigram(entries, None, False), end)
+    seeds = _train_bpe(count_pre_tokens(), count * SEEDS_PER_SUBWORD).get_vocab()
+    scores = fit_subwords(pre_tokens, sorted(seeds), count)
+    entries = [(subword, scores.get(subword, 0.0)) for subword in _with_end(list(scores), end)]
+    return _byte_level(models.Unigram(entries, None, False), end)
 
 
-def _learn(parts: Iterable[str], size: int) -> Tokenizer:
-    tokenizer = _over_bytes(models.BPE())
+def _train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
+    tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=MINIMUM_PAIRS,
-        max_token_length=LONGEST_PIECE,
+        max_token_length=LONGEST_SUBWORD,
         initial_alphabet=BYTES,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(parts, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
-def _over_bytes(model: models.Model, end: str | None = None) -> Tokenizer:
+def _byte_level(model: models.Model, end: str | None = None) -> Tokenizer:
+    """Return a tokenizer that splits text into pre-tokens of bytes. `end` decodes to a newline."""
     tokenizer = Tokenizer(model)
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(RUN, behavior="isolated"), to_bytes]
+        [pre_tokenizers.Split(PRE_TOKEN, behavior="isolated"), to_bytes]
     )
     if end is not None:
         newline = decoders.Replace(end, "Ċ")
@@ -91,17 +92,19 @@ def _over_bytes(model: models.Model, end: str | None = None) -> Tokenizer:
     return tokenizer
 
 
-def _parts(lines: Iterable[str], end: str) -> Iterator[str]:
-    """What stands between literal `end`s. Raises CorpusError when there was nothing."""
-    nothing = True
+def _split_at_end(lines: Iterable[str], end: str) -> Iterator[str]:
+    """Yield the texts between literal `end` tokens. Raises CorpusError if all are empty."""
+    is_empty = True
     for line in lines:
-        for part in filter(None, line.split(end)):
-            nothing = False
-            yield part
-    if nothing:
+        for text in filter(None, line.split(end)):
+            is_empty = False
+            yield text
+    if is_empty:
         raise CorpusError("the train split holds no text")
 
 
-def _with_end(pieces: list[str], end: str) -> list[str]:
-    """Id 1 is `end` in every kind; id 0 never is, for clients take a token 0 for none."""
-    return [pieces[0], end, *pieces[1:]]
+def _with_end(subwords: list[str], end: str) -> list[str]:
+    """Insert `end` as id 1, as in every kind of tokenizer. It is never id 0, because some clients
+    take token 0 for a missing one.
+    """
+    return [subwords[0], end, *subwords[1:]]

@@ -1,5 +1,7 @@
-"""The literature's dropouts, all inverted: what survives is divided by its probability, so that
-nothing has to be done at evaluation. Masks come from torch's default generator unless one is given.
+"""Four kinds of dropout from the literature.
+
+All are inverted: surviving values are divided by their probability of survival, so that evaluation
+needs no scaling. Masks are drawn from torch's default generator unless the caller passes one.
 """
 
 import torch
@@ -8,20 +10,22 @@ from torch.nn import functional
 
 
 def plain_dropout(x: Tensor, probability: float) -> Tensor:
-    """Every value of `x` with a chance of its own (Srivastava et al. 2014)."""
+    """Drop every value of `x` independently (Srivastava et al. 2014)."""
     return functional.dropout(x, probability) if probability else x
 
 
 def locked_dropout(x: Tensor, probability: float) -> Tensor:
-    """`x` (T, B, D) with one mask (B, D) for all time steps: variational dropout (Gal & Ghahramani
-    2016).
+    """Drop values of `x` (T, B, D) with one mask (B, D) for all time steps.
+
+    This is variational dropout (Gal & Ghahramani 2016).
     """
     return x * _mask(x[:1], probability) if probability else x
 
 
 def embedding_dropout(matrix: Tensor, ids: Tensor, probability: float) -> Tensor:
-    """Rows of `matrix` (V, D) for `ids` (T, B) → (T, B, D), with whole words of the vocabulary
-    dropped: a dropped word is zero wherever it stands in the batch (Gal & Ghahramani 2016).
+    """Look up rows of `matrix` (V, D) for `ids` (T, B) → (T, B, D), with whole words dropped.
+
+    A dropped word is zero at all its places in the batch (Gal & Ghahramani 2016).
     """
     vectors = functional.embedding(ids, matrix)
     if not probability:
@@ -31,8 +35,9 @@ def embedding_dropout(matrix: Tensor, ids: Tensor, probability: float) -> Tensor
 
 
 def weight_dropout(matrix: Tensor, probability: float, generator: Generator | None) -> Tensor:
-    """Entries of a recurrent matrix, dropped once for all time steps of a batch: weight-drop
-    (Wan et al. 2013; for LSTMs Merity et al. 2017).
+    """Drop entries of a recurrent matrix, once for all time steps of a batch.
+
+    This is weight-drop (Wan et al. 2013; for LSTMs Merity et al. 2017).
     """
     return matrix * _mask(matrix, probability, generator) if probability else matrix
 

@@ -2,9 +2,9 @@
 
     ids (T, B) → E[ids] → dropout → LSTM × L → dropout → h Eᵀ + b → logits (T, B, V)
 
-E (V × D) is one parameter. As the embedding it holds a row for each word that comes in; as the
-softmax layer the same row is what the last hidden state is compared with (Press & Wolf 2016,
-Inan et al. 2016). The two hold most parameters of a word model, and sharing them improves it.
+E (V × D) is one parameter with two uses (Press & Wolf 2016, Inan et al. 2016). The embedding looks
+up the row of each input word. The softmax layer compares the last hidden vector with every row.
+Both layers hold most parameters of a word model, and sharing them improves its perplexity.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,8 @@ State = list[LayerState]
 
 
 class TiedLSTM(nn.Module):
+    """An LSTM language model. `forward` returns hidden vectors, `logits` scores of words."""
+
     def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
@@ -37,10 +39,10 @@ class TiedLSTM(nn.Module):
     def forward(
         self, ids: Tensor, state: State, weight_masks: Generator | None = None
     ) -> tuple[Tensor, State]:
-        """Ids (T, B) and a state to hidden vectors (T, B, D) and the state after them.
+        """Return hidden vectors (T, B, D) of ids (T, B) from a state, and the state after them.
 
-        In training the layers' dropouts act, the masks of recurrent weights drawn from
-        `weight_masks`; the output's dropout is `drop_output`'s, and `logits` makes scores.
+        In training mode every dropout acts except the output's, which is `drop_output`. The masks
+        of recurrent weights are drawn from `weight_masks`, or from torch's default generator.
         """
         config = self.config
         word_dropout = config.dropout_embedding if self.training else 0.0
@@ -65,19 +67,20 @@ class TiedLSTM(nn.Module):
         return hidden, new_state
 
     def drop_output(self, hidden: Tensor) -> Tensor:
-        """Hidden vectors (T, B, D) as the softmax layer sees them in training."""
+        """Return hidden vectors (T, B, D) with the output's dropout, as training scores them."""
         return self._dropout(hidden, self.config.dropout_output)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(…, D) → (…, V), by the embedding matrix itself unless the model is untied."""
+        """Return the scores (…, V) of all words for hidden vectors (…, D)."""
         return functional.linear(hidden, self.output_matrix, self.output_bias)
 
     @property
     def output_matrix(self) -> Tensor:
-        """(V, D): the embedding matrix itself unless the model is untied."""
+        """The softmax matrix (V, D): the embedding matrix itself unless the model is untied."""
         return self.embedding.weight if self.config.tied else self.softmax_matrix
 
     def lstm_layers(self) -> list[nn.LSTM]:
+        """Return the LSTM layers in order."""
         return [layer for layer in self.layers if isinstance(layer, nn.LSTM)]
 
     def zero_state(self, batch_size: int) -> State:
@@ -102,19 +105,19 @@ class TiedLSTM(nn.Module):
 
 
 def layer_sizes(config: ModelConfig) -> list[tuple[int, int]]:
-    """Input and output width of every LSTM layer; the first reads and the last writes D."""
+    """Return the input and output width of every LSTM layer. The outermost widths are D."""
     inner = [config.hidden_size] * (config.layers - 1)
     widths = [config.embedding_size, *inner, config.embedding_size]
     return list(pairwise(widths))
 
 
-def detach(state: Sequence[LayerState]) -> State:
-    """The same state, cut off from the graph: the left edge of truncated back-propagation."""
+def detach_state(state: Sequence[LayerState]) -> State:
+    """Return the state without its history: gradients stop here (truncated back-propagation)."""
     return [(h.detach(), c.detach()) for h, c in state]
 
 
-def keep(state: State, kept: Tensor) -> State:
-    """The state (1, B, H) of the streams `kept` (B,), and zero for the others."""
+def mask_state(state: State, kept: Tensor) -> State:
+    """Return the state (1, B, H), with zeros for the streams that `kept` (B,) does not mark."""
     if kept.all():
         return state
     mask = kept[None, :, None].to(state[0][0])
@@ -122,4 +125,5 @@ def keep(state: State, kept: Tensor) -> State:
 
 
 def parameter_count(model: nn.Module) -> int:
+    """Return the number of trainable numbers; a shared matrix counts once."""
     return sum(parameter.numel() for parameter in model.parameters())

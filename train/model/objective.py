@@ -1,6 +1,6 @@
-"""What a step minimises: the cross-entropy of the next word, and what the configuration adds.
+"""The loss of a training step: the cross-entropy of the next word plus the configured terms.
 
-All of it is training-only: what is served is the plain tied LSTM.
+The added terms act in training alone: the served model is the plain tied LSTM.
 """
 
 import torch
@@ -9,20 +9,26 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from train.config import LossConfig
-from train.model.loss import dense_cross_entropy, sparse_cross_entropy
+from train.model.loss import (
+    block_rows,
+    dense_cross_entropy,
+    linear_cross_entropy,
+    sparse_cross_entropy,
+)
 from train.model.lstm import State, TiedLSTM
-from train.model.softmax_loss import block_rows, linear_cross_entropy
 from train.model.teacher import TeacherOutput
 
 
 class Objective(nn.Module):
+    """A module around the model, so that DistributedDataParallel averages all its gradients."""
+
     def __init__(
-        self, model: TiedLSTM, config: LossConfig, multiply_in: torch.dtype = torch.float32
+        self, model: TiedLSTM, config: LossConfig, compute_dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
         self.model = model
         self.config = config
-        self.multiply_in = multiply_in
+        self.compute_dtype = compute_dtype
         if config.past_decode:
             self.past = PastDecoder(model.config.embedding_size, len(model.output_bias))
 
@@ -31,74 +37,88 @@ class Objective(nn.Module):
         inputs: Tensor,
         targets: Tensor,
         state: State,
-        lesson: TeacherOutput | None = None,
+        teacher_output: TeacherOutput | None = None,
         weight_masks: Generator | None = None,
     ) -> tuple[Tensor, Tensor, State]:
-        """Inputs and targets (T, B) → the loss, the plain mean cross-entropy in nats (no gradient),
-        and the state after the inputs.
+        """Return the loss, the mean cross-entropy in nats without any added term (it has no
+        gradient), and the state after the inputs.
+
+        `inputs` and `targets` are (T, B) int64.
         """
         config = self.config
-        narrow = self.multiply_in != torch.float32
-        with torch.autocast(inputs.device.type, self.multiply_in, enabled=narrow):
-            raw, state = self.model(inputs, state, weight_masks)
-        dropped = self.model.drop_output(raw)  # (T, B, D)
-        rows, wanted = dropped.flatten(0, 1), targets.flatten()
-        if lesson is None and not config.past_decode:
+        with self._autocast(inputs):
+            hidden, state = self.model(inputs, state, weight_masks)  # (T, B, D)
+        dropped = self.model.drop_output(hidden)  # (T, B, D)
+        rows, target_ids = dropped.flatten(0, 1), targets.flatten()
+        if teacher_output is None and not config.past_decode:
             matrix, bias = self.model.output_matrix, self.model.output_bias
-            loss, plain = linear_cross_entropy(
-                rows, matrix, bias, wanted, config.label_smoothing, self.multiply_in
+            loss, cross_entropy = linear_cross_entropy(
+                rows, matrix, bias, target_ids, config.label_smoothing, self.compute_dtype
             )
         else:
-            loss, plain = self._dense_losses(rows, inputs.flatten(), wanted, lesson)
+            loss, cross_entropy = self._dense_losses(
+                rows, inputs.flatten(), target_ids, teacher_output
+            )
         if config.activation:
             loss = loss + config.activation * dropped.float().pow(2).mean()
-        if config.temporal_activation and len(raw) > 1:
-            loss = loss + config.temporal_activation * raw.float().diff(dim=0).pow(2).mean()
-        return loss, plain.detach(), state
+        if config.temporal_activation and len(hidden) > 1:
+            loss = loss + config.temporal_activation * hidden.float().diff(dim=0).pow(2).mean()
+        return loss, cross_entropy.detach(), state
+
+    def _autocast(self, on: Tensor) -> torch.autocast:
+        use_bf16 = self.compute_dtype != torch.float32
+        return torch.autocast(on.device.type, self.compute_dtype, enabled=use_bf16)
 
     def _dense_losses(
-        self, rows: Tensor, inputs: Tensor, targets: Tensor, lesson: TeacherOutput | None
+        self, rows: Tensor, inputs: Tensor, targets: Tensor, teacher_output: TeacherOutput | None
     ) -> tuple[Tensor, Tensor]:
-        """Losses that need the whole distribution, in blocks whose logits are computed again on the
-        way back rather than kept.
+        """Return the mean loss and the mean cross-entropy where a term needs whole distributions.
+
+        The hidden vectors are `rows` (N, D). Their logits are computed block by block, and again in
+        the backward pass, because all of them would not fit in memory.
         """
         size = block_rows(len(self.model.output_bias))
-        total = rows.new_zeros((), dtype=torch.float32)
-        plain = total
+        loss = rows.new_zeros((), dtype=torch.float32)
+        cross_entropy = loss
         for begin in range(0, len(rows), size):
             block = slice(begin, begin + size)
-            known = None if lesson is None else lesson.rows(block)
-            parts = checkpoint(
-                self._block, rows[block], inputs[block], targets[block], known, use_reentrant=False
+            teacher_rows = None if teacher_output is None else teacher_output.rows(block)
+            sums = checkpoint(
+                self._block_sums,
+                rows[block],
+                inputs[block],
+                targets[block],
+                teacher_rows,
+                use_reentrant=False,
             )
-            total, plain = total + parts[0], plain + parts[1].detach()
-        return total / len(rows), plain / len(rows)
+            loss, cross_entropy = loss + sums[0], cross_entropy + sums[1].detach()
+        return loss / len(rows), cross_entropy / len(rows)
 
-    def _block(
-        self, rows: Tensor, inputs: Tensor, targets: Tensor, lesson: TeacherOutput | None
+    def _block_sums(
+        self, rows: Tensor, inputs: Tensor, targets: Tensor, teacher_output: TeacherOutput | None
     ) -> tuple[Tensor, Tensor]:
+        """Return the summed loss and the summed cross-entropy of one block of rows (N, D)."""
         config = self.config
-        narrow = self.multiply_in != torch.float32
-        with torch.autocast(rows.device.type, self.multiply_in, enabled=narrow):
-            logits = self.model.logits(rows).float()
+        with self._autocast(rows):
+            logits = self.model.logits(rows).float()  # (N, V)
             past = self.past(logits, self.model.output_matrix) if config.past_decode else None
-        losses = plain = sparse_cross_entropy(logits, targets)
+        losses = cross_entropy = sparse_cross_entropy(logits, targets)
         if config.label_smoothing:
             uniform = -functional.log_softmax(logits, -1).mean(-1)
             losses = (1 - config.label_smoothing) * losses + config.label_smoothing * uniform
-        if lesson is not None and config.teacher is not None:
-            warm = config.teacher.temperature
-            wanted = functional.softmax(lesson.logits() / warm, -1)
-            # Gradients of the softened distribution shrink by the square of the temperature.
-            dense = dense_cross_entropy(logits / warm, wanted) * warm**2
+        if teacher_output is not None and config.teacher is not None:
+            temperature = config.teacher.temperature
+            probabilities = functional.softmax(teacher_output.logits() / temperature, -1)
+            # Multiply by temperature², because softened gradients shrink by that factor.
+            dense = dense_cross_entropy(logits / temperature, probabilities) * temperature**2
             losses = (1 - config.teacher.weight) * losses + config.teacher.weight * dense
         if past is not None:
             losses = losses + config.past_decode * sparse_cross_entropy(past.float(), inputs)
-        return losses.sum(), plain.sum()
+        return losses.sum(), cross_entropy.sum()
 
 
 class PastDecoder(nn.Module):
-    """The word last read, from the distribution of the next (PDR, Brahma 2018):
+    """A decoder of the last input word from the distribution of the next one (PDR, Brahma 2018):
 
     r = tanh(A · Eᵀ softmax(logits) + a),    past logits = E r + b
     """
@@ -109,6 +129,8 @@ class PastDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
 
     def forward(self, logits: Tensor, matrix: Tensor) -> Tensor:
-        """Logits (N, V) and the tied matrix (V, D) → logits (N, V) of the word before."""
+        """Return logits (N, V) of the last input word, from logits (N, V) of the next word and the
+        tied matrix (V, D).
+        """
         expected = functional.softmax(logits, -1) @ matrix  # (N, D)
         return functional.linear(torch.tanh(self.map(expected)), matrix, self.bias)

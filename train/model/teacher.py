@@ -1,4 +1,4 @@
-"""A trained model that another one learns from (distillation, Hinton et al. 2015)."""
+"""A trained model whose distributions another model learns (distillation, Hinton et al. 2015)."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from torch.nn import functional
 from train.checkpoint import load_model
 from train.config import TeacherConfig
 from train.errors import ConfigError
-from train.model.lstm import State, keep
+from train.model.lstm import State, mask_state
 
 
 class TeacherOutput(NamedTuple):
-    """What a teacher says of N tokens, before its softmax layer."""
+    """A teacher's hidden vectors of N tokens, and its softmax layer to make logits of them."""
 
     hidden: Tensor  # (N, D)
     matrix: Tensor  # (V, D)
@@ -25,15 +25,17 @@ class TeacherOutput(NamedTuple):
         return TeacherOutput(self.hidden[rows], self.matrix, self.bias)
 
     def logits(self) -> Tensor:
-        """(N, V)"""
+        """Return the logits (N, V)."""
         return functional.linear(self.hidden, self.matrix, self.bias)
 
 
 class Teacher:
+    """A teacher and its recurrent state of every stream."""
+
     def __init__(
         self, config: TeacherConfig, tokenizer: Tokenizer, batch_size: int, device: torch.device
     ) -> None:
-        """Raises CheckpointError, and ConfigError for a teacher of another vocabulary."""
+        """Raises CheckpointError; ConfigError if the teacher has another vocabulary."""
         self._model, _, own = load_model(Path(config.checkpoint))
         if own.get_vocab() != tokenizer.get_vocab():
             raise ConfigError(
@@ -41,16 +43,20 @@ class Teacher:
                 "it on the same text with the same [tokenizer]"
             )
         self._model = self._model.to(device)
-        self._streams = batch_size
-        self.state: State = self._model.zero_state(batch_size)
+        self._batch_size = batch_size
+        self.reset_state()
 
-    def forget(self) -> None:
-        self.state = self._model.zero_state(self._streams)
+    def reset_state(self) -> None:
+        """Set all streams to the zero state."""
+        self.state: State = self._model.zero_state(self._batch_size)
 
     @torch.no_grad()
-    def read(self, inputs: Tensor, kept: Tensor) -> TeacherOutput:
-        """Go on with ids (T, B) from the states of the streams `kept` (B,), zero for the others."""
-        hidden, self.state = self._model(inputs, keep(self.state, kept))
+    def forward(self, inputs: Tensor, kept: Tensor) -> TeacherOutput:
+        """Read ids (T, B), carry the state on, and return the output of all T · B tokens.
+
+        Streams that `kept` (B,) marks continue from their state; the others start from zero.
+        """
+        hidden, self.state = self._model(inputs, mask_state(self.state, kept))
         rows = hidden.flatten(0, 1)
         return TeacherOutput(
             rows, self._model.output_matrix.detach(), self._model.output_bias.detach()

@@ -1,4 +1,4 @@
-"""Perplexity as training went, as PNG pictures; colours that the colour-blind can tell apart."""
+"""Plots of perplexity during training, as PNG, in colours for the colour-blind."""
 
 import io
 import math
@@ -13,30 +13,32 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 from train.report.metrics import Line
 from train.runtime.atomic import write_file
 
-# Okabe & Ito 2008, without the yellow, which is lost on white.
+# Okabe & Ito 2008, without yellow, which is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # eight, so that 56 runs differ in one or both
 
-LARGEST = 1e100  # a diverging run's; beyond about 1e300 the margins of the axis overflow
+LARGEST = 1e100  # of a diverging run; beyond about 1e300 the margins of the axis overflow
 
 
 def minutes(lines: list[Line]) -> list[float]:
+    """Return the minutes of the run at each line."""
     return [line["seconds"] / 60 for line in lines]
 
 
 def tokens(lines: list[Line]) -> list[float]:
-    """Tokens trained on until each line; an evaluation adds none."""
+    """Return the tokens trained on until each line. Evaluations do not count."""
     return list(accumulate(float(line.get("tokens", 0)) for line in lines))
 
 
 def perplexity_plot(
     runs: dict[str, list[Line]], over: Callable[[list[Line]], list[float]]
 ) -> bytes:
-    """A PNG: one colour a run, a thin line for training and marked points for validation.
+    """Return a PNG with a colour per run, a thin line for training and marked points for
+    validation.
 
-    `over` gives the place of each line on the horizontal axis, `minutes` or `tokens`. The axis of
-    perplexities ends a little above the highest validation: the first hundred steps, which fall
-    from the size of the vocabulary, would take most of the picture.
+    `over` is the horizontal axis, `minutes` or `tokens`. The axis of perplexities ends slightly
+    above the highest validation. Otherwise the first hundred steps, which fall from the size of the
+    vocabulary, would take most of the picture.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -72,7 +74,7 @@ def perplexity_plot(
 
 
 def draw_learning_curve(lines: list[Line], name: str, path: Path) -> None:
-    """Perplexity of one run over minutes. Raises OSError."""
+    """Write a plot of one run's perplexity over minutes. Raises OSError."""
     write_file(path, perplexity_plot({name: lines}, minutes))
 
 

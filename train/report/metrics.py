@@ -1,11 +1,11 @@
-"""What a run measured, as JSON lines, and the speeds that follow from them.
+"""The measurements of a run as JSON lines, and the speeds computed from them.
 
     {"kind": "train", "step": 50, "epoch": 1, "seconds": 9.912, "tokens": 56000, …}
     {"kind": "validation", "step": 830, "epoch": 1, "seconds": 147.1, "perplexity": 193.2}
 
-`seconds` is the time of the whole run so far, `tokens` those of the interval since the last train
-line. The seconds of the parts of a step are those of `timed_steps`, which are fewer where a run was
-stopped in the interval.
+`seconds` is the time of the whole run so far. `tokens` counts those since the last train line. The
+seconds of the parts of a step are sums over `timed_steps` steps, which are fewer than all steps of
+the interval if the run was stopped in it.
 """
 
 import json
@@ -15,14 +15,17 @@ from pathlib import Path
 from statistics import median_high
 from typing import Any
 
+from train.report.stopwatch import STEP_PARTS
 from train.runtime.atomic import write_file
 
 Line = dict[str, Any]
-STEP_PARTS = ("data", "forward", "backward", "optimizer")
 
 
 class MetricsLog:
-    """JSON objects, one a line. Lines past `step` are dropped: a resumed run writes them anew."""
+    """A log of JSON objects, one per line.
+
+    Lines after `step` are dropped at the start, because a resumed run writes them again.
+    """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
@@ -31,11 +34,12 @@ class MetricsLog:
         write_file(path, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
 
     def follow(self, follower: Callable[[list[Line]], None]) -> None:
-        """Call it with the lines there are, which may be none, and then with each new one."""
+        """Call `follower` with the present lines, possibly none, and then with each new line."""
         follower(read_metrics(self.path))
         self._followers.append(follower)
 
     def write(self, **figures: Any) -> None:
+        """Append one line. Raises OSError."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(figures) + "\n")
         for follower in self._followers:
@@ -43,7 +47,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[Line]:
-    """All whole lines; a last line cut by a kill is left out."""
+    """Return all complete lines, without a last line that a kill cut off."""
     if not path.exists():
         return []
     lines = []
@@ -57,10 +61,11 @@ def read_metrics(path: Path) -> list[Line]:
 
 @dataclass(frozen=True)
 class Interval:
-    """What a train line says together with the train line before it.
+    """The steps and speeds between two train lines.
 
-    `tokens_per_second` is None for the first line of an epoch, before which an evaluation may
-    lie. `milliseconds` are those of one step by `STEP_PARTS`; empty where none were measured.
+    `tokens_per_second` is None for the first line of an epoch, because an evaluation may precede
+    it. `milliseconds` has the mean time of each of STEP_PARTS in one step, or is empty if it was
+    not measured.
     """
 
     steps: int
@@ -69,6 +74,7 @@ class Interval:
 
 
 def interval(before: Line | None, line: Line) -> Interval:
+    """Return the interval that ends at a train line; `before` is the train line before it."""
     steps = line["step"] - (before["step"] if before else 0)
     rate = None
     if before and before["epoch"] == line["epoch"] and line["seconds"] > before["seconds"]:
@@ -81,16 +87,13 @@ def interval(before: Line | None, line: Line) -> Interval:
 
 
 def tokens_per_second(lines: Iterable[Line]) -> float:
-    """Of training alone, by the median interval: evaluations and pauses do not count.
-
-    0 where no interval could be timed.
-    """
+    """Return the median speed of training, without evaluations and pauses; 0 if unknown."""
     rates = [i.tokens_per_second for i in _intervals(lines) if i.tokens_per_second is not None]
     return median_high(rates) if rates else 0.0
 
 
 def step_milliseconds(lines: Iterable[Line]) -> dict[str, float]:
-    """The mean time of a step by its parts, over the intervals where it was measured."""
+    """Return the mean time of each part of a step, over all intervals with measured times."""
     timed = [i for i in _intervals(lines) if i.milliseconds]
     steps = sum(i.steps for i in timed)
     return {

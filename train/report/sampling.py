@@ -1,9 +1,10 @@
-"""Text from a model: `<eos>`, a prompt, and then one drawn token after the other.
+"""Sampling of text: `<eos>`, a prompt, and then one random token after another.
 
-A generator of the same seed draws the same text on the same machine and version of torch.
+Generators with the same seed draw the same text on the same machine with the same version of torch.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +18,18 @@ MAX_TOKENS = 100
 PROMPT_WORDS = 3
 
 
+@dataclass(frozen=True)
+class SamplingOptions:
+    """The options with which a report draws its samples.
+
+    Without `prompts`, it uses an empty one and beginnings of the first run's validation text.
+    """
+
+    prompts: tuple[str, ...] = ()
+    temperature: float = 1.0
+    seed: int = 1
+
+
 @torch.no_grad()
 def sample(
     model: TiedLSTM,
@@ -27,10 +40,11 @@ def sample(
     generator: torch.Generator,
     max_tokens: int = MAX_TOKENS,
 ) -> list[int]:
-    """The ids that follow `<eos>` (id `end`) and the prompt, up to the next `<eos>`, without it.
+    """Return ids that continue `<eos>` (id `end`) and the prompt, up to the next `<eos>`, without
+    it.
 
-    Each is drawn from softmax(logits / temperature) over all ids but the forbidden ones. Near 0
-    that is the most probable id, 1 is the model's own distribution.
+    Each is drawn from softmax(logits / temperature) over all ids except the forbidden ones. A
+    temperature near 0 chooses the most probable id; 1 is the distribution of the model.
     """
     model.eval()
     state = model.zero_state(1)
@@ -55,9 +69,9 @@ def continue_text(
     temperature: float,
     generator: torch.Generator,
 ) -> str:
-    """The prompt, read as a sentence's beginning, and what follows it; never a drawn `<unk>`.
+    """Return the prompt, as the beginning of a sentence, and its continuation without `<unk>`.
 
-    A text that does not end within `MAX_TOKENS` closes with an ellipsis.
+    A continuation of MAX_TOKENS tokens ends with an ellipsis.
     """
     unknown = tokenizer.token_to_id(UNKNOWN)
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids
@@ -74,7 +88,7 @@ def continue_text(
 
 
 def beginnings(tokenizer: Tokenizer, ids: Ids, count: int) -> list[str]:
-    """The first words of up to `count` sentences, spread over ids (N,); none with `<unk>`."""
+    """Return the first words of up to `count` sentences, spread over ids (N,), without `<unk>`."""
     sentences = np.split(ids, np.flatnonzero(ids == end_id(tokenizer)) + 1)
     found: list[str] = []
     for part in np.array_split(np.arange(len(sentences)), count):

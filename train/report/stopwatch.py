@@ -1,17 +1,17 @@
-"""Where the time of a step goes."""
+"""Measures the time of each part of a training step."""
 
 import time
 
 import torch
 
-PARTS = ("data", "forward", "backward", "optimizer")
+STEP_PARTS = ("data", "forward", "backward", "optimizer")
 
 
 class Stopwatch:
-    """`start` a step, `lap` at the end of each of its PARTS in turn, `take` the sums.
+    """`start` a step, `lap` at the end of each of its STEP_PARTS in turn, `take` the sums.
 
-    A GPU works behind the program's back: there the marks are events in its own queue, and only
-    `take` waits for them.
+    A GPU works asynchronously. There the marks are events in its queue, and only `take` waits for
+    them.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -19,20 +19,22 @@ class Stopwatch:
         self._marks: list[list[float | torch.cuda.Event]] = []
 
     def start(self) -> None:
+        """Begin a step."""
         self._marks.append([self._now()])
 
     def lap(self) -> None:
+        """End the current part of the step."""
         self._marks[-1].append(self._now())
 
     def take(self) -> dict[str, float]:
-        """Seconds in each part since the last call, `data_seconds` and so on, and of how many steps
-        (`timed_steps`): fewer than were done where a run went on in between.
+        """Return the seconds of each part since the last call, `data_seconds` and so on, and the
+        number of timed steps, `timed_steps`. Steps before a resume are not timed.
         """
         if self._on_gpu:
             torch.cuda.synchronize()
-        totals = dict.fromkeys(PARTS, 0.0)
+        totals = dict.fromkeys(STEP_PARTS, 0.0)
         for marks in self._marks:
-            for part, begin, end in zip(PARTS, marks, marks[1:], strict=False):
+            for part, begin, end in zip(STEP_PARTS, marks, marks[1:], strict=False):
                 totals[part] += _seconds(begin, end)
         steps = len(self._marks)
         self._marks.clear()

@@ -1,8 +1,8 @@
-"""The figures of `metrics.jsonl` as TensorBoard scalars, for those who follow runs there.
+"""The figures of `metrics.jsonl` as TensorBoard scalars.
 
-Every start of a run writes a new event file with the whole run in it, the lines kept from earlier
-starts first. That file opens with TensorBoard's mark of a restart at step 0, which hides what
-earlier files of the folder say, so that a resumed run is shown as one line without doubles.
+Every start of a run writes a new event file that contains the whole run, including the lines of
+earlier starts. The file begins with TensorBoard's mark of a restart at step 0, which hides the
+earlier files of the folder. A resumed run is therefore shown as one line without duplicates.
 """
 
 import time
@@ -19,9 +19,10 @@ SCALARS = ("cross_entropy", "perplexity", "learning_rate")
 
 
 class TensorBoardLog:
-    """A context manager. Raises TrainError without the package tensorboard, OSError."""
+    """A context manager that writes metrics lines to a folder for TensorBoard."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises TrainError if the package tensorboard is not installed; OSError."""
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -29,22 +30,23 @@ class TensorBoardLog:
                 "--tensorboard needs the package tensorboard: pip install tensorboard"
             ) from None
         folder.mkdir(parents=True, exist_ok=True)
-        # Opened when there is something to say: its first bytes hide what the folder showed.
+        # Opened with the first lines, because its first bytes hide the earlier files.
         self._open: Callable[[], Any] = partial(SummaryWriter, str(folder), purge_step=0)
         self._writer: Any = None
-        self._begun = 0.0
+        self._began = 0.0
         self._before: Line | None = None
 
     def write(self, lines: list[Line]) -> None:
-        """Scalars by step; their wall time is the start of the run, had it never paused, plus the
-        time trained.
+        """Write the scalars of lines by step.
+
+        Their wall time is the start of the run plus the time trained, as if it had never paused.
         """
         if self._writer is None:
             self._writer = self._open()
-            self._begun = time.time() - (lines[-1]["seconds"] if lines else 0)
+            self._began = time.time() - (lines[-1]["seconds"] if lines else 0)
         for line in lines:
             for tag, value in self._scalars(line).items():
-                self._writer.add_scalar(tag, value, line["step"], self._begun + line["seconds"])
+                self._writer.add_scalar(tag, value, line["step"], self._began + line["seconds"])
         self._writer.flush()
 
     def _scalars(self, line: Line) -> dict[str, float]:

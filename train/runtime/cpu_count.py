@@ -1,6 +1,6 @@
-"""How many cores this process may use: of its affinity and its control groups. Imports no torch.
+"""The number of cores that this process may use, by its CPU affinity and its control groups.
 
-PyTorch counts the cores of the machine, which in a container are too many.
+PyTorch counts the cores of the machine, which is too many in a container. Imports no torch.
 """
 
 import math
@@ -13,27 +13,35 @@ OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def usable_cores(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
-    """Return the smaller of the process's affinity and its control groups' quotas; at least 1."""
+    """Return the smallest of the affinity and the quotas of the control groups, at least 1.
+
+    `cgroup` is the root of all control groups; the file `own` lists the process's groups.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min([affinity or 1, *map(math.ceil, _quotas(cgroup, own))]))
 
 
 def _quotas(cgroup: Path, own: Path) -> Iterator[float]:
-    """Yield quota ÷ period of the process's control groups, version 2 and 1, up to the root."""
+    """Yield quota ÷ period of the process's groups and their parents, version 2 and version 1."""
     for path in (Path(), *_own_groups(own)):
-        for parent in (path, *path.parents):
-            for found in (_version_2(cgroup / parent), _version_1(cgroup / "cpu" / parent)):
-                if found is not None:
-                    yield found
+        for group in (path, *path.parents):
+            for quota in (_version_2(cgroup / group), _version_1(cgroup / "cpu" / group)):
+                if quota is not None:
+                    yield quota
 
 
 def _own_groups(own: Path) -> Iterator[Path]:
+    """Yield the path of each group in lines such as `4:cpu,cpuacct:/docker/a`.
+
+    A malformed line counts as a path of its own, whose group does not exist.
+    """
     try:
-        lines = own.read_text().splitlines()
+        lines = os.fsdecode(own.read_bytes()).splitlines()
     except OSError:
         return
     for line in lines:  # hierarchy:controllers:path
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         if not controllers or "cpu" in controllers.split(","):
             yield Path(path.lstrip("/"))
 
@@ -50,13 +58,13 @@ def _version_1(group: Path) -> float | None:
     try:
         quota = (group / "cpu.cfs_quota_us").read_text()
         period = (group / "cpu.cfs_period_us").read_text()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return _ratio(quota, period)
 
 
 def _ratio(quota: str, period: str) -> float | None:
-    """None for "max" and -1: no limit."""
+    """Return the quota in cores, or None for "max" and -1, which mean no limit."""
     try:
         cores = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):

@@ -1,7 +1,7 @@
-"""Several processes that train one model, started by `torchrun`; or one, and nothing of this shows.
+"""The processes that train one model together: those that `torchrun` started, or this one alone.
 
-Every process reads its share of the streams; gradients are averaged over all. Process 0 alone
-prepares the text, validates, writes and speaks.
+Every process reads its part of the streams. Gradients are averaged over all processes. Rank 0 is
+the main process: it alone prepares the text, validates, writes and prints.
 """
 
 import os
@@ -17,81 +17,90 @@ from train.errors import ConfigError, TrainError
 
 T = TypeVar("T")
 
-# How long others wait while process 0 tokenizes a large text or validates.
-PATIENCE = timedelta(hours=6)
+# The other ranks wait this long while rank 0 tokenizes a large text or validates.
+TIMEOUT = timedelta(hours=6)
 
 
 class Processes:
-    def __init__(self, rank: int = 0, count: int = 1, local_rank: int = 0) -> None:
+    """This process's rank, and operations in which all `world_size` processes take part."""
+
+    def __init__(self, rank: int = 0, world_size: int = 1, local_rank: int = 0) -> None:
         self.rank = rank
-        self.count = count
+        self.world_size = world_size
         self.local_rank = local_rank
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
-    def share(self, batch_size: int) -> int:
-        """Streams of each process. Raises ConfigError when they cannot be shared evenly."""
-        if batch_size % self.count:
-            raise ConfigError(
-                f"train.batch_size = {batch_size} cannot be shared by {self.count} processes"
-            )
-        return batch_size // self.count
+    def local_batch_size(self, batch_size: int) -> int:
+        """Return the number of streams of each process.
 
-    def in_turn(self, work: Callable[[], T]) -> T:
-        """Process 0 works first, then the others, who find what it wrote. Where it fails they leave
-        without a word: it says why.
+        Raises ConfigError if `batch_size` is not a multiple of the world size.
         """
-        if self.first:
+        if batch_size % self.world_size:
+            raise ConfigError(
+                f"train.batch_size = {batch_size} cannot be shared by {self.world_size} processes; "
+                f"make it a multiple of {self.world_size}"
+            )
+        return batch_size // self.world_size
+
+    def rank_zero_first(self, work: Callable[[], T]) -> T:
+        """Call `work` in rank 0, then in the other ranks, which find the files that rank 0 wrote.
+
+        If it fails in rank 0, the other ranks exit with code 1 and print nothing, because rank 0
+        prints the error.
+        """
+        if self.is_main:
             try:
-                done = work()
+                result = work()
             except (TrainError, OSError):
-                self.agree(False)
+                self.broadcast(False)
                 raise
-            self.agree(True)
-            return done
-        if not self.agree(False):
+            self.broadcast(True)
+            return result
+        if not self.broadcast(False):
             raise SystemExit(1)
         return work()
 
-    def agree(self, figure: float) -> float:
-        """What process 0 says."""
-        if self.count == 1:
-            return figure
-        told = [figure]
-        distributed.broadcast_object_list(told, src=0)
-        return told[0]
+    def broadcast(self, value: float) -> float:
+        """Return rank 0's `value` in every process."""
+        if self.world_size == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
-    def mean(self, figure: Tensor) -> Tensor:
-        if self.count > 1:
-            distributed.all_reduce(figure)
-        return figure / self.count
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of `value` over all processes. May change `value` in place."""
+        if self.world_size > 1:
+            distributed.all_reduce(value)
+        return value / self.world_size
 
-    def gather(self, own: Any) -> list[Any]:
-        """Of every process, in the order of their ranks."""
-        if self.count == 1:
-            return [own]
-        everyone: list[Any] = [None] * self.count
-        distributed.all_gather_object(everyone, own)
-        return everyone
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes, ordered by rank."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        distributed.all_gather_object(values, value)
+        return values
 
 
-def is_first() -> bool:
-    """Of those that `torchrun` started, known before they have met."""
+def is_main_process() -> bool:
+    """Return whether this is rank 0; works before `init_process_group`."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
-def processes(use_gpu: bool) -> Iterator[Processes]:
-    """Those that `torchrun` started, or this one."""
+def process_group(use_gpu: bool) -> Iterator[Processes]:
+    """Connect the processes that `torchrun` started; without torchrun, yield this process alone."""
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield Processes()
         return
     local_rank = int(os.environ["LOCAL_RANK"])
     if use_gpu:
         torch.cuda.set_device(local_rank)
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if use_gpu else "gloo", timeout=PATIENCE)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if use_gpu else "gloo", timeout=TIMEOUT)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), local_rank)
     finally:

@@ -1,4 +1,4 @@
-"""Which device trains, on how many threads, and in which precision it multiplies."""
+"""The choice of device, CPU threads and number format from the configuration and the machine."""
 
 import os
 
@@ -10,15 +10,19 @@ from train.runtime.cpu_count import usable_cores
 
 
 def uses_gpu(config: TrainConfig) -> bool:
-    """Raises ConfigError for a GPU that is asked for and not there."""
+    """Return whether training runs on a GPU.
+
+    Raises ConfigError if the configuration requires a GPU and PyTorch finds none.
+    """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError('train.device = "cuda": PyTorch sees no GPU here; "auto" takes the CPU')
     return config.device != "cpu" and torch.cuda.is_available()
 
 
-def use_threads(config: TrainConfig) -> None:
-    """Use `threads` of the configuration, or OMP_NUM_THREADS, or a thread for each usable core:
-    PyTorch counts the cores of the machine, which a control group may not give.
+def set_threads(config: TrainConfig) -> None:
+    """Use `train.threads` threads, else OMP_NUM_THREADS, else one thread per usable core.
+
+    PyTorch's own default is the core count of the machine, which ignores control groups.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -27,19 +31,22 @@ def use_threads(config: TrainConfig) -> None:
         torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
-def device(config: TrainConfig, local_rank: int) -> torch.device:
+def training_device(config: TrainConfig, local_rank: int) -> torch.device:
+    """Return the process's GPU, or the CPU. Raises ConfigError as `uses_gpu`."""
     return torch.device("cuda", local_rank) if uses_gpu(config) else torch.device("cpu")
 
 
-def multiply_in(config: TrainConfig, on: torch.device) -> torch.dtype:
-    """bfloat16 where it is asked for, or where `"auto"` finds instructions for it (AVX512-BF16 or
+def compute_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
+    """Return the number format of matrix products.
+
+    `train.precision = "auto"` means bfloat16 if `device` has instructions for it (AVX512-BF16 or
     AMX on a CPU).
     """
-    narrow = config.precision == "bfloat16"
+    use_bf16 = config.precision == "bfloat16"
     if config.precision == "auto":
-        narrow = (
+        use_bf16 = (
             torch.cuda.is_bf16_supported()
-            if on.type == "cuda"
+            if device.type == "cuda"
             else bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
         )
-    return torch.bfloat16 if narrow else torch.float32
+    return torch.bfloat16 if use_bf16 else torch.float32

@@ -1,7 +1,7 @@
-"""Outputs that would spoil an input, refused before anything is read or written.
+"""Checks that no output replaces an input or another file, before anything is read or written.
 
-Paths are compared as what they are, not as they are spelt: after all links, and by device and
-inode, so that hard links and mounts count.
+Paths are compared after following all links, and by device and inode, so that hard links and mounts
+of the same file are found.
 """
 
 import os
@@ -12,15 +12,16 @@ from train.checkpoint import FILES
 from train.errors import PathError
 
 TITLE = "# Training report"  # the first line of a page
-STREAMS = ("/dev/std", "/dev/fd/", "/proc/")  # also where a stream is led to a regular file
+STREAMS = ("/dev/std", "/dev/fd/", "/proc/")  # even if redirected to a regular file
 MOVE = "give paths apart from each other"
 
 
 def check_run(
     config: Path, data: Path, out: Path, teacher: Path | None = None, log: Path | None = None
 ) -> None:
-    """Raises PathError for a run whose checkpoint `out` or TensorBoard `log` is not apart from its
-    inputs. A checkpoint's own `config.json` may be the configuration: it is written once.
+    """Raise PathError if the checkpoint `out` or the TensorBoard folder `log` overlaps an input.
+
+    The configuration may be the `config.json` in `out`, because a run writes that file only once.
     """
     check_apart(out, "--out", data, "--data")
     if is_inside(config, out) and not same(config, out / "config.json"):
@@ -34,15 +35,15 @@ def check_run(
 
 
 def check_sources(files: Iterable[Path], out: Path) -> None:
-    """Raises PathError for a file of text that is, by a link, inside `out`."""
+    """Raise PathError if a file of text is inside `out`, which a link can cause."""
     for file in files:
         if is_inside(file, out):
             raise PathError(f"the text {file} is inside the output {out}; {MOVE}")
 
 
 def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrite: bool) -> None:
-    """Raises PathError for a page that is a file of a checkpoint, or that would replace a file
-    which is not a training report, or pictures that no page of this name has.
+    """Raise PathError if `page` is a file of a checkpoint, is not a regular file, or would replace
+    a file that is not a training report, or if `pictures` exist without their page.
     """
     for folder in checkpoints:
         if any(same(page, folder / name) for name in FILES):
@@ -72,20 +73,20 @@ def check_page(page: Path, pictures: Path, checkpoints: Iterable[Path], overwrit
 
 
 def _is_report(page: Path) -> bool:
-    if not page.is_file():  # to open a FIFO waits for its writer, to read a terminal for its user
+    if not page.is_file():  # opening a FIFO waits for a writer, reading a terminal for a user
         return False
     with page.open("rb") as file:
         return file.read(len(TITLE)) == TITLE.encode()
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Return whether `path` is `folder` or in it, under any name of theirs."""
+    """Return whether `path` is `folder` or in it, after following links."""
     resolved = Path(os.path.realpath(path))
     return any(same(part, folder) for part in (resolved, *resolved.parents))
 
 
 def check_apart(out: Path, name: str, data: Path, data_name: str) -> None:
-    """Raises PathError for an output that is an input, or in it, or around it."""
+    """Raise PathError if the output is the input, is inside it, or contains it."""
     if same(out, data):
         raise PathError(f"{name} {out} is {data_name} itself; {MOVE}")
     if is_inside(out, data):
@@ -95,8 +96,8 @@ def check_apart(out: Path, name: str, data: Path, data_name: str) -> None:
 
 
 def same(one: Path, other: Path) -> bool:
-    """Return whether two paths are one file or folder, or would be."""
+    """Return whether two paths are the same file or folder, or would be once written."""
     try:
         return one.samefile(other)
-    except OSError:  # one is not there yet
+    except OSError:  # one does not exist yet
         return os.path.realpath(one) == os.path.realpath(other)

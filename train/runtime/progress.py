@@ -1,4 +1,4 @@
-"""How far something is: a bar on a terminal, and a line a minute in a log file."""
+"""Progress of long work: a bar on a terminal, one line a minute in a log file."""
 
 import sys
 import time
@@ -9,35 +9,35 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 60.0
 
 
-def say(text: str) -> None:
-    """Print a line on standard output at once, above any bar. Characters that the output's
-    encoding lacks are escaped.
+def print_line(text: str) -> None:
+    """Print a line on standard output at once, above any bar.
+
+    Characters that the output's encoding lacks are escaped.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
 
 
-class Pace:
-    """When the last line of a log was written. Bars that share a pace write a line a minute
-    together.
-    """
+class LogInterval:
+    """The time of the last log line. Progresses that share one write a line a minute together."""
 
     def __init__(self) -> None:
-        self.begun = time.monotonic()
+        self.began = time.monotonic()
         self.last: float | None = None
 
     def is_due(self) -> bool:
-        since = self.begun if self.last is None else self.last
+        since = self.began if self.last is None else self.last
         return time.monotonic() - since >= SECONDS_BETWEEN_LINES
 
 
 class Progress:
     """A context manager around `total` units of work, of which `initial` are done already.
 
-    On a terminal this is a bar of tqdm. Elsewhere it is lines with the share that is done, the rate
-    and the time that is left: one a minute, and one at the end where a `pace` that several bars
-    share has written none yet. `after` units of work follow this bar. The time left counts them.
+    On a terminal this is a bar of tqdm. Elsewhere it is one line a minute with the share that is
+    done, the rate and the time left. With a shared `interval` there is a line at the end, too, if
+    none was written yet. `after` units of work follow this progress, and the time left of the whole
+    run counts them. `quiet` shows nothing.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class Progress:
         *,
         initial: int = 0,
         after: int = 0,
-        pace: Pace | None = None,
+        interval: LogInterval | None = None,
         leave: bool = True,
         quiet: bool = False,
     ) -> None:
         self._doing, self._total, self._unit = doing, total, unit
         self._done = self._initial = initial
         self._after = after
-        self._begun = time.monotonic()
-        self._says_the_end = pace is not None
-        self._pace = pace or Pace()
+        self._began = time.monotonic()
+        self._writes_last_line = interval is not None
+        self._interval = interval or LogInterval()
         self._quiet = quiet
         self._note = ""
         self._bar: tqdm | None = None
@@ -72,14 +72,15 @@ class Progress:
             )
 
     def update(self, count: int) -> None:
+        """Count `count` more units as done."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)
-        elif not self._quiet and self._pace.is_due():
+        elif not self._quiet and self._interval.is_due():
             self._write()
 
     def note(self, text: str) -> None:
-        """Show `text` with the figures from now on."""
+        """Show `text` after the figures from now on."""
         self._note = text
         if self._bar is not None:
             self._bar.set_postfix_str(text)
@@ -95,12 +96,14 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self._says_the_end and self._pace.last is None and not self._quiet and not kind:
+        elif (
+            self._writes_last_line and self._interval.last is None and not self._quiet and not kind
+        ):
             self._write()
 
     def _write(self) -> None:
-        self._pace.last = time.monotonic()
-        seconds = self._pace.last - self._begun
+        self._interval.last = time.monotonic()
+        seconds = self._interval.last - self._began
         done = self._done - self._initial
         rate = done / seconds if seconds > 0 else 0.0
         share = self._done / self._total if self._total else 1.0
@@ -109,8 +112,8 @@ class Progress:
         if rate and left > 0:
             parts.append(f"{tqdm.format_interval(left / rate)} left")
         if rate and self._after:
-            together = tqdm.format_interval((left + self._after) / rate)
-            parts.append(f"{together} left of the whole run at most")
+            run_left = tqdm.format_interval((left + self._after) / rate)
+            parts.append(f"{run_left} left of the whole run at most")
         print(f"{self._doing}: {', '.join(filter(None, [*parts, self._note]))}", file=sys.stderr)
         sys.stderr.flush()
 

@@ -1,13 +1,13 @@
-"""Results as JSON bytes, built and serialised once, never holding the event loop for long.
+"""The response bodies of the native routes as JSON.
 
-orjson writes NaN and infinity as null, and floats so that reading them gives the same double.
+A long body is serialised in blocks in the background thread, because it would block the event loop.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
+from service.http.json_blocks import BLOCK_TOKENS, to_array
 from service.http.native.rescore import RescoreRequest
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration
@@ -17,100 +17,86 @@ from service.results.token_rows import RowOptions
 from service.runtime.background_thread import SECONDS_PER_TOKEN
 from service.scoring import Totals
 
-# Tokens serialised at a stretch, about 3 ms, and the most that is worth doing without a thread.
-BLOCK_TOKENS = 2000
-STATE_TOKENS = 10  # a handle takes as long to write as so many
+STATE_TOKENS = 10  # a state handle takes as long to serialise as this many tokens
 
 
-async def render_scores(
+async def score_body(
     model: LanguageModel,
     scores: list[TextScore],
     options: RowOptions,
     calibration: Calibration | None = None,
 ) -> bytes:
-    """The body of a `/score` response; logprobs are always natural."""
+    """Return the body of a `/score` response."""
 
-    def render() -> bytes:
-        return b"".join(_scores(model, scores, options, calibration))
+    def serialize() -> bytes:
+        results = [_text_result(model, score, options, calibration) for score in scores]
+        total = scores[0].totals if len(scores) == 1 else _sum(scores)
+        body = {
+            **_header(model),
+            "unit": options.unit,
+            "results": results,
+            "summary": total.figures(options.unit),
+        }
+        return orjson.dumps(body)
 
     tokens = sum(len(score.ids) for score in scores) if options.tokens else len(scores)
     tokens += STATE_TOKENS * sum(score.state is not None for score in scores)
     if tokens <= BLOCK_TOKENS:
-        return render()
-    return await model.run_in_background(render, tokens * SECONDS_PER_TOKEN)
+        return serialize()
+    return await model.run_in_background(serialize, tokens * SECONDS_PER_TOKEN)
 
 
-def _scores(
-    model: LanguageModel,
-    scores: list[TextScore],
-    options: RowOptions,
-    calibration: Calibration | None,
-) -> Iterator[bytes]:
-    head = {**_header(model), "unit": options.unit}
-    yield orjson.dumps(head)[:-1] + b',"results":['
-    for index, score in enumerate(scores):
-        yield b"," if index else b""
-        closing: dict[str, Any] = score.totals.figures(options.unit)
-        if calibration is not None:
-            closing["percentile"] = calibration.percentile(score.totals.mean_nats)
-        if score.state is not None:
-            closing["state"] = model.seal_state(score.state)
-        figures = orjson.dumps(closing)
-        if not options.tokens:
-            yield figures
-            continue
-        yield b'{"tokens":['
-        tokens = model.rows.tokens(score, options, BLOCK_TOKENS)
-        for number, block in enumerate(tokens):
-            yield (b"," if number else b"") + orjson.dumps(block)[1:-1]
+def _text_result(
+    model: LanguageModel, score: TextScore, options: RowOptions, calibration: Calibration | None
+) -> dict[str, Any] | orjson.Fragment:
+    result: dict[str, Any] = {}
+    if options.tokens:
+        result["tokens"] = to_array(model.rows.tokens(score, options, BLOCK_TOKENS))
         if model.info.subword and score.starts is not None:
-            yield b'],"words":['
-            words = model.rows.words(score, options.unit, BLOCK_TOKENS)
-            for number, block in enumerate(words):
-                yield (b"," if number else b"") + orjson.dumps(block)[1:-1]
-        yield b"]," + figures[1:]
-    total = scores[0].totals if len(scores) == 1 else _sum(scores)
-    yield b'],"summary":' + orjson.dumps(total.figures(options.unit)) + b"}"
+            result["words"] = to_array(model.rows.words(score, options.unit, BLOCK_TOKENS))
+    result |= score.totals.figures(options.unit)
+    if calibration is not None:
+        result["percentile"] = calibration.percentile(score.totals.mean_nats)
+    if score.state is not None:
+        result["state"] = model.seal_state(score.state)
+    return orjson.Fragment(orjson.dumps(result))
 
 
 def _sum(scores: list[TextScore]) -> Totals:
-    summary = Totals()
+    total = Totals()
     for score in scores:
-        summary.add(score.totals)
-    return summary
+        total.add(score.totals)
+    return total
 
 
-async def render_next_tokens(
+async def next_token_body(
     model: LanguageModel, result: NextTokenResult, *, return_state: bool
 ) -> bytes:
     """Return the body of a `/next-token` response; `return_state` adds the handle of the state."""
 
-    def render() -> bytes:
-        return _next_tokens(model, result, return_state)
+    def serialize() -> bytes:
+        distribution = result.distribution
+        tokens, candidates = model.rows.next_tokens(result)
+        body = {
+            **_header(model),
+            "tokens": tokens,
+            "candidates": candidates,
+            "entropy": distribution.entropy,
+            "remaining_probability": distribution.remaining_probability,
+        }
+        if distribution.allowed_probability is not None:
+            body["prefix_probability"] = distribution.allowed_probability
+        if return_state:
+            body["state"] = model.seal_state(result.state)
+        return orjson.dumps(body)
 
-    tokens = len(result.distribution.ids)
-    if tokens <= BLOCK_TOKENS:
-        return render()
-    return await model.run_in_background(render, tokens * SECONDS_PER_TOKEN)
-
-
-def _next_tokens(model: LanguageModel, result: NextTokenResult, return_state: bool) -> bytes:
-    tokens, candidates = model.rows.next_tokens(result)
-    answer = {
-        **_header(model),
-        "tokens": tokens,
-        "candidates": candidates,
-        "entropy": result.distribution.entropy,
-        "remaining_probability": result.distribution.remaining_probability,
-    }
-    if result.distribution.allowed_probability is not None:
-        answer["prefix_probability"] = result.distribution.allowed_probability
-    if return_state:
-        answer["state"] = model.seal_state(result.state)
-    return orjson.dumps(answer)
+    count = len(result.distribution.ids)
+    if count <= BLOCK_TOKENS:
+        return serialize()
+    return await model.run_in_background(serialize, count * SECONDS_PER_TOKEN)
 
 
-def render_rescored(request: RescoreRequest, scores: list[HypothesisScore]) -> bytes:
+def rescore_body(request: RescoreRequest, scores: list[HypothesisScore]) -> bytes:
     """Return the body of a `/rescore` response: the best total first, equal totals in the order of
     the request.
     """

@@ -1,4 +1,7 @@
-"""`POST /score` and `POST /next-token`: from request to use case to JSON, and nothing else."""
+"""The native routes: `POST /score`, `POST /next-token` and `POST /rescore`.
+
+A route turns its request into a call of one use case, and the result into JSON.
+"""
 
 from fastapi import APIRouter, Response
 
@@ -6,7 +9,7 @@ from service.errors import InvalidRequest
 from service.http.fast_route import FastJsonRoute
 from service.http.native.next_token import NextTokenRequest, NextTokenResponse
 from service.http.native.rescore import RescoreRequest, RescoreResponse
-from service.http.native.responses import render_next_tokens, render_rescored, render_scores
+from service.http.native.responses import next_token_body, rescore_body, score_body
 from service.http.native.score_request import ScoreRequest
 from service.http.native.score_response import ScoreResponse
 from service.http.openapi import INFERENCE_ERRORS
@@ -27,17 +30,18 @@ router = APIRouter(tags=["language model"], responses=INFERENCE_ERRORS, route_cl
 async def score(request: ScoreRequest, request_context: Context) -> Response:
     model = request_context.model
     calibration = _calibration(request, model)
-    passages, contexts = await _passages(request, model), await _contexts(request, model)
-    with name_field(_longest(request, passages, contexts)):
+    texts = await _tokenize_texts(request, model)
+    contexts = await _tokenize_contexts(request, model)
+    with name_field(_longest_field(request, texts, contexts)):
         scores = await model.score(
-            passages,
+            texts,
             _score_options(request),
             contexts=contexts,
             state=None if request.state is None else model.open_state(request.state),
         )
     request_context.record_tokens(sum(score.totals.tokens for score in scores))
     options = RowOptions(request.tokens, request.unit, request.details, request.top_g)
-    body = await render_scores(model, scores, options, calibration)
+    body = await score_body(model, scores, options, calibration)
     return Response(body, media_type=JSON)
 
 
@@ -53,18 +57,16 @@ async def next_token(request: NextTokenRequest, request_context: Context) -> Res
         candidates=await model.encoder.find_candidates(request.candidates),
     )
     if request.token_ids is not None:
-        source = "token_ids"
-        context = await model.encoder.decode_ids(request.token_ids, source, "interactive")
+        field = "token_ids"
+        context = await model.encoder.decode_ids(request.token_ids, field, "interactive")
     else:
-        source = "context"
-        (context,) = await model.encoder.encode_texts(
-            [request.context or ""], source, "interactive"
-        )
+        field = "context"
+        (context,) = await model.encoder.encode_texts([request.context or ""], field, "interactive")
     state = None if request.state is None else model.open_state(request.state)
-    with name_field(source):
+    with name_field(field):
         result = await model.next_token(context, options, state)
     request_context.record_tokens(len(context.ids))
-    body = await render_next_tokens(model, result, return_state=request.return_state)
+    body = await next_token_body(model, result, return_state=request.return_state)
     return Response(body, media_type=JSON)
 
 
@@ -72,16 +74,16 @@ async def next_token(request: NextTokenRequest, request_context: Context) -> Res
 async def rescore(request: RescoreRequest, request_context: Context) -> Response:
     model = request_context.model
     texts = [hypothesis.text for hypothesis in request.hypotheses]
-    passages = await model.encoder.encode_texts(texts, "hypotheses")
+    hypotheses = await model.encoder.encode_texts(texts, "hypotheses")
     context = None
     if request.context is not None:
         (context,) = await model.encoder.encode_texts([request.context], "context")
-    before = 0 if context is None else len(context.ids)
-    after = sum(len(passage.ids) for passage in passages)
-    with name_field("context" if before > after else "hypotheses"):
-        scores = await model.rescore(passages, context)
+    context_tokens = 0 if context is None else len(context.ids)
+    tokens = sum(len(hypothesis.ids) for hypothesis in hypotheses)
+    with name_field("context" if context_tokens > tokens else "hypotheses"):
+        scores = await model.rescore(hypotheses, context)
     request_context.record_tokens(sum(score.token_count for score in scores))
-    return Response(render_rescored(request, scores), media_type=JSON)
+    return Response(rescore_body(request, scores), media_type=JSON)
 
 
 def _score_options(request: ScoreRequest) -> ScoreOptions:
@@ -97,52 +99,53 @@ def _score_options(request: ScoreRequest) -> ScoreOptions:
 
 
 def _calibration(request: ScoreRequest, model: LanguageModel) -> Calibration | None:
-    """Raises InvalidRequest for a name that is none, and for figures that no table describes."""
+    """Return the calibration that the request names.
+
+    Raises InvalidRequest for an unknown name, and for a request that does not score whole texts,
+    because the percentiles are those of whole texts.
+    """
     name = request.calibration
     if name is None:
         return None
     if name not in model.calibrations:
-        known = ", ".join(model.calibrations) or "none"
-        raise InvalidRequest(f"no such calibration; the server knows {known}", "calibration")
-    others = (request.context, request.contexts, request.state, request.cache)
-    if not (request.bos and request.eos) or any(other is not None for other in others):
+        names = ", ".join(model.calibrations) or "none"
+        raise InvalidRequest(f"calibration not found; the server has these: {names}", "calibration")
+    conflicts = (request.context, request.contexts, request.state, request.cache)
+    if not (request.bos and request.eos) or any(field is not None for field in conflicts):
         raise InvalidRequest(
-            "a calibration is of whole texts from bos to eos: with it there is no bos or eos "
-            "false, no context, contexts, state or cache",
+            "calibration needs whole texts; remove bos=false, eos=false, context, contexts, state "
+            "and cache",
             "calibration",
         )
     return model.calibrations[name]
 
 
-async def _passages(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText]:
+async def _tokenize_texts(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText]:
     if request.token_ids is not None:
         return await model.encoder.decode_id_lists(request.token_ids, "token_ids")
-    return await model.encoder.encode_texts(request.texts or [request.text or ""], _source(request))
+    return await model.encoder.encode_texts(request.texts or [request.text or ""], request.source)
 
 
-async def _contexts(request: ScoreRequest, model: LanguageModel) -> list[TokenizedText] | None:
+async def _tokenize_contexts(
+    request: ScoreRequest, model: LanguageModel
+) -> list[TokenizedText] | None:
+    """Return the context of each text. Equal contexts are one object."""
     if request.context is not None:
         return await model.encoder.encode_texts([request.context], "context") * request.count
     if request.contexts is None:
         return None
     distinct = list(dict.fromkeys(request.contexts))
-    read = dict(zip(distinct, await model.encoder.encode_texts(distinct, "contexts"), strict=True))
-    return [read[context] for context in request.contexts]
+    tokenized = await model.encoder.encode_texts(distinct, "contexts")
+    by_text = dict(zip(distinct, tokenized, strict=True))
+    return [by_text[context] for context in request.contexts]
 
 
-def _source(request: ScoreRequest) -> str:
-    """Return the field that holds what is scored."""
-    if request.token_ids is not None:
-        return "token_ids"
-    return "text" if request.texts is None else "texts"
-
-
-def _longest(
-    request: ScoreRequest, passages: list[TokenizedText], contexts: list[TokenizedText] | None
+def _longest_field(
+    request: ScoreRequest, texts: list[TokenizedText], contexts: list[TokenizedText] | None
 ) -> str:
-    """Return the field that holds most of the request's tokens; a context counts once."""
-    scored = sum(len(passage.ids) for passage in passages)
+    """Return the field that holds most of the request's tokens. Equal contexts count once."""
+    scored = sum(len(text.ids) for text in texts)
     distinct = {id(context): len(context.ids) for context in contexts or []}
     if sum(distinct.values()) <= scored:
-        return _source(request)
+        return request.source
     return "contexts" if request.context is None else "context"

@@ -172,6 +172,13 @@ class ScoreRequest(StrictRequest):
         return self
 
     @property
+    def source(self) -> Literal["text", "texts", "token_ids"]:
+        """The field that holds the texts to score."""
+        if self.token_ids is not None:
+            return "token_ids"
+        return "text" if self.texts is None else "texts"
+
+    @property
     def count(self) -> int:
         """The number of texts to score."""
         return len(self.texts or self.token_ids or [self.text])

@@ -167,7 +167,10 @@ class CompletionRequest(Request):
 
     @property
     def only_scores(self) -> bool:
-        """True if the request scores prompts and generates at most one token, as evaluation tools do."""
+        """True if the request scores prompts and generates at most one token.
+
+        Evaluation tools send such requests.
+        """
         return self.scores_prompts and self.max_tokens <= 1
 
     @property

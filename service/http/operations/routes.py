@@ -1,4 +1,4 @@
-"""Health and information for whoever operates the service."""
+"""The routes for operators: health, metrics, information about the model, and reload."""
 
 from dataclasses import asdict
 from importlib.metadata import version
@@ -8,11 +8,20 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.errors import Draining
 from service.http.model_registry import ModelRegistry
-from service.http.openapi import COMMON_ERRORS, PLAIN_TEXT_RESPONSE
-from service.http.operations.schemas import CalibrationEntry, Health, Info, Limits, TokenizerSummary
+from service.http.openapi import COMMON_ERRORS, PLAIN_TEXT_RESPONSE, RELOAD_ERRORS
+from service.http.operations.schemas import (
+    CalibrationEntry,
+    Health,
+    Info,
+    Limits,
+    Reloaded,
+    TokenizerSummary,
+)
 from service.http.request_context import Model
 
 router = APIRouter(tags=["operations"], responses=COMMON_ERRORS)
+# Routes that require an admin key.
+admin_router = APIRouter(tags=["operations"], responses=RELOAD_ERRORS, prefix="/admin")
 
 PACKAGES = ("tiedlm", "onnxruntime", "numpy", "tokenizers", "fastapi")
 
@@ -26,7 +35,7 @@ async def live() -> Health:
 async def ready(request: Request) -> Health:
     models: ModelRegistry = request.app.state.models
     if models.draining:
-        raise Draining("this server ends; another one takes its place")
+        raise Draining("draining: this server is shutting down")
     return Health(status="ready")
 
 
@@ -57,3 +66,12 @@ async def info(model: Model) -> Info:
         ],
         training=info.training,
     )
+
+
+@admin_router.post(
+    "/reload", response_model=Reloaded, summary="Serve the configured bundle as it is now"
+)
+async def reload(request: Request) -> Reloaded:
+    models: ModelRegistry = request.app.state.models
+    model = await models.reload()
+    return Reloaded(model=model.info.name, bundle_hash=model.info.bundle_hash)

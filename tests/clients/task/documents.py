@@ -1,4 +1,4 @@
-"""The documents of the task beside it: a text's non-empty lines, without the space around them."""
+"""Documents of the lm-eval task: the stripped, non-empty lines of a text."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ def lines(path: Path) -> list[str]:
 
 
 def dataset(file: str, **_: object) -> dict[str, Any]:
-    """What lm-eval calls; `file` comes from its `--metadata`."""
+    """Return the data set of the task. lm-eval calls it with the `file` of its `--metadata`."""
     from datasets import Dataset
 
     return {"test": Dataset.from_dict({"line": lines(Path(file))})}

@@ -22,8 +22,8 @@ from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
 from train.data.streams import Streams
 from train.data.tokenizer import fit_tokenizer
-from train.loop import Run
-from train.report.stopwatch import PARTS
+from train.loop import TrainingRun
+from train.report.stopwatch import STEP_PARTS
 
 ROUNDS, STEPS = 7, 8
 TOKENS = 200_000
@@ -82,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder))
         checkpoint.start(config)
-        run = Run(config, checkpoint, ids, ids[:100], tokenizer)
+        run = TrainingRun(config, checkpoint, ids, ids[:100], tokenizer)
         plain = Plain(sizes, options.vocabulary)
         streams = Streams(ids, 1, training)
         zeros = torch.zeros(sizes.layers, options.batch_size, options.width)
@@ -97,10 +97,10 @@ def main() -> None:
             if turn:
                 speeds.append((own / (between - begun), theirs / (ended - between)))
             else:
-                run.learner.stopwatch.take()
-        seconds = run.learner.stopwatch.take()
+                run.train_step.stopwatch.take()
+        seconds = run.train_step.stopwatch.take()
     total = sum(seconds.values())
-    shares = ", ".join(f"{part} {seconds[f'{part}_seconds'] / total:.0%}" for part in PARTS)
+    shares = ", ".join(f"{part} {seconds[f'{part}_seconds'] / total:.0%}" for part in STEP_PARTS)
     step = f"{options.batch_size} × {options.bptt_length} tokens a step"
     threads = torch.get_num_threads()
     print(f"2 × {options.width}, {options.vocabulary:,} words, {step}, {threads} threads")

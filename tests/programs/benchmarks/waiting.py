@@ -40,8 +40,8 @@ def learn() -> None:
     from train.checkpoint import Checkpoint
     from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
     from train.data.tokenizer import fit_tokenizer
-    from train.loop import Run
-    from train.runtime.thread_waiting import Waiting
+    from train.loop import TrainingRun
+    from train.runtime.thread_waiting import SpinControl
 
     width, vocabulary, seconds = map(int, sys.argv[2:5])
     config = Config(
@@ -53,15 +53,15 @@ def learn() -> None:
     words = " ".join(f"w{index}" for index in range(vocabulary - 2))
     tokenizer = fit_tokenizer(config.tokenizer, [words])
     ids = (vocabulary * np.random.default_rng(0).random(TOKENS) ** 3).astype(np.int32)
-    waiting = Waiting() if WATCHED in os.environ else nullcontext()
+    waiting = SpinControl() if WATCHED in os.environ else nullcontext()
     with tempfile.TemporaryDirectory() as folder, waiting:
         checkpoint = Checkpoint(Path(folder))
         checkpoint.start(config)
-        run = Run(config, checkpoint, ids, ids[:100], tokenizer)
+        run = TrainingRun(config, checkpoint, ids, ids[:100], tokenizer)
 
         def step() -> int:
-            if run.progress.epoch_step == run.streams.steps:
-                run.progress.epoch_step = 0
+            if run.position.epoch_step == run.streams.steps:
+                run.position.epoch_step = 0
                 run.streams.start_epoch(0)
             return run._step()
 

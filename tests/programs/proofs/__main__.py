@@ -76,7 +76,7 @@ def test_lines(checkpoint: Path, data: Path) -> tuple[list[str], float]:
         raise CheckpointError(f"{checkpoint} is not finished; the same command of its run goes on")
     sources, _ = find_splits(data, run.config().data)
     run.check_corpus({"test": sources["test"].content.digest})
-    return list(sources["test"].lines()), report["perplexity"]["test"]
+    return list(sources["test"].lines()), report.perplexity["test"]
 
 
 def prove(checkpoint: Path, data: Path, sentences: int, precision: Precision) -> bool:

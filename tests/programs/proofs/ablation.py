@@ -72,14 +72,14 @@ def timed_steps(config: Config, data: Path, cache: Path) -> Iterator[float]:
     ids = tokenize(source, tokenizer, cache, "train").ids
     streams = Streams(ids, end_id(tokenizer), config.train)
     streams.start_epoch(0)
-    learner = TrainStep(config, tokenizer, Processes())
+    train_step = TrainStep(config, tokenizer, Processes())
     step = 0
     while step + STEPS <= streams.steps:
         begun, tokens = time.perf_counter(), 0
         for number in range(step, step + STEPS):
-            learner.stopwatch.start()
+            train_step.stopwatch.start()
             batch = streams.batch(number)
-            learner.step(batch, config.train.learning_rate, number)
+            train_step.step(batch, config.train.learning_rate, number)
             tokens += batch.inputs.numel()
         yield (time.perf_counter() - begun) / tokens
         step += STEPS

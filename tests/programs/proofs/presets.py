@@ -22,7 +22,7 @@ from train.config_file import load_config
 from train.data.corpus import tokenize
 from train.data.splits import find_splits
 from train.data.tokenizer import fit_tokenizer
-from train.loop import Run
+from train.loop import TrainingRun
 from train.model.lstm import parameter_count
 
 PRESETS = Path("train/configs")
@@ -36,12 +36,12 @@ def trial(config: Config, data: Path, folder: Path) -> tuple[int, list[float]]:
     tokenizer = fit_tokenizer(config.tokenizer, sources["train"].lines())
     splits = {n: tokenize(s, tokenizer, folder / "cache", n) for n, s in sources.items()}
     checkpoint.write_inputs(tokenizer, splits["valid"].ids)
-    run = Run(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
+    run = TrainingRun(config, checkpoint, splits["train"].ids, splits["valid"].ids, tokenizer)
     perplexities: list[float] = []
     assert run.metrics is not None
     run.metrics.follow(lambda lines: perplexities.extend(line["perplexity"] for line in lines))
     run.train()
-    return parameter_count(run.learner.model), perplexities
+    return parameter_count(run.train_step.model), perplexities
 
 
 def main() -> int:

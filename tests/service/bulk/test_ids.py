@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bulk.input import json_line
-from service.bulk.input.ids import dumps
+from service.bulk.input.json_line import dumps
 from tests.support.bulk_job import Jobs, rows
 
 NAMESPACE = uuid.UUID(int=5)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs
-from tests.support.small_blocks import BLOCK_RECORDS, SIZES
+from tests.support.small_blocks import BLOCK_DOCUMENTS, SIZES
 
 SECONDS = 120
 ALREADY = "already exists; use --overwrite to replace it"
@@ -70,7 +70,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_killed_again_and_again_the_output_is_the_same_to_the_byte(
+def test_killed_jobs_write_the_same_bytes(
     tmp_path: Path, name: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, size, value in SIZES:
@@ -90,5 +90,5 @@ def test_killed_again_and_again_the_output_is_the_same_to_the_byte(
     assert codes[0] == -signal.SIGKILL, f"seed {seed}"
     assert codes[-1] in (0, FINISHED), f"seed {seed}"  # killed in its last moment, it was finished
     assert contents(killed) == contents(whole), f"seed {seed}"
-    parts = -(-300 // BLOCK_RECORDS) // 3 + 1 if name == "out.parquet" else 1
+    parts = -(-300 // BLOCK_DOCUMENTS) // 3 + 1 if name == "out.parquet" else 1
     assert len(contents(whole)) == parts + ("--errors" in OUTPUTS[name])

@@ -100,10 +100,10 @@ def test_kept_rows_are_in_no_bucket(jobs: Jobs, source: Path, calibrated: bool) 
     assert all(row["percentile"] is None for row in found[1:4] if calibrated)
 
 
-def test_another_choice_of_rows_is_another_job(
+def test_other_row_options_are_another_job(
     jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.bulk.document.BLOCK_RECORDS", 1)
+    monkeypatch.setattr("service.bulk.document.BLOCK_DOCUMENTS", 1)
     out = source.parent / "out.jsonl"
     assert jobs(source, "--out", out, "--strict") == 1
     assert jobs(source, "--out", out, "--keep-rows") == 1
@@ -112,7 +112,7 @@ def test_another_choice_of_rows_is_another_job(
 
 @pytest.mark.parametrize("buckets", [[], ["--buckets", "30,60"]])
 @pytest.mark.parametrize(("suffix", "test"), [(".gz", "gzip"), (".zst", "zstd")])
-def test_empty_output_is_a_whole_file(
+def test_empty_compressed_output_is_valid(
     jobs: Jobs, tmp_path: Path, suffix: str, test: str, buckets: list[str]
 ) -> None:
     (tmp_path / "in.txt").write_bytes(b"\n\n")
@@ -161,7 +161,7 @@ def test_a_job_with_all_documents_refused_fails(
 def test_kept_rows_resume_to_the_same_bytes(
     jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.bulk.document.BLOCK_RECORDS", 2)
+    monkeypatch.setattr("service.bulk.document.BLOCK_DOCUMENTS", 2)
     source.write_bytes((b"\n".join(LINES) + b"\n") * 4)
     whole, out = source.parent / "whole.jsonl", source.parent / "out.jsonl"
     jobs.summary(source, "--out", whole, "--keep-rows")
@@ -174,7 +174,7 @@ def test_kept_rows_resume_to_the_same_bytes(
     assert len(rows(out)) == 20
 
 
-def test_a_calibration_of_nothing_leaves_nothing(jobs: Jobs, tmp_path: Path) -> None:
+def test_an_empty_calibration_leaves_no_files(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.txt", tmp_path / "fix.json"
     source.write_text("\n\n")
     arguments = ("calibrate", source, "--out", out, "--errors", tmp_path / "errors.jsonl")

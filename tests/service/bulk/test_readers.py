@@ -11,10 +11,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bulk.document import BLOCK_BYTES, BLOCK_RECORDS, Document, Position, blocks
-from service.bulk.input.ids import JsonText
+from service.bulk.document import BLOCK_BYTES, BLOCK_DOCUMENTS, Document, Position, blocks
+from service.bulk.input.json_line import JsonText
 from service.bulk.input.parquet import BATCH_ROWS
-from service.bulk.input.readers import Reader, Source
+from service.bulk.input.readers import Reader
+from service.bulk.input.text_parser import Source
 from service.errors import JobError
 
 SMALL = Source(max_bytes=20)
@@ -22,7 +23,7 @@ documents = st.lists(st.text(st.characters(exclude_characters="\n\r", codec="utf
 
 
 def read(path: Path, source: Source = SMALL, begin: Position | None = None) -> list[Document]:
-    return list(Reader([path], source).records(begin or Position()))
+    return list(Reader([path], source).documents(begin or Position()))
 
 
 def said(records: list[Document]) -> list[str]:
@@ -106,7 +107,7 @@ def test_parquet(tmp_path: Path, kind: str) -> None:
     assert [record.line for record in records] == list(range(1, 704))
 
 
-def test_bytes_in_parquet_that_are_no_text(tmp_path: Path) -> None:
+def test_invalid_utf8_in_parquet_is_a_problem(tmp_path: Path) -> None:
     path = table(tmp_path / "a.parquet", pyarrow.array([b"a", b"\xff"], pyarrow.binary()))
     assert said(read(path)) == ["a", "[invalid_utf8]"]
 
@@ -124,13 +125,13 @@ def test_columns_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 def test_a_document_is_a_file(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{n}.txt", b"line %d\nline\n" % n) for n in range(3)]
     paths[1] = write(tmp_path / "1.txt", b"x" * 21)
-    records = list(Reader(paths, Source(kind="file", max_bytes=20)).records(Position()))
+    records = list(Reader(paths, Source(kind="file", max_bytes=20)).documents(Position()))
     assert said(records) == ["line 0\nline", "[too_long]", "line 2\nline"]
     assert [record.source for record in records] == [str(path) for path in paths]
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_damage_is_named_with_its_place(tmp_path: Path, suffix: str) -> None:
+def test_corruption_is_reported_with_its_line(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a.txt{suffix}", b"one line\nthen another\n" * 900)
     path.write_bytes(path.read_bytes()[:-9] if suffix == ".gz" else path.read_bytes() + b"x" * 40)
     with pytest.raises(JobError, match=r"after line \d+: the file is damaged"):
@@ -142,7 +143,7 @@ def test_damage_is_named_with_its_place(tmp_path: Path, suffix: str) -> None:
     form=st.sampled_from([".txt", ".txt.gz", ".jsonl.zst", ".parquet"]),
     data=st.data(),
 )
-def test_reading_goes_on_from_any_record(
+def test_reading_continues_after_any_document(
     tmp_path_factory: pytest.TempPathFactory,
     several: list[list[str]],
     form: str,
@@ -160,7 +161,7 @@ def test_reading_goes_on_from_any_record(
             write(path, "".join(f"{line}\n" for line in given_lines).encode())
         paths.append(path)
     source = Source(keep_empty=True)
-    whole = list(Reader(paths, source).records(Position()))
+    whole = list(Reader(paths, source).documents(Position()))
     expected = [line for lines in several for line in lines]
     if form.startswith(".txt"):  # a mark of the encoding at a file's beginning is no text
         assert len(whole) == len(expected)
@@ -169,15 +170,15 @@ def test_reading_goes_on_from_any_record(
     assert [record.number for record in whole] == list(range(1, len(whole) + 1))
     if whole:
         at = data.draw(st.integers(0, len(whole) - 1))
-        assert list(Reader(paths, source).records(whole[at].end)) == whole[at + 1 :]
+        assert list(Reader(paths, source).documents(whole[at].end)) == whole[at + 1 :]
 
 
-def test_how_far_reading_is_counts_bytes_on_the_disk(tmp_path: Path) -> None:
+def test_bytes_read_are_bytes_on_the_disk(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{n}.txt.gz", b"some line\n" * 500) for n in range(2)]
     reader = Reader(paths, Source())
     first, second = (path.stat().st_size for path in paths)
     seen = []
-    for _ in reader.records(Position()):
+    for _ in reader.documents(Position()):
         seen.append(reader.bytes_read)
     assert seen == sorted(seen)
     assert first <= seen[501] <= reader.bytes_read == first + second
@@ -190,13 +191,15 @@ def test_blocks_from_a_blocks_end_are_the_same(sizes: list[int]) -> None:
         for n, size in enumerate(sizes, 1)
     ]
     whole = list(blocks(records))
-    assert [record for block in whole for record in block.records] == records
+    assert [record for block in whole for record in block.documents] == records
     for number, block in enumerate(whole):
-        assert list(blocks(records[block.end.records :])) == whole[number + 1 :]
-        size = sum(record.size for record in block.records)
-        assert size - block.records[-1].size < BLOCK_BYTES
+        assert list(blocks(records[block.end.documents :])) == whole[number + 1 :]
+        size = sum(record.size for record in block.documents)
+        assert size - block.documents[-1].size < BLOCK_BYTES
 
 
-def test_a_block_is_never_more_than_so_many_records() -> None:
-    records = [Document("", n, n, "", None, None, 1, Position()) for n in range(BLOCK_RECORDS + 1)]
-    assert [len(block.records) for block in blocks(records)] == [BLOCK_RECORDS, 1]
+def test_a_block_has_a_maximum_of_documents() -> None:
+    records = [
+        Document("", n, n, "", None, None, 1, Position()) for n in range(BLOCK_DOCUMENTS + 1)
+    ]
+    assert [len(block.documents) for block in blocks(records)] == [BLOCK_DOCUMENTS, 1]

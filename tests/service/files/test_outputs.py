@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.job_state import JobState
+from service.bulk.resume.state import JobState
 from service.errors import OutputError
-from service.files.outputs import write_whole
+from service.files.atomic import write_atomically
 
 
 @pytest.mark.parametrize("name", [None, "page.new"])
@@ -29,15 +29,15 @@ def test_bytes_then_the_name_reach_the_disk(
             raise OSError(errno.EINVAL, "as on file systems that cannot")
 
     monkeypatch.setattr(os, "fsync", record)
-    write_whole(page, b"new", partial or None)
+    write_atomically(page, b"new", partial or None)
     assert seen == [("file", b"old"), ("folder", b"new")]
     assert list(tmp_path.iterdir()) == [page]
 
 
-def test_a_left_partial_file_is_overwritten(tmp_path: Path) -> None:
+def test_an_old_partial_file_is_overwritten(tmp_path: Path) -> None:
     page = tmp_path / "page"
     (tmp_path / "page.new").write_bytes(b"longer than what follows")
-    write_whole(page, b"new", tmp_path / "page.new")
+    write_atomically(page, b"new", tmp_path / "page.new")
     assert page.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [page]
 
@@ -46,12 +46,14 @@ def test_a_link_as_partial_file_stays(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"years of work")
     (tmp_path / "page.new").symlink_to("mine")
     with pytest.raises(OutputError, match=r"page\.new is a symbolic link; remove it"):
-        write_whole(tmp_path / "page", b"new", tmp_path / "page.new")
+        write_atomically(tmp_path / "page", b"new", tmp_path / "page.new")
     assert (tmp_path / "page.new").is_symlink()
     assert (tmp_path / "mine").read_bytes() == b"years of work"
 
 
-def test_a_state_that_fails_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_state_leaves_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -19,7 +19,7 @@ WORDS = ["the", "band", "was", "born", "in", "London", ",", "1990", "xyzzy", "("
 @pytest.fixture(scope="module")
 def engine(model: LanguageModel) -> OnnxEngine:
     assert model.bundle.manifest.precision == "int8"
-    return model.engine
+    return model._engine
 
 
 def sequence(engine: OnnxEngine, ids: list[int]) -> InferenceTask:
@@ -93,7 +93,7 @@ def test_five_thousand_cuts_continue_to_the_same_bits(
         pieces = sequence(engine, ids)
         run_batch(engine, [pieces], chance.randint(1, 2))
         while pieces.remaining:
-            pieces.state = model.states.open(model.states.seal(pieces.state))
+            pieces.state = model._states.open(model._states.seal(pieces.state))
             cuts += 1
             run_batch(engine, [pieces], chance.randint(1, 2))
         assert pieces.decoded().logprobs.tobytes() == alone(engine, ids)

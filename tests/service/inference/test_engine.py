@@ -19,7 +19,7 @@ token_ids = st.lists(st.integers(0, 9999), min_size=1, max_size=30)
 
 @pytest.fixture(scope="module")
 def engine(model: LanguageModel) -> OnnxEngine:
-    return model.engine
+    return model._engine
 
 
 def step_by_step(engine: OnnxEngine, ids: list[int]) -> list[float]:

@@ -137,6 +137,6 @@ def test_texts_that_are_scored_never_enter_the_cache(
     async def score() -> None:
         await model.score(await model.encoder.encode_texts(["was was was was was"]))
 
-    before = model.contexts.cache.bytes
+    before = model._contexts.cache.bytes
     asyncio.run(score())
-    assert model.contexts.cache.bytes == before
+    assert model._contexts.cache.bytes == before

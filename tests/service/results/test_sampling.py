@@ -49,13 +49,13 @@ def sampler(temperature: float, top_p: float = 1.0, seed: int | None = 1, top: i
 
 
 @given(probabilities)
-def test_temperature_0_takes_the_most_probable_that_is_not_unknown(weights: list[int]) -> None:
+def test_temperature_0_takes_most_probable_known_token(weights: list[int]) -> None:
     expected = 1 + weights[1:].index(max(weights[1:]))
     assert sampler(0)(log_probabilities(weights)).id == expected
 
 
 @given(probabilities, st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.001, 0.31, 0.77, 1.0]))
-def test_only_the_fewest_tokens_that_reach_top_p_come(
+def test_top_p_keeps_the_fewest_tokens(
     weights: list[int], temperature: float, top_p: float
 ) -> None:
     draw, row = sampler(temperature, top_p), log_probabilities(weights)
@@ -64,7 +64,7 @@ def test_only_the_fewest_tokens_that_reach_top_p_come(
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (2.0, 0.8), (1.0, 0.5)])
-def test_tokens_come_as_often_as_their_probability(temperature: float, top_p: float) -> None:
+def test_draws_follow_the_probabilities(temperature: float, top_p: float) -> None:
     weights = [500, 300, 100, 250, 40, 5]
     draw, row = sampler(temperature, top_p), log_probabilities(weights)
     counts = Counter(draw(row).id for _ in range(DRAWS))
@@ -76,19 +76,19 @@ def test_tokens_come_as_often_as_their_probability(temperature: float, top_p: fl
 
 
 @pytest.mark.parametrize("temperature", [1e-320, 1e-300, 1e-6])
-def test_a_tiny_temperature_is_as_good_as_0(temperature: float) -> None:
+def test_tiny_temperature_equals_0(temperature: float) -> None:
     row = log_probabilities([9, 2, 7, 1])
     assert {sampler(temperature, seed=seed)(row).id for seed in range(5)} == {2}
 
 
-def test_the_log_probability_is_the_models_own_at_any_temperature() -> None:
+def test_logprob_ignores_temperature() -> None:
     row = log_probabilities([9, 2, 7, 1])
     for temperature in (0, 0.5, 3.0):
         step = sampler(temperature, 0.9)(row)
         assert step.logprob == float(row[step.id])
 
 
-def test_the_alternatives_are_the_most_probable_the_unknown_word_too() -> None:
+def test_alternatives_include_unknown_word() -> None:
     row = log_probabilities([9, 2, 7, 1])
     step = sampler(1.0, top=3)(row)
     assert step.top_ids == [0, 2, 1]
@@ -96,7 +96,7 @@ def test_the_alternatives_are_the_most_probable_the_unknown_word_too() -> None:
     assert len(sampler(1.0, top=100)(row).top_ids) == 4
 
 
-def test_the_same_seed_draws_the_same_and_no_seed_another() -> None:
+def test_seed_determines_draws() -> None:
     row = log_probabilities(list(range(1, 500)))
 
     def tokens(seed: int | None) -> list[int]:

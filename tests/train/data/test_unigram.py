@@ -1,4 +1,4 @@
-"""Expectation maximisation over pieces: against all ways of cutting a word, written out here."""
+"""Tests of expectation maximisation against an enumeration of all segmentations of a word."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.data.unigram import _Lattice, fit_pieces
+from train.data.unigram import _Lattice, fit_subwords
 
 SYMBOLS = ["a", "b", "c"]
 words = st.dictionaries(st.text("abc", min_size=1, max_size=7), st.integers(1, 9), min_size=1)
@@ -40,7 +40,7 @@ def expected_by_hand(
 
 @settings(max_examples=100, deadline=None)
 @given(counts=words, more=longer, seed=st.integers(0, 99))
-def test_a_piece_is_expected_as_often_as_over_all_cuts(
+def test_expected_counts_equal_all_segmentations(
     counts: dict[str, int], more: set[str], seed: int
 ) -> None:
     pieces = [*SYMBOLS, *sorted(more)]
@@ -54,14 +54,12 @@ def test_a_piece_is_expected_as_often_as_over_all_cuts(
 
 @settings(max_examples=50, deadline=None)
 @given(counts=words, more=longer)
-def test_a_lattice_without_some_pieces_is_that_of_the_others(
-    counts: dict[str, int], more: set[str]
-) -> None:
+def test_restricted_lattice_equals_a_new_one(counts: dict[str, int], more: set[str]) -> None:
     pieces = [*SYMBOLS, *sorted(more)]
     kept = [i for i in range(len(pieces)) if i < len(SYMBOLS) or i % 2]
     weights = np.array(list(counts.values()), np.float64)
     scores = np.log(np.full(len(kept), 1 / len(kept)))
-    smaller = _Lattice.of(list(counts), pieces).without_others(np.array(kept, np.int32))
+    smaller = _Lattice.of(list(counts), pieces).restrict(np.array(kept, np.int32))
     anew = _Lattice.of(list(counts), [pieces[i] for i in kept])
     assert smaller.expected(scores, weights).tolist() == pytest.approx(
         anew.expected(scores, weights).tolist()
@@ -73,15 +71,15 @@ def test_a_lattice_without_some_pieces_is_that_of_the_others(
 def test_symbols_stay_and_no_more_than_asked(
     counts: dict[str, int], more: set[str], size: int
 ) -> None:
-    fitted = fit_pieces(counts, [*SYMBOLS, *sorted(more)], size)
+    fitted = fit_subwords(counts, [*SYMBOLS, *sorted(more)], size)
     assert set(SYMBOLS) <= set(fitted) <= {*SYMBOLS, *more}
     assert len(fitted) == min(size, len(SYMBOLS) + len(more))
     assert list(fitted.values()) == sorted(fitted.values(), reverse=True)
     assert sum(map(math.exp, fitted.values())) == pytest.approx(1, abs=1e-4)
     backwards = dict(reversed(counts.items()))
-    assert fit_pieces(backwards, [*SYMBOLS, *sorted(more)], size) == fitted
+    assert fit_subwords(backwards, [*SYMBOLS, *sorted(more)], size) == fitted
 
 
-def test_the_piece_that_the_text_is_made_of_is_kept() -> None:
+def test_most_useful_subword_is_kept() -> None:
     counts = {"abcabc": 50, "abc": 100, "ca": 3}
-    assert "abc" in fit_pieces(counts, [*SYMBOLS, "abc", "ca", "bc", "ab"], 4)
+    assert "abc" in fit_subwords(counts, [*SYMBOLS, "abc", "ca", "bc", "ab"], 4)

@@ -32,7 +32,7 @@ def some_ids(seed: int) -> Tensor:
 
 @torch.no_grad()
 def naive(network: TiedLSTM, ids: Tensor) -> Tensor:
-    """Logits (T · B, V) of a text read in one go, from the zero state, without dropout."""
+    """Return logits (T · B, V) of a text read at once, from the zero state, without dropout."""
     hidden, _ = network.eval()(ids, network.zero_state(ids.shape[1]))
     return network.logits(hidden).flatten(0, 1)
 
@@ -41,29 +41,29 @@ def test_the_state_is_carried_and_forgotten(taught: tuple[Teacher, TiedLSTM]) ->
     teacher, network = taught
     first, second = some_ids(1), some_ids(2)
     whole = naive(network, torch.cat([first, second]))
-    found = [teacher.read(ids, ALL).logits() for ids in (first, second)]
+    found = [teacher.forward(ids, ALL).logits() for ids in (first, second)]
     torch.testing.assert_close(torch.cat(found), whole)
-    teacher.forget()
-    torch.testing.assert_close(teacher.read(second, ALL).logits(), naive(network, second))
+    teacher.reset_state()
+    torch.testing.assert_close(teacher.forward(second, ALL).logits(), naive(network, second))
 
 
-def test_a_reset_stream_begins_from_zero_and_the_others_go_on(
+def test_reset_streams_start_from_zero(
     taught: tuple[Teacher, TiedLSTM],
 ) -> None:
     teacher, network = taught
     first, second = some_ids(1), some_ids(2)
-    teacher.read(first, ALL)
-    found = teacher.read(second, torch.tensor([True, False, True])).logits().view(4, B, V)
+    teacher.forward(first, ALL)
+    found = teacher.forward(second, torch.tensor([True, False, True])).logits().view(4, B, V)
     whole = naive(network, torch.cat([first, second]))[4 * B :].view(4, B, V)
     torch.testing.assert_close(found[:, [0, 2]], whole[:, [0, 2]])
     torch.testing.assert_close(found[:, 1], naive(network, second).view(4, B, V)[:, 1])
 
 
-def test_a_lesson_by_rows_is_the_lesson(taught: tuple[Teacher, TiedLSTM]) -> None:
-    lesson = taught[0].read(some_ids(1), ALL)
-    parts = [lesson.rows(slice(begin, begin + 5)).logits() for begin in range(0, 12, 5)]
-    torch.testing.assert_close(torch.cat(parts), lesson.logits())
-    assert not lesson.logits().requires_grad
+def test_output_by_rows_equals_the_whole(taught: tuple[Teacher, TiedLSTM]) -> None:
+    output = taught[0].forward(some_ids(1), ALL)
+    parts = [output.rows(slice(begin, begin + 5)).logits() for begin in range(0, 12, 5)]
+    torch.testing.assert_close(torch.cat(parts), output.logits())
+    assert not output.logits().requires_grad
 
 
 def test_a_teacher_of_another_vocabulary_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from train.config import TrainConfig
 from train.runtime.cpu_count import usable_cores
-from train.runtime.hardware import use_threads
+from train.runtime.hardware import set_threads
 
 
 def write(path: Path, content: str) -> None:
@@ -48,6 +48,15 @@ def test_quotas_of_all_own_groups_count(tmp_path: Path) -> None:
     assert usable_cores(tmp_path, own) == 2
 
 
+def test_malformed_groups_are_ignored(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_bytes(b"nonsense\n\n1:cpu\n0::/caf\xe9\n")
+    write(tmp_path / "cpu.max", "200000 100000")
+    assert usable_cores(tmp_path, own) == 2
+    write(tmp_path / "cpu.max", "many 0 of them")
+    assert usable_cores(tmp_path, own) == 8
+
+
 def test_threads_are_those_asked_for_or_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
@@ -55,9 +64,9 @@ def test_threads_are_those_asked_for_or_usable(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("train.runtime.hardware.usable_cores", lambda: 3)
     monkeypatch.setenv("RAYON_NUM_THREADS", "2")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    use_threads(TrainConfig())
-    use_threads(TrainConfig(threads=5))
+    set_threads(TrainConfig())
+    set_threads(TrainConfig(threads=5))
     assert chosen == [3, 5]
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    use_threads(TrainConfig())  # as PyTorch has read it
+    set_threads(TrainConfig())  # PyTorch has read it itself
     assert chosen == [3, 5]

@@ -1,4 +1,4 @@
-"""What is shown while something runs: lines in a log, a bar on a terminal."""
+"""Tests of progress: lines in a log file, a bar on a terminal."""
 
 import fcntl
 import io
@@ -16,7 +16,7 @@ import pytest
 from tests.support.tiny_training import ROOT
 from tests.support.train_command import Capture, Train
 from train.runtime import progress
-from train.runtime.progress import Pace, Progress, say
+from train.runtime.progress import LogInterval, Progress, print_line
 
 
 class Clock:
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_log_has_a_line_a_minute(clock: Clock, capsys: Capture) -> None:
     with Progress("tokenizing", 30_000_000, "B") as shown:
-        for _ in range(150):  # a second each
+        for _ in range(150):  # one second each
             clock.seconds += 1
             shown.update(200_000)
     assert capsys.readouterr().err.splitlines() == [
@@ -42,11 +42,11 @@ def test_a_log_has_a_line_a_minute(clock: Clock, capsys: Capture) -> None:
 
 
 def test_epochs_share_a_line_a_minute(clock: Clock, capsys: Capture) -> None:
-    pace = Pace()
+    pace = LogInterval()
     for epoch in range(1, 11):
         name = f"epoch {epoch}/10"
         after = (10 - epoch) * 4000
-        with Progress(name, 4000, "tokens", after=after, pace=pace) as shown:
+        with Progress(name, 4000, "tokens", after=after, interval=pace) as shown:
             for step in range(40):
                 clock.seconds += 1
                 shown.note(f"perplexity {epoch}.{step:02}")
@@ -69,16 +69,16 @@ def test_a_rate_counts_what_this_start_did(clock: Clock, capsys: Capture) -> Non
 
 
 def test_a_quiet_process_says_nothing(clock: Clock, capsys: Capture) -> None:
-    with Progress("epoch 1/1", 10, "tokens", pace=Pace(), quiet=True) as shown:
+    with Progress("epoch 1/1", 10, "tokens", interval=LogInterval(), quiet=True) as shown:
         clock.seconds += 100
         shown.update(10)
     assert capsys.readouterr().err == ""
 
 
-def test_a_run_in_a_log_has_no_carriage_return(
+def test_log_has_no_carriage_return(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # every line that there may be
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # a line after each update
     assert train() == 0
     captured = capsys.readouterr()
     assert "\r" not in captured.err + captured.out
@@ -87,7 +87,7 @@ def test_a_run_in_a_log_has_no_carriage_return(
     assert any(" left of the whole run at most" in line for line in lines)
 
 
-def test_a_short_run_in_a_log_has_one_line(train: Train, capsys: Capture) -> None:
+def test_short_run_logs_one_line(train: Train, capsys: Capture) -> None:
     assert train("--set", "train.epochs=5") == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
@@ -110,7 +110,7 @@ def test_a_terminal_has_a_bar() -> None:
 
 
 def test_any_name_can_be_said_in_any_encoding(tmp_path: Path) -> None:
-    program = "from train.runtime.progress import say; say('caf\\udcff …')"
+    program = "from train.runtime.progress import print_line; print_line('caf\\udcff …')"
     for encoding in ("utf-8", "latin-1", "ascii"):
         output = subprocess.check_output(
             [sys.executable, "-c", program],
@@ -137,7 +137,7 @@ def test_help_is_shown_in_any_encoding(arguments: list[str], encoding: str) -> N
 
 
 class Flushed(io.StringIO):
-    """A stream whose `shown` is what has been flushed."""
+    """A stream. `shown` is the text that was flushed."""
 
     shown = ""
 
@@ -148,5 +148,5 @@ class Flushed(io.StringIO):
 def test_say_writes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Flushed()
     monkeypatch.setattr(sys, "stdout", stream)
-    say("one line")
+    print_line("one line")
     assert stream.shown == "one line\n"

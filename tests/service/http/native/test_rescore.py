@@ -1,4 +1,4 @@
-"""`POST /rescore`: shared beginnings change no figure, and the order is that of the totals."""
+"""`POST /rescore`: the figures of `/score` whatever prefixes are shared, and the order."""
 
 import pytest
 from hypothesis import given
@@ -25,10 +25,10 @@ def by_index(results: list[Json]) -> list[Json]:
 
 
 @given(st.lists(texts, min_size=1, max_size=12), contexts)
-def test_log_probabilities_are_those_of_score_to_the_bit(
+def test_logprobs_equal_score_bit_for_bit(
     api: ApiClient, hypotheses: list[str], context: str | None
 ) -> None:
-    """Duplicates, empty ones and beginnings of others among them."""
+    """Hypotheses may be equal, empty, or a prefix of another."""
     fields = {} if context is None else {"context": context}
     results = by_index(rescore(api, [{"text": text} for text in hypotheses], **fields))
     expected = api.score(texts=hypotheses, **fields)["results"]
@@ -43,7 +43,7 @@ weights = st.floats(-10, 10)
 
 
 @given(st.lists(st.tuples(texts, weights), min_size=1, max_size=8), weights, weights)
-def test_the_total_is_the_formula_and_the_best_comes_first(
+def test_results_are_sorted_by_total(
     api: ApiClient, scored: list[tuple[str, float]], lm_weight: float, length_bonus: float
 ) -> None:
     hypotheses: list[Json] = [{"text": text, "score": score} for text, score in scored]
@@ -56,7 +56,7 @@ def test_the_total_is_the_formula_and_the_best_comes_first(
     assert order == sorted(order)
 
 
-def test_ties_keep_the_order_they_came_in(api: ApiClient) -> None:
+def test_ties_keep_request_order(api: ApiClient) -> None:
     hypotheses: list[Json] = [{"text": text, "id": str(n)} for n, text in enumerate("bababa")]
     results = rescore(api, hypotheses, lm_weight=0)
     assert [result["index"] for result in results] == list(range(6))
@@ -66,13 +66,13 @@ def test_ties_keep_the_order_they_came_in(api: ApiClient) -> None:
     assert len({result["logprob"] for result in alike}) == 1
 
 
-def test_an_id_is_given_back_only_where_one_came(api: ApiClient) -> None:
+def test_id_is_returned_only_if_given(api: ApiClient) -> None:
     results = by_index(rescore(api, [{"text": "a", "id": "x"}, {"text": "b"}]))
     assert results[0]["id"] == "x"
     assert "id" not in results[1]
 
 
-def test_hypotheses_may_nest_as_deep_as_they_are_many(api: ApiClient) -> None:
+def test_hypotheses_may_nest_deeply(api: ApiClient) -> None:
     hypotheses = [" ".join(["the"] * count) for count in range(500)]
     results = by_index(rescore(api, [{"text": text} for text in hypotheses]))
     checked = hypotheses[::83]
@@ -86,11 +86,11 @@ def test_hypotheses_may_nest_as_deep_as_they_are_many(api: ApiClient) -> None:
     "fields",
     [{}, {"hypotheses": []}, {"hypotheses": [{}]}, {"hypotheses": [{"text": "a", "nonsense": 1}]}],
 )
-def test_what_is_no_n_best_list_is_refused(api: ApiClient, fields: Json) -> None:
+def test_invalid_n_best_list_is_rejected(api: ApiClient, fields: Json) -> None:
     refusal = error_json(api.post("/rescore", **fields), 422, "invalid_request")
     assert refusal["param"].startswith("hypotheses")
 
 
-def test_too_many_hypotheses_are_refused(api: ApiClient) -> None:
+def test_too_many_hypotheses_are_rejected(api: ApiClient) -> None:
     hypotheses = [{"text": ""}] * 4097
     error_json(api.post("/rescore", hypotheses=hypotheses), 422, "input_too_long")

@@ -1,4 +1,4 @@
-"""`POST /score`: what conditions, what is scored, and the several ways to say it."""
+"""Input of `POST /score`: texts, ids, contexts, and the special tokens in them."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_context_conditions_and_is_not_scored(api: ApiClient) -> None:
     assert logprobs(part) != logprobs(api.score_one(text=SECOND))
 
 
-def test_one_context_stands_before_every_text(api: ApiClient) -> None:
+def test_one_context_precedes_every_text(api: ApiClient) -> None:
     together = api.score(texts=[FIRST, SECOND], context="In 1905")["results"]
     for text, result in zip([FIRST, SECOND], together, strict=True):
         alone = api.score_one(text=text, context="In 1905")
@@ -34,13 +34,13 @@ def test_each_text_has_its_own_context(api: ApiClient) -> None:
     assert logprobs(together[0]) != logprobs(together[1])
 
 
-def test_an_empty_context_is_no_context(api: ApiClient) -> None:
+def test_empty_context_equals_no_context(api: ApiClient) -> None:
     for bos in (True, False):
         with_empty = api.score_one(text=FIRST, context="", bos=bos)
         assert logprobs(with_empty) == logprobs(api.score_one(text=FIRST, bos=bos))
 
 
-def test_without_bos_a_context_stands_before_the_first_token(api: ApiClient) -> None:
+def test_without_bos_context_precedes_first_token(api: ApiClient) -> None:
     result = api.score_one(text="the", context="of", bos=False, eos=False)
     expected = api.logprobs_after(token_ids(api.score_one(text="of", eos=False)), bos=False)
     assert logprobs(result) == [pytest.approx(expected[token_ids(result)[0]], abs=1e-5)]
@@ -56,14 +56,14 @@ def test_token_ids_equal_their_text(api: ApiClient) -> None:
     assert [token["start"] for token in by_ids["tokens"]] == [None] * len(token_ids(text))
 
 
-def test_bos_and_eos_hold_for_token_ids_too(api: ApiClient) -> None:
+def test_bos_and_eos_apply_to_token_ids(api: ApiClient) -> None:
     the = token_ids(api.score_one(text="the", eos=False))
     assert token_ids(api.score_one(token_ids=[the])) == [*the, END]
     assert logprobs(api.score_one(token_ids=[the], bos=False, eos=False)) == [None]
     assert token_ids(api.score_one(token_ids=[[]])) == [END]
 
 
-def test_a_newline_is_the_end_token(api: ApiClient) -> None:
+def test_newline_is_eos(api: ApiClient) -> None:
     lines = api.score_one(text=f"{FIRST}\n{SECOND}")
     newline = token_ids(lines).index(END)
     token = lines["tokens"][newline]
@@ -77,12 +77,12 @@ def test_a_newline_is_the_end_token(api: ApiClient) -> None:
     assert logprobs(lines)[newline + 1 :] == pytest.approx(logprobs(after), abs=1e-5)
 
 
-def test_a_newline_at_the_end_and_the_end_of_the_text_are_two_tokens(api: ApiClient) -> None:
+def test_final_newline_and_end_are_two_tokens(api: ApiClient) -> None:
     assert token_ids(api.score_one(text="the\n"))[1:] == [END, END]
     assert token_ids(api.score_one(text="the\n", eos=False))[1:] == [END]
 
 
-def test_a_literal_unknown_token_is_the_unknown_token(api: ApiClient) -> None:
+def test_literal_unk_is_unk(api: ApiClient) -> None:
     literal = api.score_one(text="The <unk> of")
     unknown = api.score_one(text="The Zxqvyk of")
     assert token_ids(literal) == token_ids(unknown)
@@ -95,5 +95,5 @@ def test_a_literal_unknown_token_is_the_unknown_token(api: ApiClient) -> None:
     assert literal["oov_count"] == unknown["oov_count"] == 1
 
 
-def test_a_literal_end_token_is_the_end_token(api: ApiClient) -> None:
+def test_literal_eos_is_eos(api: ApiClient) -> None:
     assert token_ids(api.score_one(text="the<eos>of")) == token_ids(api.score_one(text="the\nof"))

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: prompts × choices are bounded, read once, and written apart."""
+"""Limits over the prompts and choices of `/v1/completions`, and the work that choices share."""
 
 import random
 from collections.abc import AsyncIterator
@@ -10,9 +10,8 @@ from service.http.openai import completion, response_serializer
 from service.http.openai.choice import Choice, ChoiceGenerator
 from service.http.openai.serialize import ChoiceSerializer
 from service.language_model import LanguageModel
-from tests.service.http.openai.test_completion_prompts import threads_of
-from tests.service.http.openai.test_completions import complete
 from tests.support.api_client import ApiClient, Json, error_json, ok_json
+from tests.support.completions import complete, thread_names
 from tests.support.http_server import http_client_for
 
 CHANCE = random.Random(5)
@@ -26,6 +25,7 @@ CHOICE: Written = (ChoiceSerializer, "delta")
     ("fields", "param"),
     [
         ({"prompt": [[2] * 70_000] * 3}, "prompt"),
+        ({"prompt": "a", "max_tokens": 200_000}, "max_tokens"),
         ({"prompt": [2] * 190_000, "max_tokens": 100, "n": 128}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, **ECHO}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, "logprobs": 1, **ECHO}, "prompt"),
@@ -41,9 +41,7 @@ CHOICE: Written = (ChoiceSerializer, "delta")
         ({"prompt": ["a"] * 33, "best_of": 128, "max_tokens": 1}, "best_of"),
     ],
 )
-def test_more_than_is_allowed_over_all_choices_is_refused(
-    api: ApiClient, fields: Json, param: str
-) -> None:
+def test_too_large_request_names_the_field(api: ApiClient, fields: Json, param: str) -> None:
     response = api.post("/v1/completions", model="tiedlm", **fields)
     refusal = error_json(response, 422, "input_too_long")
     assert refusal["param"] == param
@@ -63,7 +61,7 @@ def test_more_than_is_allowed_over_all_choices_is_refused(
         ({"n": 4, "logprobs": 0, **ECHO}, 25),
     ],
 )
-def test_a_prompt_counts_as_often_as_choices_tell_of_it(
+def test_repeated_prompt_counts_once_per_choice(
     model: LanguageModel, fields: Json, most: int
 ) -> None:
     with http_client_for(model, max_request_tokens=100) as http:
@@ -71,19 +69,19 @@ def test_a_prompt_counts_as_often_as_choices_tell_of_it(
         for prompt in ([2] * most, [[2] * (most // 2), [2] * (most - most // 2)]):
             halved = dict(fields)
             if isinstance(prompt[0], list):
-                halved["max_tokens"] //= 2  # of each of the two
+                halved["max_tokens"] //= 2  # for each of the two prompts
             ok_json(api.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
         more = api.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
         assert error_json(more, 422, "input_too_long")["param"] == "prompt"
 
 
-def test_texts_count_together(api: ApiClient) -> None:
+def test_tokens_of_all_texts_count(api: ApiClient) -> None:
     refused = api.post("/v1/completions", model="tiedlm", prompt=["a " * 70_000] * 3)
     assert "at most" in error_json(refused, 422, "input_too_long")["message"]
 
 
-def test_alternatives_count_where_there_are_some(api: ApiClient) -> None:
-    """A prompt that is only read has none."""
+def test_hidden_prompt_has_no_alternatives(api: ApiClient) -> None:
+    """A prompt that the response does not contain has no alternatives."""
     fields: Json = {"prompt": [2] * 10_000, "max_tokens": 2, "logprobs": 100}
     assert len(complete(api, **fields)["choices"]) == 1
     refused = api.post("/v1/completions", model="tiedlm", echo=True, **fields)
@@ -93,25 +91,23 @@ def test_alternatives_count_where_there_are_some(api: ApiClient) -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"stream": True}, {"echo": True, "logprobs": 1}, {"prompt_logprobs": 1}]
 )
-def test_a_prompt_is_read_once_for_all_choices(
-    api: ApiClient, model: LanguageModel, fields: Json
-) -> None:
-    ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # no cache knows them
+def test_prompt_is_encoded_once(api: ApiClient, model: LanguageModel, fields: Json) -> None:
+    ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # in no cache
 
-    def read() -> float:
+    def encoded_tokens() -> float:
         return model.metrics.registry.get_sample_value("tiedlm_batch_tokens_sum") or 0.0
 
-    before = read()
+    before = encoded_tokens()
     body: Json = {"prompt": [ids, ids], "n": 8, "max_tokens": 1, **fields}
     assert api.post("/v1/completions", model="tiedlm", **body).status_code == 200
-    assert read() - before < 2_200  # each of the two once, if they are scored
+    assert encoded_tokens() - before < 2_200  # both prompts once, even if they are scored
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_of_many_choices_some_grow_at_a_time(
+def test_concurrent_choices_are_limited(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    """What queues for its next token goes before what others ask."""
+    """Unlimited choices would delay the tokens of all other requests."""
     growing = most = 0
 
     generate = ChoiceGenerator.generate
@@ -144,17 +140,17 @@ def test_of_many_choices_some_grow_at_a_time(
         ({"prompt": "He", "logprobs": 1, "n": 8, "max_tokens": 8}, CHOICE, False),
     ],
 )
-def test_what_is_long_is_not_written_on_the_event_loop(
+def test_long_response_is_serialised_in_background(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch, fields: Json, written: Written, apart: bool
 ) -> None:
-    threads = threads_of(monkeypatch, *written)
+    threads = thread_names(monkeypatch, *written)
     assert api.post("/v1/completions", model="tiedlm", seed=1, **fields).status_code == 200
     assert threads
-    assert {thread.startswith("long-work") for thread in threads} == {apart}
+    assert {thread.startswith("background") for thread in threads} == {apart}
 
 
 @pytest.mark.parametrize("prompt", [[2] * 999, [1, 2, 3], "He", "", ' \n é 👩‍👧 "\\'])
-def test_what_choices_repeat_is_the_same_in_each(api: ApiClient, prompt: Any) -> None:
+def test_echo_is_equal_in_all_choices(api: ApiClient, prompt: Any) -> None:
     fields: Json = {"logprobs": 3, "prompt_logprobs": 2, **ECHO}
     first, *others = complete(api, prompt=prompt, n=3, **fields)["choices"]
     (alone,) = complete(api, prompt=prompt, **fields)["choices"]

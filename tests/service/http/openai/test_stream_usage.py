@@ -1,4 +1,4 @@
-"""`stream_options.include_usage`, as OpenAI has it."""
+"""`stream_options.include_usage`: the usage in the events of a stream."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ ASKED: Json = {"model": "tiedlm", "prompt": ["The old river", "In"], "max_tokens
 
 
 def events(api: ApiClient, **fields: Any) -> list[Json]:
-    """The events of a stream but its last one, `[DONE]`."""
+    """Return the events of a stream before `[DONE]`."""
     response = api.post("/v1/completions", **ASKED, stream=True, **fields)
     assert response.status_code == 200, response.text
     *told, done, rest = response.text.split("\n\n")
@@ -19,7 +19,7 @@ def events(api: ApiClient, **fields: Any) -> list[Json]:
     return [json.loads(event.removeprefix("data: ")) for event in told]
 
 
-def test_the_last_event_holds_the_usage(api: ApiClient) -> None:
+def test_last_event_has_usage(api: ApiClient) -> None:
     *told, last = events(api, n=2, stream_options={"include_usage": True})
     whole = ok_json(api.post("/v1/completions", **ASKED, n=2))
     assert last["choices"] == []
@@ -35,7 +35,7 @@ def test_the_last_event_holds_the_usage(api: ApiClient) -> None:
 @pytest.mark.parametrize(
     "options", [None, {}, {"include_usage": False}, {"include_usage": None}, {"other": 1}]
 )
-def test_without_it_no_event_speaks_of_usage(api: ApiClient, options: Json | None) -> None:
+def test_no_usage_by_default(api: ApiClient, options: Json | None) -> None:
     told = events(api, stream_options=options)
     assert all("usage" not in event and event["choices"] for event in told)
 
@@ -49,6 +49,6 @@ def test_without_it_no_event_speaks_of_usage(api: ApiClient, options: Json | Non
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
     ],
 )
-def test_options_that_do_not_fit_are_named(api: ApiClient, fields: Json, param: str) -> None:
+def test_invalid_stream_options_are_named(api: ApiClient, fields: Json, param: str) -> None:
     refusal = error_json(api.post("/v1/completions", **ASKED, **fields), 422, "invalid_request")
     assert refusal["param"] == param
