@@ -88,7 +88,7 @@ def service_room(module: str) -> str:
 def test_imports_are_found() -> None:
     found = imports("service")
     assert ("service.__main__", "service.http.app") in found
-    assert ("service.inference.batcher", "service.inference.queue.Queue") in found
+    assert ("service.inference.scheduler", "service.inference.queue.Queue") in found
     assert ("train.model.lstm", "torch") in imports("train")
     assert any(inside(what, "service") for _, what in imports("model_export"))
 
