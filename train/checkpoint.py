@@ -78,7 +78,7 @@ class Checkpoint:
             )
 
     def start(self, config: Config) -> None:
-        """Write `config.json` if there is none. Raises OSError; CheckpointError as `check`."""
+        """Write a missing `config.json`. Raises OSError; CheckpointError as `check`."""
         self.check(config)
         if not self.has("config.json"):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -157,10 +157,7 @@ class Checkpoint:
         write_file(self.folder / name, buffer.getvalue())
 
     def load(self, name: str) -> dict[str, Any]:
-        """Read a `.pt` file without running code from it.
-
-        Raises CheckpointError if the file is missing or damaged.
-        """
+        """Read a `.pt` file, and run no code of it. Raises CheckpointError."""
         path = self.folder / name
         try:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -71,7 +71,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain on the first SIGTERM. End on SIGINT or a second signal, after requests in progress."""
+        """Drain on the first SIGTERM. End on SIGINT or a second signal."""
         models = self._models
         if sig == signal.SIGTERM and not models.draining and hasattr(self, "_loop"):
             models.draining = True

@@ -1,4 +1,4 @@
-"""`make proof` reads the text as the run did, with splits or without."""
+"""Tests that `make proof` reads the text as the run did, with or without splits."""
 
 from pathlib import Path
 

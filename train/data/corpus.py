@@ -161,9 +161,7 @@ def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> d
 def _encode(
     blocks: Iterator[Block], tokenizer: Tokenizer, end: int, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Block, Ids]]:
-    """Yield every block with its ids (N,), in the order of the text. Up to BLOCKS_AHEAD blocks are
-    encoded before the caller takes them.
-    """
+    """Yield every block with its ids (N,), in order. Encode up to BLOCKS_AHEAD blocks ahead."""
 
     def encode(block: Block) -> Ids:
         ids: list[int] = []

@@ -93,7 +93,7 @@ def _byte_level(model: models.Model, end: str | None = None) -> Tokenizer:
 
 
 def _split_at_end(lines: Iterable[str], end: str) -> Iterator[str]:
-    """Yield the texts between literal `end` tokens. Raises CorpusError if there are none."""
+    """Yield the texts between literal `end` tokens. Raises CorpusError if all are empty."""
     is_empty = True
     for line in lines:
         for text in filter(None, line.split(end)):

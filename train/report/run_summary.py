@@ -19,7 +19,7 @@ REQUIRED_FIGURES = {"train": (*SHARED, "tokens"), "validation": SHARED}
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a report page shows of a run.
+    """The content of a checkpoint that a report page shows.
 
     `report` has the figures so far if the run is unfinished; its `finished` is then None. `model`
     has the best weights, or is None before the first validation. `digests` are the hashes of the
