@@ -25,6 +25,7 @@ CHOICE: Written = (ChoiceSerializer, "delta")
     ("fields", "param"),
     [
         ({"prompt": [[2] * 70_000] * 3}, "prompt"),
+        ({"prompt": "a", "max_tokens": 200_000}, "max_tokens"),
         ({"prompt": [2] * 190_000, "max_tokens": 100, "n": 128}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, **ECHO}, "prompt"),
         ({"prompt": [2] * 1_600, "n": 128, "logprobs": 1, **ECHO}, "prompt"),

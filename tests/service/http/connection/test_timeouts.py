@@ -1,4 +1,4 @@
-"""Clients that take their time are not waited for, and those that are merely slow are."""
+"""Stalled clients are disconnected; slow ones are served."""
 
 import json
 import socket
@@ -47,7 +47,7 @@ def head(path: str, size: int) -> bytes:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes, or breaks off."""
+    """Return all bytes until the other side closes or resets."""
     received = b""
     try:
         while chunk := connection.recv(1 << 20):
@@ -58,7 +58,7 @@ def rest(connection: socket.socket) -> bytes:
 
 
 def wait_until_the_server_closes(connection: socket.socket) -> None:
-    """Its side of the connection, whose bytes nobody takes, is established no longer."""
+    """Wait until its side of the connection, which nobody reads, is no longer established."""
     (_, ours), (_, theirs) = connection.getsockname(), connection.getpeername()
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
@@ -73,7 +73,7 @@ def wait_until_the_server_closes(connection: socket.socket) -> None:
 
 
 def is_closed_while_sending(connection: socket.socket, piece: bytes, pause: float) -> bool:
-    """Send the piece again and again; whether the other side ended that, and what it answered."""
+    """Send the chunk repeatedly. Return whether the other side closed, and its response."""
     end = time.monotonic() + SECONDS
     connection.settimeout(pause)
     while time.monotonic() < end:
@@ -88,7 +88,7 @@ def is_closed_while_sending(connection: socket.socket, piece: bytes, pause: floa
     return False
 
 
-def test_a_body_that_does_not_come_is_408(connection: socket.socket) -> None:
+def test_a_missing_body_is_408(connection: socket.socket) -> None:
     connection.sendall(head("/score", 1000) + b'{"text": "')
     answer_head, _, body = rest(connection).partition(b"\r\n\r\n")
     assert answer_head.startswith(b"HTTP/1.1 408")
@@ -96,7 +96,7 @@ def test_a_body_that_does_not_come_is_408(connection: socket.socket) -> None:
     assert strict_json(body)["error"]["code"] == "body_too_slow"
 
 
-def test_a_body_that_drips_is_408(connection: socket.socket) -> None:
+def test_a_dripping_body_is_408(connection: socket.socket) -> None:
     connection.sendall(head("/score", 100_000))
     begun = time.monotonic()
     connection.settimeout(PATIENCE / 5)
@@ -111,9 +111,7 @@ def test_a_body_that_drips_is_408(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("begun", [b"", b"P", b"POST /score HT", GET[:-2], GET + b"GET /he"])
-def test_a_head_that_does_not_come_ends_the_connection(
-    connection: socket.socket, begun: bytes
-) -> None:
+def test_a_missing_head_ends_the_connection(connection: socket.socket, begun: bytes) -> None:
     connection.sendall(begun)
     answered = rest(connection)
     assert answered.count(b"HTTP/1.1 200") == begun.count(b"\r\n\r\n")
@@ -121,16 +119,16 @@ def test_a_head_that_does_not_come_ends_the_connection(
 
 @pytest.mark.parametrize("before", [b"", GET, GET + GET])
 @pytest.mark.parametrize("drop", [b"\r\n", b"X: y\r\n"])
-def test_a_head_that_drips_ends_the_connection(
+def test_a_dripping_head_ends_the_connection(
     connection: socket.socket, before: bytes, drop: bytes
 ) -> None:
-    """Empty lines before a request are allowed, but not for ever."""
+    """Empty lines before a request are allowed, but only for a limited time."""
     first = b"" if drop == b"\r\n" else GET[:-2]
     connection.sendall(before + first)
     assert is_closed_while_sending(connection, drop, PATIENCE / 5)
 
 
-def test_a_head_without_an_end_is_not_kept(connection: socket.socket) -> None:
+def test_an_endless_head_is_not_kept(connection: socket.socket) -> None:
     connection.sendall(GET[:-2])
     line = b"X-Filler: " + b"x" * 8000 + b"\r\n"
     sent, end = 0, time.monotonic() + SECONDS
@@ -145,13 +143,13 @@ def test_a_head_without_an_end_is_not_kept(connection: socket.socket) -> None:
     assert sent > MAX_HEAD_BYTES
 
 
-def test_a_head_of_many_headers_is_taken(connection: socket.socket) -> None:
+def test_a_head_of_many_headers_is_accepted(connection: socket.socket) -> None:
     many = b"".join(b"X-%d: %s\r\n" % (n, b"x" * 100) for n in range(100))
     connection.sendall(GET[:-2] + many + b"\r\n")
     assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
-def test_a_body_on_its_way_to_a_refused_route_is_not_waited_for(
+def test_a_rejected_body_is_not_waited_for(
     connection: socket.socket,
 ) -> None:
     connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: tests\r\nContent-Length: 9\r\n\r\n")
@@ -160,7 +158,7 @@ def test_a_body_on_its_way_to_a_refused_route_is_not_waited_for(
 
 @pytest.fixture
 def large() -> bytes:
-    """A request whose answer is some megabytes."""
+    """A request with a response of some megabytes."""
     body = json.dumps({"token_ids": [[2, 3, 4] * 300], "top": 100}).encode()
     return head("/score", len(body)) + body
 
@@ -174,7 +172,7 @@ def small_window(impatient: Address) -> Iterator[socket.socket]:
         yield made
 
 
-def test_an_answer_that_nobody_takes_is_dropped(small_window: socket.socket, large: bytes) -> None:
+def test_an_unread_response_ends_the_connection(small_window: socket.socket, large: bytes) -> None:
     small_window.sendall(large)
     start = small_window.recv(1000)
     assert start.startswith(b"HTTP/1.1 200")
@@ -184,8 +182,8 @@ def test_an_answer_that_nobody_takes_is_dropped(small_window: socket.socket, lar
     assert len(start) + len(rest(small_window)) < size
 
 
-def test_an_answer_that_is_taken_slowly_is_sent_whole(model: LanguageModel, large: bytes) -> None:
-    """Over more than the patience, which this reader stays far within from piece to piece."""
+def test_a_slowly_read_response_is_complete(model: LanguageModel, large: bytes) -> None:
+    """The reader takes longer than the limit in all, but far less from one read to the next."""
     patience = 3.0
     with serve_with(model, client_timeout=patience) as address, socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -212,7 +210,7 @@ def test_an_answer_that_is_taken_slowly_is_sent_whole(model: LanguageModel, larg
 
 @pytest.fixture
 def _unreported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The transport reports no waiting answer, as for one below its high-water mark."""
+    """Let the transport report no buffered response, as below its high-water mark."""
     made = TimeoutProtocol.connection_made
 
     def quiet(self: TimeoutProtocol, transport: Any) -> None:
@@ -228,7 +226,7 @@ def _unreported(monkeypatch: pytest.MonkeyPatch) -> None:
     [b"G", b"\0\0", GET[:-2] + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
     ids=["part of a head", "garbage", "a body that breaks"],
 )
-def test_an_unread_answer_never_holds_a_connection(
+def test_an_unread_response_never_keeps_a_connection(
     small_window: socket.socket, large: bytes, after: bytes
 ) -> None:
     small_window.sendall(large)
@@ -237,10 +235,10 @@ def test_an_unread_answer_never_holds_a_connection(
     wait_until_the_server_closes(small_window)
 
 
-def test_requests_whose_answers_nobody_takes_are_dropped(
+def test_pipelined_unread_responses_end_the_connection(
     small_window: socket.socket,
 ) -> None:
-    """The kernel takes some of them; the others are not even begun."""
+    """The kernel buffers some responses; the other requests are not started."""
     small_window.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: tests\r\n\r\n" * 250)
     wait_until_the_server_closes(small_window)
     small_window.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

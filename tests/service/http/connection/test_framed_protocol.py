@@ -1,4 +1,4 @@
-"""What clients may do to a connection: pipeline, offer upgrades, send trailers; within bounds."""
+"""Connections with pipelines, upgrades and trailers, within bounds."""
 
 import asyncio
 import errno
@@ -46,7 +46,7 @@ def post(path: str, *lines: str, length: str = "") -> bytes:
 
 
 def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes, bytes]]:
-    """Status, head and body of the next answers."""
+    """Return status, head and body of the next responses."""
     found: list[tuple[int, bytes, bytes]] = []
     received = b""
     while len(found) < count:
@@ -69,7 +69,7 @@ def _more(connection: socket.socket) -> bytes:
 
 
 def is_cut_off(connection: socket.socket, flood: bytes) -> bool:
-    """Whether it ends, or takes no more, before as much was sent as would fill a memory."""
+    """Return whether the connection ends or blocks before 200 MB are sent."""
     connection.settimeout(5)
     sent = 0
     try:
@@ -82,12 +82,12 @@ def is_cut_off(connection: socket.socket, flood: bytes) -> bool:
 
 
 @pytest.mark.parametrize("trailers", [b"aaaaaaa: b\r\n" * 5000, b"x" * 60_000])
-def test_trailers_without_an_end_are_not_kept(connection: socket.socket, trailers: bytes) -> None:
+def test_endless_trailers_are_not_kept(connection: socket.socket, trailers: bytes) -> None:
     connection.sendall(post("/health/live", "Transfer-Encoding: chunked") + b"a: ")
     assert is_cut_off(connection, trailers)
 
 
-def test_trailers_are_no_headers(connection: socket.socket) -> None:
+def test_trailers_are_not_headers(connection: socket.socket) -> None:
     request = post("/score", "Transfer-Encoding: chunked")
     connection.sendall(request + b"X-Request-Id: smuggled\r\n\r\n")
     ((status, head, _),) = answers(connection, 1)
@@ -129,7 +129,7 @@ def test_trailers_change_nothing_for_later_requests(
     assert found[0][2] == found[2][2] == found[4][2]
 
 
-def test_requests_in_a_row_are_answered_in_a_row(connection: socket.socket) -> None:
+def test_pipelined_requests_are_answered_in_order(connection: socket.socket) -> None:
     count = MAX_PIPELINED // 2
     requests = [GET, post("/score"), *[GET] * count, post("/score", "X-Request-Id: last")]
     connection.sendall(b"".join(requests))
@@ -139,15 +139,15 @@ def test_requests_in_a_row_are_answered_in_a_row(connection: socket.socket) -> N
     assert b"x-request-id: last" in found[-1][1]
 
 
-# The answers of larger requests, 200 bytes each, fit into the kernel's buffers.
+# The responses to larger requests, 200 bytes each, fit into the kernel's buffers.
 @pytest.mark.parametrize("size", [len(GET), 1024])
-def test_requests_in_a_row_wait_outside(connection: socket.socket, size: int) -> None:
+def test_queued_requests_are_not_started(connection: socket.socket, size: int) -> None:
     filled = GET[:-2] + b"X: " + b"x" * (size - len(GET) - 5) + b"\r\n\r\n" if size > 99 else GET
     assert is_cut_off(connection, filled * 1000)
 
 
-def test_the_head_of_one_that_waits_counts_alone(connection: socket.socket) -> None:
-    """The bytes of those before it in the same packet are not its own."""
+def test_the_limit_counts_one_head_only(connection: socket.socket) -> None:
+    """Bytes of earlier requests in the same packet do not count."""
     before = GET[:-2] + b"X: " + b"x" * (MAX_HEAD_BYTES // 4) + b"\r\n\r\n"
     connection.sendall(before * 5 + GET[:9])
     answers(connection, 5)
@@ -159,7 +159,7 @@ def test_the_head_of_one_that_waits_counts_alone(connection: socket.socket) -> N
 @pytest.mark.parametrize(
     "offer", [("Upgrade: h2c", "HTTP2-Settings: AAMAAABk"), ("Upgrade: websocket",)]
 )
-def test_an_upgrade_that_is_offered_is_not_taken(
+def test_an_offered_upgrade_is_ignored(
     connection: socket.socket, offer: tuple[str, ...], at_once: bool
 ) -> None:
     request = post("/score", "Connection: Upgrade, HTTP2-Settings", *offer)
@@ -172,7 +172,7 @@ def test_an_upgrade_that_is_offered_is_not_taken(
     assert upgraded[2] == plain[2]
 
 
-def test_a_connection_that_is_to_close_ends_after_its_answer(connection: socket.socket) -> None:
+def test_a_closing_connection_ends_after_its_response(connection: socket.socket) -> None:
     connection.sendall(GET + GET[:-2] + b"Connection: close\r\n\r\n" + GET * 20)
     first, last = answers(connection, 2)
     assert (first[0], last[0]) == (200, 200)
@@ -185,21 +185,21 @@ OFFER = b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\
 
 
 @pytest.mark.parametrize("request_", [GET, GET[:-2] + OFFER], ids=["plain", "upgrade"])
-def test_no_more_requests_wait_than_may(
+def test_the_request_queue_is_bounded(
     connection: socket.socket,
     request_: bytes,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The others wait as bytes, and all are answered."""
+    """The rest is queued as bytes, and all are answered."""
     waiting: list[int] = []
     parsed = FramedProtocol.on_message_complete
 
-    def noted(self: FramedProtocol) -> None:
+    def recording(self: FramedProtocol) -> None:
         waiting.append(len(self.pipeline))
         parsed(self)
 
-    monkeypatch.setattr(FramedProtocol, "on_message_complete", noted)
+    monkeypatch.setattr(FramedProtocol, "on_message_complete", recording)
     connection.sendall(request_ * 1000)
     found = answers(connection, 1000)
     assert {status for status, *_ in found} == {200}
@@ -208,8 +208,8 @@ def test_no_more_requests_wait_than_may(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_large_requests_in_a_row_are_all_answered(connection: socket.socket) -> None:
-    """More bytes than wait inside, while nobody takes the answers of those before."""
+def test_large_pipelined_requests_are_all_answered(connection: socket.socket) -> None:
+    """They are more bytes than the queue holds, while nobody reads the responses."""
     body = b" " * (MB - 2) + b"{}"
     large = b"POST /detokenize HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
     large += b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -220,8 +220,8 @@ def test_large_requests_in_a_row_are_all_answered(connection: socket.socket) -> 
     assert [status for status, *_ in found] == [422] * 40
 
 
-def test_upgrades_are_read_without_an_end(connection: socket.socket) -> None:
-    """As many as may wait, again and again on one connection."""
+def test_any_number_of_upgrades_is_answered(connection: socket.socket) -> None:
+    """As many as the queue holds, several times on one connection."""
     for _ in range(8):
         connection.sendall((GET[:-2] + OFFER) * 200)
         assert {status for status, *_ in answers(connection, 200)} == {200}
@@ -278,8 +278,8 @@ REFUSED["chunked in 1.0"] = REFUSED["gzip"].replace(b"1.1", b"1.0").replace(b"gz
 
 @pytest.mark.parametrize("sent", REFUSED.values(), ids=list(REFUSED))
 @pytest.mark.parametrize("after", [False, True])
-def test_what_is_in_doubt_is_400(connection: socket.socket, sent: bytes, after: bool) -> None:
-    """At once, whether or not other requests came before; nothing after it is read."""
+def test_ambiguous_requests_are_400(connection: socket.socket, sent: bytes, after: bool) -> None:
+    """At once, with or without earlier requests; later bytes are not parsed."""
     connection.settimeout(SECONDS / 6)  # the service itself would wait for more for longer
     if after:
         connection.sendall(GET)
@@ -309,15 +309,15 @@ def test_what_is_in_doubt_is_400(connection: socket.socket, sent: bytes, after: 
         b"GET /health/live?a=%20b HTTP/1.1\r\nHost: tests\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-def test_unusual_requests_that_are_clear_are_answered(
+def test_unusual_valid_requests_are_answered(
     connection: socket.socket, before: bytes, sent: bytes
 ) -> None:
     connection.sendall(before + sent)
     assert answers(connection, 1)[0][0] == 200
 
 
-def test_options_of_the_server_names_its_methods(connection: socket.socket) -> None:
-    """RFC 9110, 9.3.7. The same request is answered among others on its connection."""
+def test_options_asterisk_returns_the_methods(connection: socket.socket) -> None:
+    """RFC 9110, 9.3.7. It is one of several requests on its connection."""
     connection.sendall(GET + b"OPTIONS * HTTP/1.1\r\nHost: tests\r\n\r\n" + GET)
     (_, options, last) = answers(connection, 3)
     assert options[0] == last[0] == 200
@@ -325,7 +325,7 @@ def test_options_of_the_server_names_its_methods(connection: socket.socket) -> N
     assert options[2] == b""
 
 
-def test_http_1_0_gets_no_interim_answer(connection: socket.socket) -> None:
+def test_http_1_0_gets_no_100_continue(connection: socket.socket) -> None:
     request = post("/score", "Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
     head, _, body = request.partition(b"\r\n\r\n")
     connection.sendall(head + b"\r\n\r\n")
@@ -333,19 +333,19 @@ def test_http_1_0_gets_no_interim_answer(connection: socket.socket) -> None:
     assert answers(connection, 1)[0][0] == 200
 
 
-def test_a_length_may_have_any_number_of_zeros_before_it(connection: socket.socket) -> None:
+def test_a_length_may_have_leading_zeros(connection: socket.socket) -> None:
     connection.sendall(post("/score", length="0" * 5000 + str(len(json.dumps(TEXT)))))
     assert answers(connection, 1)[0][0] == 200
 
 
-def test_garbage_after_a_request_leaves_its_answer_whole(connection: socket.socket) -> None:
+def test_garbage_after_a_request_keeps_its_response(connection: socket.socket) -> None:
     connection.sendall(post("/score") + b"\0\0garbage\r\n\r\n")
     assert answers(connection, 1)[0][0] == 200
     assert connection.recv(1 << 16) == b""
 
 
 @pytest.mark.parametrize("body", [b"zz\r\n", b"2\r\n{}x\r\n", b"-1\r\n"])
-def test_a_body_that_breaks_is_told_at_once(connection: socket.socket, body: bytes) -> None:
+def test_an_invalid_body_is_400_at_once(connection: socket.socket, body: bytes) -> None:
     chunked = post("/score", "Transfer-Encoding: chunked").partition(b"\r\n\r\n")[0]
     connection.settimeout(SECONDS / 6)  # the service itself would wait for the rest for longer
     connection.sendall(chunked + b"\r\n\r\n" + body)
@@ -353,10 +353,10 @@ def test_a_body_that_breaks_is_told_at_once(connection: socket.socket, body: byt
     assert connection.recv(1 << 16) == b""
 
 
-def test_a_socket_without_a_count_of_sent_bytes_counts_none(
+def test_a_system_without_tiocoutq_counts_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As on macOS."""
+    """macOS is such a system."""
 
     class Transport(asyncio.Transport):
         def get_extra_info(self, name: str, default: object = None) -> object:

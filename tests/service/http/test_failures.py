@@ -1,4 +1,4 @@
-"""Failures of the service, and what no refusal may ever tell."""
+"""Failures of the service, and data that no error may contain."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ LONE = "a \ud800 b"
 
 @pytest.fixture(autouse=True)
 def _still_answers(api: ApiClient) -> Iterator[None]:
-    """Whatever was sent, the next request is answered as ever."""
+    """The next request is served, whatever was sent."""
     before = api.score(text="The city")
     yield
     assert api.score(text="The city") == before
@@ -36,7 +36,7 @@ def _still_answers(api: ApiClient) -> Iterator[None]:
         ("/next-token", {"candidates": [LONE]}),
     ],
 )
-def test_a_lone_surrogate_is_refused(api: ApiClient, route: str, fields: dict[str, Any]) -> None:
+def test_a_lone_surrogate_is_rejected(api: ApiClient, route: str, fields: dict[str, Any]) -> None:
     refusal = error_json(api.post(route, **fields), 422, "invalid_request")
     assert "ud800" not in refusal["message"]
 
@@ -55,9 +55,7 @@ def test_a_lone_surrogate_is_refused(api: ApiClient, route: str, fields: dict[st
         ("/score", '{"text": "' + SECRET),
     ],
 )
-def test_no_message_holds_the_text_that_was_sent(
-    api: ApiClient, route: str, content: object
-) -> None:
+def test_no_message_quotes_the_request(api: ApiClient, route: str, content: object) -> None:
     body = content if isinstance(content, str) else json.dumps(content)
     response = api.send(route, body.encode())
     assert 400 <= response.status_code < 500
@@ -72,7 +70,7 @@ def test_no_message_holds_the_text_that_was_sent(
         (DeadlineExceeded("no worker was free"), 504, None),
     ],
 )
-def test_each_error_has_its_status_and_says_when_to_come_again(
+def test_each_error_has_its_status_and_headers(
     api: ApiClient,
     model: LanguageModel,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,7 +89,7 @@ def test_each_error_has_its_status_and_says_when_to_come_again(
 
 
 @pytest.mark.parametrize("part", ["encode", "decode"])
-def test_a_failing_engine_is_an_internal_error_that_tells_nothing(
+def test_a_failing_engine_is_an_internal_error(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def fail(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a request is said in one envelope, and the service answers the next one."""
+"""Invalid requests: each gets an error envelope, and the service serves the next request."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ HUGE = 10**30
 
 @pytest.fixture(autouse=True)
 def _still_answers(api: ApiClient) -> Iterator[None]:
-    """Whatever was sent, the next request is answered as ever."""
+    """The next request is served, whatever was sent."""
     before = api.score(text="The city")
     yield
     assert api.score(text="The city") == before
@@ -37,12 +37,12 @@ def _still_answers(api: ApiClient) -> Iterator[None]:
         b'{"top": ' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_not_json_in_utf_8_is_refused(api: ApiClient, route: str, content: bytes) -> None:
+def test_a_body_other_than_utf8_json_is_invalid(api: ApiClient, route: str, content: bytes) -> None:
     assert error_json(api.send(route, content), 400, "invalid_json")["param"] is None
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b'"text"', b"1", b"true", b"NaN"])
-def test_a_body_that_is_no_object_is_refused(api: ApiClient, content: bytes) -> None:
+def test_a_body_must_be_an_object(api: ApiClient, content: bytes) -> None:
     error_json(api.send("/score", content), 422, "invalid_request")
 
 
@@ -144,7 +144,7 @@ def test_wrong_values_for_next_token_are_named(
         ("/v1/completions", {"model": "tiedlm", "prompt": [[2] * 100_001] * 2}, "prompt"),
     ],
 )
-def test_more_than_is_allowed_is_refused(
+def test_requests_above_a_limit_are_rejected(
     api: ApiClient, route: str, fields: dict[str, Any], param: str
 ) -> None:
     refusal = error_json(api.post(route, **fields), 422, "input_too_long")
@@ -152,8 +152,8 @@ def test_more_than_is_allowed_is_refused(
     assert "at most" in refusal["message"]
 
 
-def test_a_shared_context_counts_once_and_top_of_what_is_scored(api: ApiClient) -> None:
-    """It is read once: 4,096 copies of it would be 409,600 tokens."""
+def test_a_shared_context_counts_once(api: ApiClient) -> None:
+    """It is read once. 4,096 copies of it would be 409,600 tokens."""
     context = "the river " * 50
     shared = {"texts": ["a"] * 4096, "context": context, "tokens": False}
     assert api.post("/score", **shared).status_code == 200
@@ -180,7 +180,7 @@ def test_a_shared_context_counts_once_and_top_of_what_is_scored(api: ApiClient) 
         ("/next-token", {"context": "a", "token_ids": [1]}),
     ],
 )
-def test_fields_that_contradict_are_refused(
+def test_contradicting_fields_are_rejected(
     api: ApiClient, route: str, fields: dict[str, Any]
 ) -> None:
     error_json(api.post(route, **fields), 422, "invalid_request")
@@ -188,21 +188,21 @@ def test_fields_that_contradict_are_refused(
 
 @pytest.mark.parametrize("field", ["calibrate", "Text", "text ", "contxt"])
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
-def test_an_unknown_field_is_refused_and_named(api: ApiClient, route: str, field: str) -> None:
+def test_an_unknown_field_is_named(api: ApiClient, route: str, field: str) -> None:
     fields = {"text": "a"} if route == "/score" else {}
     refusal = error_json(api.post(route, **fields, **{field: None}), 422, "invalid_request")
     assert refusal["param"] == field
 
 
 @pytest.mark.parametrize("token", [-1, 10**9, HUGE, -HUGE, 2**63])
-def test_an_id_outside_the_vocabulary_is_refused_and_named(api: ApiClient, token: int) -> None:
+def test_an_id_outside_the_vocabulary_is_named(api: ApiClient, token: int) -> None:
     refusal = error_json(api.post("/score", token_ids=[[1], [2, token]]), 422, "unknown_token")
     assert refusal["param"] == "token_ids.1.1"
     refusal = error_json(api.post("/next-token", token_ids=[1, token]), 422, "unknown_token")
     assert refusal["param"] == "token_ids.1"
 
 
-def test_the_first_id_outside_the_vocabulary_is_its_size(api: ApiClient) -> None:
+def test_the_first_invalid_id_is_the_vocabulary_size(api: ApiClient) -> None:
     size = api.next_token(top_k=0)["vocabulary_size"]
     api.score(token_ids=[[size - 1]])
     error_json(api.post("/score", token_ids=[[size]]), 422, "unknown_token")

@@ -1,4 +1,4 @@
-"""What one turn of the event loop writes to a connection is sent in one piece."""
+"""Writes of one turn of the event loop are sent together."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from service.http.connection.lingering import LARGE_WRITE_BYTES, LingeringTransp
 
 
 class Sent(asyncio.Transport):
-    """A transport that notes what is sent, and how it ends."""
+    """A transport that records its writes and its end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def calls(do: Callable[[LingeringTransport], None]) -> list[bytes | str]:
     return asyncio.run(run())
 
 
-def test_a_head_and_a_body_are_one_piece() -> None:
+def test_head_and_body_are_one_write() -> None:
     def answer(transport: LingeringTransport) -> None:
         transport.write(b"head ")
         transport.write(b"body")
@@ -60,7 +60,7 @@ def test_a_head_and_a_body_are_one_piece() -> None:
     assert calls(answer) == [b"head body"]
 
 
-def test_an_answer_is_sent_before_the_end() -> None:
+def test_a_response_is_sent_before_the_end() -> None:
     def last_answer(transport: LingeringTransport) -> None:
         transport.write(b"head ")
         transport.write(b"body")
@@ -70,7 +70,7 @@ def test_an_answer_is_sent_before_the_end() -> None:
     assert calls(last_answer) == [b"head body", "end"]
 
 
-def test_closing_at_once_sends_what_was_written() -> None:
+def test_closing_sends_buffered_writes() -> None:
     def last_answer(transport: LingeringTransport) -> None:
         transport.write(b"answer")
         transport.close_without_lingering()
@@ -78,7 +78,7 @@ def test_closing_at_once_sends_what_was_written() -> None:
     assert calls(last_answer) == [b"answer", "close"]
 
 
-def test_large_pieces_do_not_pile_up() -> None:
+def test_large_writes_are_not_buffered() -> None:
     large = b"x" * (LARGE_WRITE_BYTES + 1)
 
     def stream(transport: LingeringTransport) -> None:

@@ -1,4 +1,4 @@
-"""What a client sees when more is asked than can be done."""
+"""Responses of an overloaded service."""
 
 import json
 import threading
@@ -35,55 +35,55 @@ ROUTES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture
 def _overloaded(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even an empty queue is too long a wait."""
+    """Set a limit that even an empty queue exceeds."""
     monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(-1.0, -1.0))
 
 
 @pytest.mark.usefixtures("_overloaded")
 @pytest.mark.parametrize(("route", "fields"), ROUTES)
-def test_work_is_refused_with_a_time_to_come_again(
-    api: ApiClient, route: str, fields: dict[str, Any]
-) -> None:
+def test_an_overload_has_retry_after(api: ApiClient, route: str, fields: dict[str, Any]) -> None:
     response = api.post(route, **fields)
     assert error_json(response, 429, "overloaded")["type"] == "rate_limit_error"
     assert response.headers["Retry-After"] == "1"
 
 
 @pytest.mark.usefixtures("_overloaded")
-def test_a_refused_request_is_not_read(api: ApiClient) -> None:
+def test_a_rejected_request_is_not_read(api: ApiClient) -> None:
     error_json(api.send("/score", b'{"text": '), 429, "overloaded")
 
 
 @pytest.mark.usefixtures("_overloaded")
-def test_what_needs_no_model_is_answered(api: ApiClient) -> None:
+def test_routes_without_the_model_are_served(api: ApiClient) -> None:
     for route in ("/health/live", "/health/ready", "/metrics", "/info", "/v1/models"):
         assert api.http.get(route).status_code == 200
     assert api.post("/tokenize", prompt="The city").status_code == 200
 
 
 @pytest.mark.parametrize(("route", "fields"), ROUTES)
-def test_an_idle_server_takes_anything(api: ApiClient, route: str, fields: dict[str, Any]) -> None:
+def test_an_idle_server_accepts_every_request(
+    api: ApiClient, route: str, fields: dict[str, Any]
+) -> None:
     assert api.post(route, **fields).status_code == 200
 
 
 @pytest.mark.parametrize(("callers", "status"), [(0, 200), (7, 200), (8, 429)])
-def test_an_event_loop_that_was_late_refuses_only_a_crowd(
+def test_a_late_event_loop_rejects_only_under_load(
     api: ApiClient,
     model: LanguageModel,
     monkeypatch: pytest.MonkeyPatch,
     callers: int,
     status: int,
 ) -> None:
-    """A machine that stood still for a moment is late with a request too, and is not loaded."""
+    """A machine that was paused for a moment is late too, but not loaded."""
     monkeypatch.setattr("service.inference.admission.LOOP_WAITS", 1e9)
     monkeypatch.setattr(model.admission, "requests", callers)
     assert api.post("/score", text="The city").status_code == status
 
 
-def test_a_completion_that_has_begun_goes_on(
+def test_a_started_completion_is_never_rejected(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its tokens are asked for one after another, and it was admitted as a whole."""
+    """Its tokens are queued one after another, but it was admitted as a whole."""
     asked = {"model": "tiedlm", "prompt": "The city", "stream": True, "max_tokens": 60, "seed": 3}
     whole = [event["choices"][0]["text"] for event in events(api.post("/v1/completions", **asked))]
     with api.http.stream("POST", "/v1/completions", json=asked) as response:
@@ -97,7 +97,7 @@ def test_a_completion_that_has_begun_goes_on(
 
 
 def test_many_choices_are_one_request(api: ApiClient) -> None:
-    """All of them are asked for at once, and none of them is refused for the others' sake."""
+    """All choices are queued at once, and none is rejected because of the others."""
     prompts = ["The city of the north"] * 200
     response = api.post("/v1/completions", model="tiedlm", prompt=prompts, max_tokens=3)
     assert response.status_code == 200
@@ -109,8 +109,8 @@ def events(response: Any) -> list[Any]:
     return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 
-def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
-    """With the default limits: each of 48 clients has two texts of a hundred words."""
+def test_many_clients_wait_and_are_served(bundle_path: Path) -> None:
+    """With the default limits. Each of 48 clients sends two texts of a hundred words."""
     settings = Settings(bundle=bundle_path, threads=1)  # of 48 requests 16 stand in line
     model = LanguageModel(Bundle.load(bundle_path), settings)
     body = {"texts": ["the river was in the north of the city of " * 10] * 2, "tokens": False}
@@ -132,7 +132,7 @@ def test_many_clients_wait_instead_of_being_refused(bundle_path: Path) -> None:
     assert waited > 0
 
 
-def test_a_score_waits_in_line_and_a_keystroke_does_not(
+def test_bulk_waits_in_line_and_interactive_does_not(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
@@ -159,8 +159,8 @@ def test_a_score_waits_in_line_and_a_keystroke_does_not(
     assert model.admission.waiting_tokens("bulk") == 0
 
 
-def test_scoring_completions_stand_in_line(api: ApiClient, model: LanguageModel) -> None:
-    """Evaluation tools ask for log-probabilities of prompts, from many threads at once."""
+def test_scoring_completions_wait_in_line(api: ApiClient, model: LanguageModel) -> None:
+    """Evaluation tools request log-probabilities of prompts from many threads at once."""
     name = "tiedlm_admission_seconds_count"
     before = model.metrics.registry.get_sample_value(name) or 0
     asked = {"model": "tiedlm", "prompt": "The city", "echo": True, "logprobs": 1, "max_tokens": 0}
@@ -170,10 +170,10 @@ def test_scoring_completions_stand_in_line(api: ApiClient, model: LanguageModel)
     assert model.admission.requests == 0
 
 
-def test_a_completion_that_scores_and_draws_is_bounded_too(
+def test_a_scoring_and_generating_completion_is_bounded(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is interactive, and its prompts wait in the queue of bulk work."""
+    """It is interactive, but its prompts wait in the bulk queue."""
     monkeypatch.setattr(model.admission, "check", lambda *_: None)
     monkeypatch.setattr(model.admission, "_wait_limits", WaitLimits(60, -1.0))
     asked = {"model": "tiedlm", "echo": True, "logprobs": 1, "max_tokens": 2}

@@ -1,4 +1,4 @@
-"""A client that leaves ends all its work, at whatever stage; the log has no error for it."""
+"""A client that disconnects cancels all its requests at any stage, without an error in the log."""
 
 import json
 import logging
@@ -66,7 +66,7 @@ def by_reset(connection: socket.socket) -> None:
 
 
 def by_half_close(connection: socket.socket) -> None:
-    """The rest of the socket stays, and reads nothing."""
+    """Close one direction; the socket stays open and reads nothing."""
     connection.shutdown(socket.SHUT_WR)
 
 
@@ -74,7 +74,7 @@ LEAVES: list[Callable[[socket.socket], None]] = [by_fin, by_reset, by_half_close
 
 
 class Left(logging.Handler):
-    """Counts by their ids the requests whose clients were seen to leave."""
+    """Collects the ids of the requests whose clients disconnected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,16 +109,16 @@ def address(model: LanguageModel) -> Iterator[Address]:
 
 @pytest.fixture
 def drawn(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """All tokens that the model's workers draw; none of them ends a choice."""
+    """Collect all tokens that the workers sample; none of them ends a choice."""
     tokens: list[int] = []
     draw = Sampler.__call__
 
-    def noted(self: Sampler, row: Any) -> Any:
+    def recording(self: Sampler, row: Any) -> Any:
         step = draw(self, row)
         tokens.append(step.id)
         return replace(step, id=2) if step.id == model.tokenizer.end_id else step
 
-    monkeypatch.setattr(Sampler, "__call__", noted)
+    monkeypatch.setattr(Sampler, "__call__", recording)
     return tokens
 
 
@@ -136,7 +136,7 @@ def nothing_waits(model: LanguageModel) -> bool:
 @pytest.mark.parametrize("leave", LEAVES)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=list(BEHIND))
-def test_whoever_leaves_ends_all_work(
+def test_a_disconnect_cancels_all_requests(
     model: LanguageModel,
     address: Address,
     left: Left,
@@ -153,24 +153,24 @@ def test_whoever_leaves_ends_all_work(
         assert left.wait_for("leaver")
         wait_until(lambda: nothing_waits(model))
         assert len(drawn) < ALL_TOKENS // 2
-        assert left.ids == {"leaver"}  # the others were never begun
+        assert left.ids == {"leaver"}  # the others were never started
 
 
-def test_a_reset_is_seen_where_nothing_is_read(
+def test_a_reset_is_noticed_while_reading_pauses(
     model: LanguageModel,
     address: Address,
     left: Left,
     drawn: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So much waits that the service reads no more."""
+    """Enough bytes are queued to pause reading."""
     held, hold = threading.Event(), PipelineFlowControl.hold
 
-    def noted(self: PipelineFlowControl) -> None:
+    def recording(self: PipelineFlowControl) -> None:
         hold(self)
         held.set()
 
-    monkeypatch.setattr(PipelineFlowControl, "hold", noted)
+    monkeypatch.setattr(PipelineFlowControl, "hold", recording)
     with socket.create_connection(address, timeout=SECONDS) as connection:
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
         wait_until(lambda: len(drawn) > 64)
@@ -186,14 +186,14 @@ def test_a_reset_is_seen_where_nothing_is_read(
         assert left.ids == {"leaver"}
 
 
-def test_a_close_behind_many_requests_is_seen(
+def test_a_close_behind_many_requests_is_noticed(
     model: LanguageModel,
     address: Address,
     left: Left,
     drawn: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The end stands behind more than the service reads while nothing is answered."""
+    """The end of the connection is behind more bytes than the service reads ahead."""
     monkeypatch.setattr(flow_control, "HOLD_SECONDS", 0.5)
     with socket.create_connection(address, timeout=SECONDS) as connection:
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
@@ -208,10 +208,10 @@ def test_a_close_behind_many_requests_is_seen(
         assert len(drawn) < ALL_TOKENS // 2
 
 
-def test_a_stream_that_nobody_takes_ends_with_its_client(
+def test_an_unread_stream_ends_with_its_client(
     model: LanguageModel, address: Address, left: Left, drawn: list[int]
 ) -> None:
-    """The answer waits for the client, which ends its side and takes nothing."""
+    """The client closes its side and reads nothing of the response."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(SECONDS)
@@ -228,7 +228,7 @@ def test_a_stream_that_nobody_takes_ends_with_its_client(
 def test_others_are_served_when_many_leave(
     model: LanguageModel, address: Address, left: Left, drawn: list[int]
 ) -> None:
-    """As an attack does it: costly requests, something behind them, and gone."""
+    """Attackers send costly requests and more bytes, and disconnect."""
     for number in range(12):
         with socket.create_connection(address, timeout=SECONDS) as connection:
             asked = post("/v1/completions", COSTLY, f"X-Request-Id: {number}")
@@ -278,7 +278,7 @@ def leave_somewhere(address: Address, chance: random.Random) -> None:
         time.sleep(chance.choice((0, 0, 0.001, 0.01, 0.03)))
 
 
-def test_leaving_at_any_stage_is_no_error(
+def test_a_disconnect_at_any_stage_logs_no_error(
     model: LanguageModel, address: Address, caplog: pytest.LogCaptureFixture
 ) -> None:
     def leave(seed: int) -> None:

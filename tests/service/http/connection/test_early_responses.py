@@ -1,4 +1,4 @@
-"""An answer that comes before the end of its request's body reaches the client that still sends."""
+"""A response before the end of its request's body reaches the client that is still sending."""
 
 import http.client
 import shutil
@@ -105,7 +105,7 @@ def address(model: LanguageModel) -> Iterator[Address]:
 @every_client
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("size", [9 * MB, 16 * MB, 64 * MB])
-def test_413_reaches_a_client_that_sends(
+def test_413_reaches_a_sending_client(
     address: Address, client: Client, size: int, chunked: bool, tmp_path: Path
 ) -> None:
     assert client(address, "/score", size, chunked, tmp_path) == (413, "body_too_large")
@@ -122,7 +122,7 @@ ERRORS: list[tuple[ServiceError, int, str]] = [
 @every_client
 @pytest.mark.parametrize(("error", "status", "code"), ERRORS)
 @pytest.mark.parametrize(("size", "chunked"), [(MB // 2, False), (16 * MB, False), (16 * MB, True)])
-def test_a_refusal_reaches_a_client_that_sends(
+def test_an_error_reaches_a_sending_client(
     address: Address,
     client: Client,
     error: ServiceError,
@@ -133,7 +133,7 @@ def test_a_refusal_reaches_a_client_that_sends(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever is refused before its body is read."""
+    """For each error that is sent before the body is read."""
 
     async def refuse(*_: object) -> bytes:
         raise error
