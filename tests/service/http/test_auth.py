@@ -123,7 +123,7 @@ def test_every_key_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         b"\xff",
     ],
 )
-def test_a_file_without_valid_keys_is_a_start_error(tmp_path: Path, content: str | bytes) -> None:
+def test_an_invalid_file_is_a_start_error(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(StartError) as caught:
         authenticator(keys_file(tmp_path, content))
     assert "keys" in caught.value.message
@@ -131,7 +131,7 @@ def test_a_file_without_valid_keys_is_a_start_error(tmp_path: Path, content: str
 
 
 @pytest.mark.parametrize("keys", ["", ",", "short", f"{ONE},short"])
-def test_invalid_keys_in_the_environment_are_a_start_error(keys: str) -> None:
+def test_invalid_variables_are_a_start_error(keys: str) -> None:
     with pytest.raises(StartError, match="TIEDLM_API_KEYS"):
         authenticator(keys=keys)
 

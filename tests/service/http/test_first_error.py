@@ -11,7 +11,7 @@ from service.http.native.score_request import ScoreRequest
 from service.http.openai.request_schemas import CompletionRequest, DetokenizeRequest
 
 MANY = 5000
-MOST = 8  # a prompt may be of four types, and each says what is wrong with it as one
+MOST = 8  # a prompt may be of four types; each of them reports an error
 
 FIELDS = {f"field{number}": 1 for number in range(MANY)}
 BODIES: list[tuple[type[BaseModel], dict[str, Any]]] = [

@@ -17,7 +17,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the threads that look words up and decode ids."""
     found: list[str] = []
 
-    def noted(name: str) -> None:
+    def recording(name: str) -> None:
         method = getattr(Tokenizer, name)
 
         def call(*arguments: Any) -> Any:
@@ -27,7 +27,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(Tokenizer, name, call)
 
     for name in ("word_ids", "decode"):
-        noted(name)
+        recording(name)
     return found
 
 
@@ -91,7 +91,7 @@ def test_every_scored_position_has_a_target(api: ApiClient, fields: Json, positi
     assert all(token["soft_cross_entropy"] > 0 for token in found)
 
 
-def test_a_state_adds_a_target_for_the_first_position(api: ApiClient) -> None:
+def test_a_state_adds_a_first_target(api: ApiClient) -> None:
     state = api.score_one(text="the", eos=False, return_state=True)["state"]
     result = api.score_one(text="city", state=state, targets=[[{"city": 1.0}, END]])
     for token in result["tokens"]:

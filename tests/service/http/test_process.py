@@ -22,7 +22,7 @@ def copy(bundle_path: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
 
 
-def test_a_free_port_is_printed_and_sigterm_ends_cleanly(bundle_path: Path) -> None:
+def test_a_free_port_is_printed(bundle_path: Path) -> None:
     with running(bundle_path) as (process, port):
         assert port > 0
         assert score(port)["results"][0]["token_count"] > 0

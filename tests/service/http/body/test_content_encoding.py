@@ -147,11 +147,11 @@ def test_only_small_content_unpacks_on_the_loop(
     """Eight kilobytes of gzip hold eight megabytes of zeros."""
     threads: list[threading.Thread] = []
 
-    def noted(body: bytes, limit: int) -> bytes:
+    def recording(body: bytes, limit: int) -> bytes:
         threads.append(threading.current_thread())
         return _unpack(body, limit)
 
-    monkeypatch.setattr(content_encoding, "_unpack", noted)
+    monkeypatch.setattr(content_encoding, "_unpack", recording)
     packed = gzip.compress(bytes(size))
     assert len(packed) < 8200
     assert asyncio.run(unpack(packed, LIMIT)) == bytes(size)

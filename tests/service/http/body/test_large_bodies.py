@@ -32,16 +32,16 @@ class Parsed:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
-    noted = Parsed()
+    recording = Parsed()
 
     def note(text: bytes) -> Any:
-        noted.longest = max(noted.longest, len(text))
-        noted.threads.add(threading.current_thread().name)
+        recording.longest = max(recording.longest, len(text))
+        recording.threads.add(threading.current_thread().name)
         return json.loads(text)
 
     seen = SimpleNamespace(loads=note, JSONDecodeError=json.JSONDecodeError)
     monkeypatch.setattr(request_json, "json", seen)
-    return noted
+    return recording
 
 
 FLOODS = {

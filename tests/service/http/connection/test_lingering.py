@@ -120,7 +120,7 @@ def test_a_long_rest_closes_the_connection(
     assert status == 429
     assert b"connection: close" in start
     assert connection.recv(1) == b""
-    for _ in range(64):  # and is no reset, whatever the client still sends
+    for _ in range(64):  # and is not reset, whatever the client still sends
         connection.sendall(b" " * MB)
 
 
@@ -253,34 +253,34 @@ def test_a_response_during_shutdown_lingers_briefly(
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
     monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
     monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
-    begun, told, ended = threading.Event(), threading.Event(), threading.Event()
+    started, notified, ended = threading.Event(), threading.Event(), threading.Event()
 
     async def refuse_late(*_: object) -> bytes:
-        begun.set()
-        await asyncio.to_thread(told.wait, SECONDS)
+        started.set()
+        await asyncio.to_thread(notified.wait, SECONDS)
         raise Overloaded("the service is busy", 1)
 
     tell = TimeoutProtocol.shutdown
 
-    def noted(self: TimeoutProtocol) -> None:
+    def recording(self: TimeoutProtocol) -> None:
         tell(self)
-        told.set()
+        notified.set()
 
     monkeypatch.setattr("service.http.middleware.read_body", refuse_late)
-    monkeypatch.setattr(TimeoutProtocol, "shutdown", noted)
+    monkeypatch.setattr(TimeoutProtocol, "shutdown", recording)
     connections: list[socket.socket] = []
 
     def serve() -> None:
         with serve_with(model) as address:
             connections.append(socket.create_connection(address, timeout=SECONDS))
             connections[0].sendall(head("Content-Length: 1") + b" ")
-            assert begun.wait(SECONDS)
+            assert started.wait(SECONDS)
         ended.set()
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        assert begun.wait(SECONDS)
+        assert started.wait(SECONDS)
         assert answer(connections[0])[0] == 429
         assert ended.wait(SECONDS)
     finally:

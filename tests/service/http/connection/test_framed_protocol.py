@@ -139,7 +139,7 @@ def test_pipelined_requests_are_answered_in_order(connection: socket.socket) -> 
     assert b"x-request-id: last" in found[-1][1]
 
 
-# The answers of larger requests, 200 bytes each, fit into the kernel's buffers.
+# The responses to larger requests, 200 bytes each, fit into the kernel's buffers.
 @pytest.mark.parametrize("size", [len(GET), 1024])
 def test_queued_requests_are_not_started(connection: socket.socket, size: int) -> None:
     filled = GET[:-2] + b"X: " + b"x" * (size - len(GET) - 5) + b"\r\n\r\n" if size > 99 else GET
@@ -195,11 +195,11 @@ def test_the_request_queue_is_bounded(
     waiting: list[int] = []
     parsed = FramedProtocol.on_message_complete
 
-    def noted(self: FramedProtocol) -> None:
+    def recording(self: FramedProtocol) -> None:
         waiting.append(len(self.pipeline))
         parsed(self)
 
-    monkeypatch.setattr(FramedProtocol, "on_message_complete", noted)
+    monkeypatch.setattr(FramedProtocol, "on_message_complete", recording)
     connection.sendall(request_ * 1000)
     found = answers(connection, 1000)
     assert {status for status, *_ in found} == {200}

@@ -113,12 +113,12 @@ def drawn(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     tokens: list[int] = []
     draw = Sampler.__call__
 
-    def noted(self: Sampler, row: Any) -> Any:
+    def recording(self: Sampler, row: Any) -> Any:
         step = draw(self, row)
         tokens.append(step.id)
         return replace(step, id=2) if step.id == model.tokenizer.end_id else step
 
-    monkeypatch.setattr(Sampler, "__call__", noted)
+    monkeypatch.setattr(Sampler, "__call__", recording)
     return tokens
 
 
@@ -153,7 +153,7 @@ def test_a_disconnect_cancels_all_requests(
         assert left.wait_for("leaver")
         wait_until(lambda: nothing_waits(model))
         assert len(drawn) < ALL_TOKENS // 2
-        assert left.ids == {"leaver"}  # the others were never begun
+        assert left.ids == {"leaver"}  # the others were never started
 
 
 def test_a_reset_is_noticed_while_reading_pauses(
@@ -163,14 +163,14 @@ def test_a_reset_is_noticed_while_reading_pauses(
     drawn: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So many bytes are queued that the service pauses reading."""
+    """Enough bytes are queued to pause reading."""
     held, hold = threading.Event(), PipelineFlowControl.hold
 
-    def noted(self: PipelineFlowControl) -> None:
+    def recording(self: PipelineFlowControl) -> None:
         hold(self)
         held.set()
 
-    monkeypatch.setattr(PipelineFlowControl, "hold", noted)
+    monkeypatch.setattr(PipelineFlowControl, "hold", recording)
     with socket.create_connection(address, timeout=SECONDS) as connection:
         connection.sendall(post("/v1/completions", COSTLY, "X-Request-Id: leaver"))
         wait_until(lambda: len(drawn) > 64)
