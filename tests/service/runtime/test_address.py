@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.errors import StartError
-from service.runtime.address import bracketed, listen, url, url_to_ask
+from service.runtime.address import bracketed, listen, local_url, url
 from service.settings import STARTER_BUNDLE
 from tests.support.server_process import failure, start, stop
 
@@ -45,9 +45,9 @@ def test_an_address_is_shown_as_a_url(host: str, shown: str, asked: str) -> None
     with closing(listen(host, 0)) as listener:
         port = listener.getsockname()[1]
         assert url(listener) == f"{shown}:{port}"
-        assert url_to_ask(listener) == f"{asked}:{port}"
+        assert local_url(listener) == f"{asked}:{port}"
         listener.listen()
-        target = httpx.URL(url_to_ask(listener))
+        target = httpx.URL(local_url(listener))
         socket.create_connection((target.host, port), timeout=60).close()
 
 

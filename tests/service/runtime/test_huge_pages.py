@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.runtime import huge_pages
-from service.runtime.huge_pages import ask_for_huge_pages, large_ranges, use_huge_pages
+from service.runtime import memory
+from service.runtime.memory import large_ranges, request_huge_pages, use_huge_pages
 
 SIZE = 2 << 20
 ANONYMOUS, FILE = "rw-p 00000000 00:00 0", "rw-p 00000000 fe:00 1234"
@@ -44,7 +44,7 @@ def test_only_what_is_large_private_and_full_is_asked_for(
     described: str, found: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "smaps").write_text(described)
-    monkeypatch.setattr(huge_pages, "MAPS", tmp_path / "smaps")
+    monkeypatch.setattr(memory, "MAPS", tmp_path / "smaps")
     assert [(begin / SIZE, length / SIZE) for begin, length in large_ranges(SIZE)] == found
 
 
@@ -52,7 +52,7 @@ def test_what_is_in_use_moves_and_stays_as_it_was() -> None:
     values = np.frombuffer(mmap.mmap(-1, 16 * SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANON), np.uint8)
     values[:] = np.arange(16 * SIZE) % 251
     before = in_huge_pages()
-    ask_for_huge_pages(-(-values.ctypes.data // SIZE) * SIZE, 15 * SIZE)
+    request_huge_pages(-(-values.ctypes.data // SIZE) * SIZE, 15 * SIZE)
     assert (values == np.arange(16 * SIZE) % 251).all()
     if in_huge_pages() == before:
         pytest.skip("this machine's kernel had no huge pages to give")
@@ -70,5 +70,5 @@ def test_an_administrator_who_does_not_want_them_gets_none(
 ) -> None:
     if setting is not None:
         (tmp_path / "enabled").write_text(setting)
-    monkeypatch.setattr(huge_pages, "SETTINGS", tmp_path)
+    monkeypatch.setattr(memory, "SETTINGS", tmp_path)
     assert use_huge_pages() == 0
