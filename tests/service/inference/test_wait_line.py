@@ -162,7 +162,7 @@ def test_a_request_cancelled_when_overdue_is_counted_once() -> None:
     run_scenario(scenario, WaitLine(1, 1000, 60))
 
 
-def test_no_request_is_woken_while_the_loop_is_late() -> None:
+def test_a_late_loop_wakes_no_request() -> None:
     async def scenario(requests: Requests) -> None:
         names = [str(number) for number in range(3 + 2 * MAX_WOKEN)]
         tasks = [await requests.come(name) for name in names]
