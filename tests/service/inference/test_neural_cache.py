@@ -141,7 +141,7 @@ def test_what_all_texts_remember_has_a_limit(
         api.post("/score", texts=texts, cache={"window": 6}), 422, "input_too_long"
     )
     assert refusal["param"] == "cache"
-    assert "18; at most 15" in refusal["message"]
+    assert "18 (at most 15)" in refusal["message"]
     assert api.post("/score", texts=texts).status_code == 200
 
 
