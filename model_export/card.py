@@ -59,7 +59,7 @@ with this as `config.json`:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an export measured. `test` and `examples` are those of the texts that it was given."""
+    """The measurements of an export. `test` and `examples` are scores of the texts that it got."""
 
     parity: Parity
     fidelity: Fidelity | None  # None for float32
@@ -70,7 +70,7 @@ class Measured:
 def model_card(
     config: Config, manifest: Manifest, report: RunReport | None, measured: Measured
 ) -> str:
-    """Return the card as Markdown. `report` is None for a run that is not finished."""
+    """Return the card as Markdown. `report` is None before the end of the run."""
     trained = "the run was not finished"
     if report:
         trained = f"{report.finished}, {report.epochs} epochs, {report.minutes} minutes"

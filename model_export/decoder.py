@@ -71,7 +71,7 @@ def _blocks(graph: Graph) -> tuple[str, str, str]:
     """Return the number of rows (1,), the number of blocks and the rows of each block.
 
     There are as few blocks as possible, all of the same size, so that less than one row per block
-    is computed in vain. There are no blocks for a whole distribution.
+    is computed in vain. A whole distribution has no blocks.
     """
     one = graph.constant(1, np.int64)
     rows = graph.node("Shape", ["hidden"], start=0, end=1)

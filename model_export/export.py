@@ -106,7 +106,7 @@ def _check_fidelity(source: Source, reference: OnnxEngine, made: Bundle) -> Fide
     ids = source.checkpoint.validation_ids()
     if not len(ids) or not 0 <= ids.min() <= ids.max() < manifest.vocabulary_size:
         path = source.checkpoint.folder / "validation_ids.npy"
-        raise SourceError(f"{path} does not fit the vocabulary")
+        raise SourceError(f"{path} has ids outside of the vocabulary, or none")
     fidelity = compare(reference, OnnxEngine(made), ids, manifest.prefix_token_id)
     fidelity.check()
     return fidelity

@@ -11,10 +11,11 @@ import sys
 
 from service.runtime.packages import require_packages
 
-# Process 1 of a container hears no SIGTERM that it does not handle, and the imports take a second.
+# The kernel drops a SIGTERM that process 1 of a container does not handle, and the imports below
+# take a second.
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    if hasattr(signal, "SIGHUP"):  # a reload while the service starts: it reads the bundle anyway
+    if hasattr(signal, "SIGHUP"):  # a reload during the start changes nothing
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     require_packages()
 
@@ -29,17 +30,18 @@ from service.runtime.console import print_any_text
 from service.runtime.logs import configure_logging
 from service.settings import read_settings
 
-# How long a thread may keep the interpreter lock from the event loop; Python's default is 5 ms.
+# A thread passes the interpreter lock to the event loop after this time. Python's default is 5 ms.
 SWITCH_SECONDS = 0.0003
-# Requests make many small objects and few cycles. Python's default looks for cycles thirty times as
-# often, and walks through all requests in line while it does: with 9,000 of them a keystroke waited
-# 0.7 s for it, at the 99th percentile, and 0.1 s with this.
-COLLECT_EVERY = (20_000, 10, 5)
+# Requests create many small objects and few reference cycles. Python's default collects thirty
+# times as often, and each collection visits all waiting requests. With 9,000 of them, the 99th
+# percentile of a keystroke's delay was 0.7 s by default, and is 0.1 s with these thresholds.
+GC_THRESHOLDS = (20_000, 10, 5)
 
 log = logging.getLogger("service")
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code."""
     sys.setswitchinterval(SWITCH_SECONDS)
     print_any_text()
     try:
@@ -59,25 +61,25 @@ def main(arguments: list[str] | None = None) -> int:
         model.info.threads,
     )
     if settings.state_key_file is None:
-        log.info("no state key file: state handles hold until this process ends")
-    del model  # a reload replaces it, and then nothing here may keep it
-    _settle()
+        log.info("no --state-key-file: state handles expire when this process ends")
+    del model  # a reload must be able to free it
+    _freeze_startup_objects()
     server = Server(app, settings, app.state.models)
-    # uvicorn ends its loop well on these and then raises them again, for whoever handled them;
-    # one that comes before its loop ends it too.
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: setattr(server, "should_exit", True))
+    # uvicorn shuts down on these signals and then raises them again for the earlier handlers. A
+    # signal that arrives before its loop starts must end the loop too.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=copies(listener))
     return int(server.failed)
 
 
-def _settle() -> None:
-    """What start-up made stays for good: take it out of the garbage collector's sight, which
-    otherwise takes a quarter of all the Python of a request.
+def _freeze_startup_objects() -> None:
+    """Exclude the objects of the start, which live as long as the process, from garbage collection,
+    because visiting them takes a quarter of the Python time of a request.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_EVERY)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 if __name__ == "__main__":

@@ -74,11 +74,11 @@ class Checkpoint:
         if differing:
             raise CheckpointError(
                 f"{self.folder} holds a run of another configuration ({', '.join(differing)}); "
-                "give another --out, or the same configuration to go on"
+                "give another --out, or the same configuration to resume it"
             )
 
     def start(self, config: Config) -> None:
-        """Write `config.json` if there is none. Raises OSError; CheckpointError as `check`."""
+        """Write a missing `config.json`. Raises OSError; CheckpointError as `check`."""
         self.check(config)
         if not self.has("config.json"):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -157,10 +157,7 @@ class Checkpoint:
         write_file(self.folder / name, buffer.getvalue())
 
     def load(self, name: str) -> dict[str, Any]:
-        """Read a `.pt` file without running code from it.
-
-        Raises CheckpointError if the file is missing or damaged.
-        """
+        """Read a `.pt` file, and run no code of it. Raises CheckpointError."""
         path = self.folder / name
         try:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -20,7 +20,7 @@ from train.data.corpus import Ids
 from train.data.streams import Streams
 from train.data.tokenizer import end_id
 from train.errors import CheckpointError, TrainError
-from train.evaluation import evaluate_in_parallel
+from train.evaluation import LARGEST_EXPONENT, evaluate_in_parallel
 from train.optimizer import learning_rate
 from train.position import Position
 from train.report.metrics import MetricsLog
@@ -28,8 +28,6 @@ from train.run_length import RunLength
 from train.runtime.distributed import Processes
 from train.runtime.progress import LogInterval, Progress, print_line
 from train.train_step import TrainStep
-
-LARGEST_EXPONENT = 700  # exp of more overflows
 
 
 class TrainingRun:
@@ -197,4 +195,4 @@ class TrainingRun:
         self.streams.positions[:] = np.array(saved["positions"], np.int64)
         self.train_step.load_state_dict(saved["learner"])
         if self.processes.is_main:
-            print_line(f"going on from step {self.position.step:,}")
+            print_line(f"resuming from step {self.position.step:,}")

@@ -1,4 +1,4 @@
-"""What a job counts on its way: totals of scores, problems by kind, figures for percentiles."""
+"""Statistics of a job: totals of the scores, problems by kind, and figures for percentiles."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -12,6 +12,8 @@ from service.scoring import Totals, oov_warning
 
 @dataclass
 class Statistics:
+    """Counts over all documents. Cross-entropies are in nats."""
+
     documents: int = 0
     totals: Totals = field(default_factory=Totals)
     problems: Counter[str] = field(default_factory=Counter)
@@ -22,9 +24,9 @@ class Statistics:
         self.totals.add(score.totals)
         self.histogram.add(score.totals.mean_nats)
 
-    def refuse(self, record: Document) -> None:
-        assert record.problem is not None
-        self.problems[record.problem.kind] += 1
+    def count_problem(self, document: Document) -> None:
+        assert document.problem is not None
+        self.problems[document.problem.kind] += 1
 
     def merge(self, other: "Statistics") -> None:
         self.documents += other.documents
@@ -32,8 +34,8 @@ class Statistics:
         self.problems.update(other.problems)
         self.histogram.bins.update(other.histogram.bins)
 
-    def dump(self) -> dict[str, Any]:
-        """As JSON takes it; floats come back as they were."""
+    def to_json(self) -> dict[str, Any]:
+        """Return values that JSON can hold; `from_json` restores every float exactly."""
         return {
             "documents": self.documents,
             "totals": asdict(self.totals),
@@ -42,18 +44,19 @@ class Statistics:
         }
 
     @classmethod
-    def load(cls, dumped: dict[str, Any]) -> Self:
-        histogram = Histogram(Counter(dict(dumped["histogram"])))
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        histogram = Histogram(Counter(dict(values["histogram"])))
         return cls(
-            dumped["documents"], Totals(**dumped["totals"]), Counter(dumped["problems"]), histogram
+            values["documents"], Totals(**values["totals"]), Counter(values["problems"]), histogram
         )
 
     def summary(self, unit: str) -> dict[str, Any]:
-        """For people and programs: the aggregates over all documents, and what was left out; a
-        `note` where these figures mislead.
+        """Return the summary of a job: the counts, and the aggregates over all documents in `unit`.
+
+        It has a `note` if the share of unknown words makes the perplexity misleading.
         """
-        # Each document has an end, which is no word. An end of a line inside a document counts as
-        # a word here, which makes the share of unknown words a little smaller.
+        # The <eos> of each document is not a word. A line end inside a document counts as a word
+        # here, which makes the share of unknown words slightly smaller.
         note = oov_warning(self.totals.oov_tokens, self.totals.tokens - self.documents)
         summary = {
             "documents": self.documents,

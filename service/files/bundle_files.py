@@ -1,29 +1,28 @@
-"""Reading a bundle's files: regular files alone, of the size that is expected, in bounded time."""
+"""Bundle files: only regular files of the expected size are read, in bounded time."""
 
 import os
 import stat
 from pathlib import Path
 
 from service.errors import BundleError
+from service.limits import MAX_MANIFEST_BYTES
 
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-# A model card with the report of a long training takes some kilobytes.
-MAX_MANIFEST_BYTES = 16 << 20
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is a folder that this process may look into."""
+    """Return whether `path` is a folder that this process may read."""
     try:
         return path.is_dir()
-    except OSError:  # no right to see it
+    except OSError:  # no permission
         return False
 
 
 def read_manifest(path: Path) -> bytes:
-    """Raises BundleError, as `read_file`."""
+    """Return the bytes of a manifest. Raises BundleError, as `read_file` does."""
     return _read(path, None, MAX_MANIFEST_BYTES)
 
 
@@ -37,7 +36,7 @@ def read_file(path: Path, size: int) -> bytes:
 
 
 def usable_memory() -> int:
-    """Return the bytes that this process may have: the machine's, or its control group's."""
+    """Return the memory limit of this process in bytes: the machine's or its control group's."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in CGROUP_LIMITS:
         try:
@@ -47,20 +46,22 @@ def usable_memory() -> int:
     return memory
 
 
-def _read(path: Path, expected: int | None, most: int) -> bytes:
+def _read(path: Path, expected_size: int | None, max_size: int) -> bytes:
     where = f"bundle {path.parent}: {path.name}"
     try:
-        # Without O_NONBLOCK a pipe that nobody writes to would be opened for ever.
+        # O_NONBLOCK, because opening a pipe without a writer would block for ever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise BundleError(f"{where} is not a regular file")
-            size = found.st_size
-            if expected is not None and size != expected:
-                raise BundleError(f"{where} has {size} bytes, the manifest says {expected}")
-            if size > most:
-                raise BundleError(f"{where} is too large: {size} bytes (at most {most})")
+            size = status.st_size
+            if expected_size is not None and size != expected_size:
+                raise BundleError(
+                    f"{where} has {size} bytes, but {expected_size} bytes in the manifest"
+                )
+            if size > max_size:
+                raise BundleError(f"{where} is too large: {size} bytes (at most {max_size})")
             content = file.read(size + 1)
     except OSError as error:
         raise BundleError(f"{where}: {error.strerror}") from None

@@ -1,8 +1,8 @@
-"""Compressed streams: .gz and .zst, read as one stream, written as frames that stand side by side.
+"""Compressed files: .gz and .zst, read as one stream and written as a sequence of frames.
 
-A file of gzip members or zstd frames, one after the other, is itself a gzip or zstd file. A frame
-depends on its own bytes alone, so that a file cut off at a frame's end goes on as if nothing had
-happened. A file that ends before its frame does is damaged.
+A sequence of gzip members or zstd frames is itself a gzip or zstd file. A frame depends on its own
+bytes alone, so that a file can be cut off at the end of a frame and continued there. A file that
+ends inside a frame is corrupt.
 """
 
 import gzip
@@ -18,23 +18,26 @@ GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 # The largest window that libzstd decodes: that of `zstd --long=31`.
 ZSTD_WINDOW = 1 << 31
-# A block of zstd is 128 KiB and can be as short as four bytes, so that a piece of this size is
-# never more than 8 MiB.
-ZSTD_PIECE = 256
+# A zstd block decompresses to at most 128 KiB and can be as short as four bytes, so that the
+# content of this many compressed bytes is never more than 8 MiB.
+ZSTD_READ_BYTES = 256
 
 
 def is_compressed(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def require(path: Path) -> None:
-    """Raise JobError where a file of this name needs a package that is not there."""
+def require_package(path: Path) -> None:
+    """Raise JobError if a file of this name needs a package that is not installed."""
     if path.suffix.lower() == ".zst":
         _zstandard(path)
 
 
-def reader(raw: IO[bytes], path: Path) -> IO[bytes]:
-    """Return what a file holds once it is decompressed; reading raises what `damage` names."""
+def decompressed(raw: IO[bytes], path: Path) -> IO[bytes]:
+    """Return the decompressed content of the open file `raw`, whose name is `path`.
+
+    Reading it raises one of `corruption_errors(path)` if the file is corrupt or cut off.
+    """
     if path.suffix.lower() == ".gz":
         return io.BufferedReader(_GzipStream(raw), 1 << 16)
     if path.suffix.lower() == ".zst":
@@ -42,59 +45,62 @@ def reader(raw: IO[bytes], path: Path) -> IO[bytes]:
     return raw
 
 
-def frame(content: bytes, path: Path) -> bytes:
-    """Return `content` as a frame of a file of this name; the same bytes at every call."""
+def compress_frame(content: bytes, path: Path) -> bytes:
+    """Return `content` as one frame of a file of this name; equal content gives equal bytes."""
     if path.suffix.lower() == ".gz":
         return gzip.compress(content, GZIP_LEVEL, mtime=0)
     if path.suffix.lower() == ".zst":
-        packed: bytes = _zstandard(path).ZstdCompressor(level=ZSTD_LEVEL).compress(content)
-        return packed
+        compressor = _zstandard(path).ZstdCompressor(level=ZSTD_LEVEL)
+        compressed: bytes = compressor.compress(content)
+        return compressed
     return content
 
 
-def damage(path: Path) -> tuple[type[Exception], ...]:
-    """Return what reading raises where a compressed file is broken or cut off."""
+def corruption_errors(path: Path) -> tuple[type[Exception], ...]:
+    """Return the exceptions of reading a corrupt file of this name."""
     if path.suffix.lower() == ".gz":
         return (EOFError, gzip.BadGzipFile, zlib.error)
     return (EOFError, _zstandard(path).ZstdError) if path.suffix.lower() == ".zst" else ()
 
 
 class _GzipStream(io.RawIOBase):
-    """gzip members; a file without one is cut off, which the standard library lets pass."""
+    """gzip members. An empty file is an error here, although the standard library accepts it."""
 
     def __init__(self, raw: IO[bytes]) -> None:
-        self._counted = _Counted(raw)
-        self._members = gzip.GzipFile(fileobj=self._counted)
+        self._raw = _EmptinessCheck(raw)
+        self._members = gzip.GzipFile(fileobj=self._raw)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         count = self._members.readinto(buffer)
-        if not count and not self._counted.any:
+        if not count and self._raw.is_empty:
             raise EOFError("the file is empty")
         return count
 
 
-class _Counted(io.RawIOBase):
-    """Bytes on their way to the decompressor; `any` says whether there was one."""
+class _EmptinessCheck(io.RawIOBase):
+    """The compressed bytes; `is_empty` stays True until one was read."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
-        self.any = False
+        self.is_empty = True
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        piece = self._raw.read(size)
-        self.any |= bool(piece)
-        return piece
+        content = self._raw.read(size)
+        self.is_empty &= not content
+        return content
 
 
 class _ZstdStream(io.RawIOBase):
-    """zstd frames, and skippable ones among them. zstandard's `stream_reader` ends without an error
-    where the last frame is cut off; `decompressobj` says whether a frame reached its end.
+    """zstd frames, skippable ones included.
+
+    `decompressobj` is used because `stream_reader` of zstandard ends without an error if the last
+    frame is cut off, while `decompressobj` reports whether a frame is complete.
     """
 
     def __init__(self, raw: IO[bytes], path: Path) -> None:
@@ -103,42 +109,42 @@ class _ZstdStream(io.RawIOBase):
         self._zstandard = _zstandard(path)
         self._decompressor = self._zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
         self._frame: Any = None
-        self._frames = 0
-        self._packed = b""
-        self._ready = memoryview(b"")
+        self._frame_count = 0
+        self._compressed = b""
+        self._content = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            piece = self._packed or self._raw.read(ZSTD_PIECE)
-            self._packed = b""
-            if not piece:
-                if self._frame is not None or not self._frames:
+        while not self._content:
+            compressed = self._compressed or self._raw.read(ZSTD_READ_BYTES)
+            self._compressed = b""
+            if not compressed:
+                if self._frame is not None or not self._frame_count:
                     raise EOFError("it ends before its last frame does")
                 return 0
-            self._ready = memoryview(self._decompressed(piece))
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
+            self._content = memoryview(self._decompress(compressed))
+        count = min(len(buffer), len(self._content))
+        buffer[:count] = self._content[:count]
+        self._content = self._content[count:]
         return count
 
-    def _decompressed(self, piece: bytes) -> bytes:
+    def _decompress(self, compressed: bytes) -> bytes:
         if self._frame is None:
             self._frame = self._decompressor.decompressobj()
-            self._frames += 1
+            self._frame_count += 1
         try:
-            content: bytes = self._frame.decompress(piece)
+            content: bytes = self._frame.decompress(compressed)
         except self._zstandard.ZstdError as error:
             if "memory" in str(error):
                 raise JobError(
-                    f"{self._path}: a frame needs more memory than there is for its window; unpack "
-                    f"it first: zstd -d --long=31 {self._path}"
+                    f"{self._path}: not enough memory for the window of a frame; unpack the file "
+                    f"first: zstd -d --long=31 {self._path}"
                 ) from None
             raise
         if self._frame.eof:
-            self._packed, self._frame = self._frame.unused_data, None
+            self._compressed, self._frame = self._frame.unused_data, None
         return content
 
 

@@ -29,7 +29,7 @@ MAX_PARAM_CHARACTERS = 200
 
 
 def create_app(model: LanguageModel, authenticator: Authenticator | None = None) -> FastAPI:
-    """Return an application that serves `model`. At its end it closes the model that it serves then.
+    """Return an application that serves `model`. At its end it closes its current model.
 
     The default authenticator has the keys of the model's settings. Raise StartError if a key is
     shorter than 16 characters or not ASCII, or if tracing lacks its packages.
@@ -74,7 +74,7 @@ async def _service_error(_: Request, error: Exception) -> Response:
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
-    """Return pydantic's first error as a sentence; `param` is the field's path, such as `texts.3`."""
+    """Return pydantic's first error; `param` is the path of its field, such as `texts.3`."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":

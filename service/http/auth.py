@@ -90,7 +90,7 @@ class Authenticator:
 
     @property
     def requires_key(self) -> bool:
-        """Whether requests to /score and other routes that are not open need a key."""
+        """Return whether routes that are not open need a key."""
         return self._key_file is not None or bool(self._digests)
 
     def check(self, path: str, headers: Headers) -> None:

@@ -107,7 +107,7 @@ def service_error(error: ServiceError) -> Response:
 
 
 def error_content(error: Exception) -> dict[str, Any]:
-    """Return the envelope alone, for a response whose status is already sent."""
+    """Return the envelope of an error that occurs after the status was sent."""
     status = _status(error)
     if status == 500 or not isinstance(error, ServiceError):
         return _content(500, "internal", INTERNAL, None)

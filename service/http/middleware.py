@@ -8,7 +8,6 @@ The whole body is read here, up to the limit, so that nothing larger reaches a p
 a client that disconnects cancels its request. Plain ASGI.
 """
 
-import asyncio
 import logging
 import time
 from contextlib import AbstractAsyncContextManager
@@ -29,6 +28,7 @@ from service.http.body.request_body import (
     read_body,
     replay,
 )
+from service.http.disconnect import cancel_on_disconnect
 from service.http.errors import envelope, internal_error, service_error
 from service.http.model_registry import ModelRegistry
 from service.http.plain_errors import with_error_envelope
@@ -117,7 +117,8 @@ class RequestMiddleware:
             await envelope(400, "invalid_json", message)(scope, receive, send)
             return
         slot.body_bytes = len(body)
-        await self._cancel_on_disconnect(scope, body, slot, receive, send)
+        work = self._run(scope, replay(body), send, slot)
+        await cancel_on_disconnect(work, context, receive)
 
     async def _read_body(self, context: RequestContext, receive: Receive) -> bytes:
         """Return the unpacked body. Raise UnsupportedEncoding, DamagedBody, BodyTooLarge,
@@ -128,43 +129,15 @@ class RequestMiddleware:
         body = await read_body(receive, context.headers, limit, seconds)
         return await unpack(body, limit) if is_gzip else body
 
-    async def _cancel_on_disconnect(
-        self,
-        scope: Scope,
-        body: bytes,
-        slot: AbstractAsyncContextManager[None],
-        receive: Receive,
-        send: Send,
+    async def _run(
+        self, scope: Scope, receive: Receive, send: Send, slot: AbstractAsyncContextManager[None]
     ) -> None:
-        """Run the application in its slot, and cancel it if the client disconnects before its response is
-        complete.
-        """
-        context = request_context(scope)
-        task = asyncio.current_task()
-        assert task is not None
-        disconnected = False
-
-        async def watch() -> None:
-            nonlocal disconnected
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            if not context.response_complete:
-                disconnected = True
-                task.cancel()
-
-        watcher = asyncio.create_task(watch())
+        """Run the application in its slot, for which a bulk request waits."""
         try:
             async with slot:
-                await self._app(scope, replay(body), send)
+                await self._app(scope, receive, send)
         except (Overloaded, DeadlineExceeded) as error:  # while it waited for its slot
             await service_error(error)(scope, receive, send)
-        except asyncio.CancelledError:
-            if not disconnected:
-                raise
-            task.uncancel()
-            raise ClientDisconnected from None
-        finally:
-            watcher.cancel()
 
     def _record(self, scope: Scope, context: RequestContext) -> None:
         """Count the request in the metrics, and log a line."""

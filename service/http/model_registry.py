@@ -12,9 +12,9 @@ from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed, StartError
 from service.http.trial_load import TrialLoader
 from service.language_model import LanguageModel
-from service.runtime.freed_memory import return_freed_memory
+from service.runtime.memory import return_freed_memory
 
-# Wait up to 5 s for the last references to a replaced model; after that its memory stays with glibc.
+# Wait up to 5 s for the last references to a replaced model. After that glibc keeps its memory.
 POLLS, POLL_SECONDS = 100, 0.05
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class ModelRegistry:
                 self._retire(model)
 
     async def reload(self) -> LanguageModel:
-        """Load the configured bundle next to the current one, check it, switch, and return its model.
+        """Load the configured bundle next to the current one, check it, switch, and return it.
 
         Raise ReloadFailed; the current model then stays.
         """

@@ -58,7 +58,7 @@ class TrialLoader:
                 output = _output(process, seconds)
         except subprocess.TimeoutExpired:
             raise BundleError(
-                f"bundle {path}: loading took too long (at most {seconds:.0f} seconds)"
+                f"bundle {path}: it was not loaded within {seconds:.0f} seconds"
             ) from None
         except OSError as error:
             raise BundleError(

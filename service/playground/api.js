@@ -1,9 +1,9 @@
-// The service as the page asks it: JSON, the API key, and errors in the server's own words.
+// The HTTP API of the service: JSON requests with the API key, and the server's error messages.
 
-// The service may stand under a prefix of a proxy; this file knows where it came from.
+// The URL of this file contains the prefix under which a proxy serves the page.
 const ROOT = new URL("..", import.meta.url).href;
-const KEY = "tiedlm-key";
-const whenKeyWanted = [];
+const STORED_KEY = "tiedlm-key";
+const keyListeners = [];
 
 export class ApiError extends Error {
   constructor(message, status) {
@@ -12,46 +12,46 @@ export class ApiError extends Error {
   }
 }
 
-/** `listener(message)` is called when the server wants a key, or another one. */
-export function onKeyWanted(listener) {
-  whenKeyWanted.push(listener);
+/** Calls `listener(message)` when the server needs an API key or rejects the current one. */
+export function onKeyNeeded(listener) {
+  keyListeners.push(listener);
 }
 
 export function useKey(key) {
-  sessionStorage.setItem(KEY, key);
+  sessionStorage.setItem(STORED_KEY, key);
 }
 
 export async function get(path) {
-  return exchange(path, { headers: headers() });
+  return fetchJson(path, { headers: authHeaders() });
 }
 
 export async function post(path, body, signal) {
-  const sent = { ...headers(), "Content-Type": "application/json" };
-  return exchange(path, { method: "POST", headers: sent, body: JSON.stringify(body), signal });
+  const headers = { ...authHeaders(), "Content-Type": "application/json" };
+  return fetchJson(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
-function headers() {
-  const key = sessionStorage.getItem(KEY);
+function authHeaders() {
+  const key = sessionStorage.getItem(STORED_KEY);
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-async function exchange(path, request) {
+async function fetchJson(path, options) {
   let response;
   try {
-    response = await fetch(ROOT + path.slice(1), request);
+    response = await fetch(ROOT + path.slice(1), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("The server does not answer.", 0);
+    throw new ApiError("The server is not responding.", 0);
   }
-  const answer = await response.json().catch(() => null);
-  if (response.ok && answer !== null) return answer;
-  const message = answer?.error?.message ?? `The server answered ${response.status}.`;
-  if (response.status === 401) whenKeyWanted.forEach((listener) => listener(message));
+  const content = await response.json().catch(() => null);
+  if (response.ok && content !== null) return content;
+  const message = content?.error?.message ?? `The server returned HTTP ${response.status}.`;
+  if (response.status === 401) keyListeners.forEach((listener) => listener(message));
   throw new ApiError(message, response.status);
 }
 
-/** Runs one task at a time; of those that come meanwhile, the latest alone is run after it. */
-export class Latest {
+/** Runs one task at a time. Of the tasks that arrive meanwhile, it runs only the latest. */
+export class LatestTask {
   #running = false;
   #waiting = null;
 
@@ -70,15 +70,15 @@ export class Latest {
     }
   }
 
-  /** Whether a later task waits, so that what the running one finds is of no use any more. */
-  get overtaken() {
+  /** Whether a later task waits, so that the result of the running one is no longer needed. */
+  get superseded() {
     return this.#waiting !== null;
   }
 }
 
-/** Shows an error in a view's alert, or takes it away. A wish for a key has its own place. */
+/** Shows an error in a view's alert; null hides it. A missing key is shown elsewhere. */
 export function showError(alert, error) {
-  const shown = error && error.name !== "AbortError" && error.status !== 401;
-  alert.hidden = !shown;
-  alert.textContent = shown ? error.message : "";
+  const isShown = error && error.name !== "AbortError" && error.status !== 401;
+  alert.hidden = !isShown;
+  alert.textContent = isShown ? error.message : "";
 }

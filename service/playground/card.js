@@ -1,46 +1,48 @@
-// The card beside a word: its probability, rank and entropy, and what was expected instead.
+// The card next to a word: its probability, rank and entropy, and the most probable alternatives.
 
-import { element, number, percent, readable } from "./figures.js";
+import { createElement } from "./dom.js";
+import { formatNumber, formatPercent, formatSurface } from "./format.js";
 
-const LEAVE_MILLISECONDS = 200; // time to move the pointer from the word onto the card
+const HIDE_DELAY_MILLISECONDS = 200; // time to move the pointer from the word to the card
 const UNKNOWN = "<unk>";
 const MARGIN = 8;
-const MOST_TOKENS = 6; // of a word that are listed
+const MAX_TOKENS = 6; // listed tokens of a word
+const SPOKEN_ALTERNATIVES = 3;
 
 const card = document.getElementById("card");
-const spoken = document.getElementById("spoken");
-let leaving = 0;
+const announcer = document.getElementById("announcer");
+let hideTimer = 0;
 
-card.addEventListener("pointerenter", () => clearTimeout(leaving));
+card.addEventListener("pointerenter", () => clearTimeout(hideTimer));
 card.addEventListener("pointerleave", hideSoon);
 window.addEventListener("scroll", hide, { passive: true });
 
 export function show(item, unit) {
-  clearTimeout(leaving);
+  clearTimeout(hideTimer);
   card.replaceChildren(...content(item, unit));
   card.hidden = false;
   place(item.span.getBoundingClientRect());
 }
 
 export function hideSoon() {
-  clearTimeout(leaving);
-  leaving = setTimeout(hide, LEAVE_MILLISECONDS);
+  clearTimeout(hideTimer);
+  hideTimer = setTimeout(hide, HIDE_DELAY_MILLISECONDS);
 }
 
 export function hide() {
-  clearTimeout(leaving);
+  clearTimeout(hideTimer);
   card.hidden = true;
 }
 
-/** For screen readers, when a word gets the focus. */
-export function speak(item, unit) {
+/** Announces a focused word to screen readers. */
+export function announce(item, unit) {
   const part = item.parts[0];
   const expected = alternatives(item)
-    .slice(0, 3)
-    .map((one) => `${named(one)} ${percent(Math.exp(one.logprob))}`);
-  spoken.textContent = [
-    `${label(item)}: ${number(item.cross_entropy)} ${unit}`,
-    `probability ${percent(probability(item))}`,
+    .slice(0, SPOKEN_ALTERNATIVES)
+    .map((token) => `${tokenLabel(token)} ${formatPercent(Math.exp(token.logprob))}`);
+  announcer.textContent = [
+    `${itemLabel(item)}: ${formatNumber(item.cross_entropy)} ${unit}`,
+    `probability ${formatPercent(probability(item))}`,
     part?.rank ? `rank ${part.rank}` : "",
     item.oov ? "not in the vocabulary" : "",
     expected.length ? `expected ${expected.join(", ")}` : "",
@@ -49,17 +51,17 @@ export function speak(item, unit) {
     .join("; ");
 }
 
-export function label(item) {
-  return item.surface === "" ? "end of text" : readable(item.surface);
+export function itemLabel(item) {
+  return item.surface === "" ? "end of text" : formatSurface(item.surface);
 }
 
 export function probability(item) {
   return item.logprob === null ? null : Math.exp(item.logprob);
 }
 
-/** An alternative as it is shown: what is in no text has a name. */
-function named(one) {
-  return one.text === UNKNOWN ? "an unknown word" : readable(one.surface);
+/** The label of an alternative; the unknown-word token has a name, because no text contains it. */
+function tokenLabel(token) {
+  return token.text === UNKNOWN ? "an unknown word" : formatSurface(token.surface);
 }
 
 function alternatives(item) {
@@ -67,67 +69,70 @@ function alternatives(item) {
 }
 
 function content(item, unit) {
-  const title = element("p", "card-title");
-  const word = element("bdi", "", label(item));
-  title.append(word, element("span", "card-surprise", `${number(item.cross_entropy)} ${unit}`));
+  const title = createElement("p", "card-title");
+  const word = createElement("bdi", "", itemLabel(item));
+  title.append(word, createElement("span", "card-surprise", `${formatNumber(item.cross_entropy)} ${unit}`));
   const [part] = item.parts;
-  const facts = element("dl");
-  fact(facts, "probability", percent(probability(item)));
+  const facts = createElement("dl");
+  addFact(facts, "probability", formatPercent(probability(item)));
   if (item.parts.length === 1) {
-    fact(facts, "rank", `${number(part.rank, 0)} of ${number(item.vocabularySize, 0)}`);
-    fact(facts, "entropy", `${number(part.entropy)} ${unit}`);
+    addFact(facts, "rank", `${formatNumber(part.rank, 0)} of ${formatNumber(item.vocabularySize, 0)}`);
+    addFact(facts, "entropy", `${formatNumber(part.entropy)} ${unit}`);
   } else {
-    fact(facts, "tokens", String(item.parts.length));
+    addFact(facts, "tokens", String(item.parts.length));
   }
-  const made = [title, facts];
+  const children = [title, facts];
   if (item.oov) {
-    made.push(element("p", "card-note", "Not in the vocabulary: the figures are those of any unknown word."));
+    const note = "Not in the vocabulary: the values are those of the unknown-word token.";
+    children.push(createElement("p", "card-note", note));
   }
-  const found = alternatives(item);
-  if (item.parts.length > 1) made.push(element("p", "card-head", "Its tokens"), tokens(item.parts, unit));
-  if (found.length) {
-    made.push(element("p", "card-head", "Expected here"), expected(found, part));
+  if (item.parts.length > 1) {
+    children.push(createElement("p", "card-head", "Tokens"), tokenList(item.parts, unit));
   }
-  return made;
+  const expected = alternatives(item);
+  if (expected.length) {
+    children.push(createElement("p", "card-head", "Most probable here"), alternativeList(expected, part));
+  }
+  return children;
 }
 
-/** What each token of a word costs; several may share a character. */
-function tokens(parts, unit) {
-  const list = element("ul", "expected");
-  for (const token of parts.slice(0, MOST_TOKENS)) {
-    const row = element("li");
-    row.append(element("bdi", "", readable(token.surface)));
-    row.append(element("span", "value", `${number(token.cross_entropy)} ${unit}`));
+function tokenList(parts, unit) {
+  const list = createElement("ul", "expected");
+  for (const token of parts.slice(0, MAX_TOKENS)) {
+    const row = createElement("li");
+    row.append(createElement("bdi", "", formatSurface(token.surface)));
+    row.append(createElement("span", "value", `${formatNumber(token.cross_entropy)} ${unit}`));
     list.append(row);
   }
-  const left = parts.length - MOST_TOKENS;
-  if (left > 0) list.append(element("li", "", `and ${left} more`));
+  const hidden = parts.length - MAX_TOKENS;
+  if (hidden > 0) list.append(createElement("li", "", `and ${hidden} more`));
   return list;
 }
 
-function fact(list, name, value) {
-  list.append(element("dt", "", name), element("dd", "", value));
+function addFact(list, name, value) {
+  list.append(createElement("dt", "", name), createElement("dd", "", value));
 }
 
-function expected(found, part) {
-  const list = element("ul", "expected");
-  const most = Math.exp(found[0].logprob);
-  for (const one of found) {
-    const row = element("li", one.id === part.id ? "same" : "");
-    const bar = element("span", "bar-fill");
-    bar.style.width = `${(Math.exp(one.logprob) / most) * 100}%`;
-    row.append(bar, element("bdi", "", named(one)), element("span", "value", percent(Math.exp(one.logprob))));
+function alternativeList(tokens, part) {
+  const list = createElement("ul", "expected");
+  const highest = Math.exp(tokens[0].logprob);
+  for (const token of tokens) {
+    const row = createElement("li", token.id === part.id ? "same" : "");
+    const bar = createElement("span", "bar-fill");
+    const value = Math.exp(token.logprob);
+    bar.style.width = `${(value / highest) * 100}%`;
+    row.append(bar, createElement("bdi", "", tokenLabel(token)), createElement("span", "value", formatPercent(value)));
     list.append(row);
   }
   return list;
 }
 
-/** Under the word, or above it where there is no room. */
+/** Places the card under the word, or above it if there is no space below. */
 function place(word) {
   const { width, height } = card.getBoundingClientRect();
-  const room = document.documentElement.clientWidth - width - MARGIN;
+  const maxLeft = document.documentElement.clientWidth - width - MARGIN;
   const under = word.bottom + MARGIN;
   const fits = under + height <= window.innerHeight;
-  card.style.left = `${Math.max(MARGIN, Math.min(word.left, room))}px`;
+  card.style.left = `${Math.max(MARGIN, Math.min(word.left, maxLeft))}px`;
   card.style.top = `${fits ? under : Math.max(MARGIN, word.top - height - MARGIN)}px`;
 }

@@ -1,9 +1,9 @@
-// What stands in an empty view: examples to try, and a way to open a file.
+// Example texts, offered as buttons in an empty view.
 
-import { element } from "./figures.js";
-import { isSubword } from "./model.js";
+import { createElement } from "./dom.js";
+import { isSubword } from "./model_info.js";
 
-const SCRIPTS = {
+const OTHER_SCRIPTS = {
   Chinese: "河水从山上流下来，一年四季都很清。\n我们可以使用这个模型。",
   Japanese: "川の水は山から流れてきて、一年中とても澄んでいる。",
   Thai: "แม่น้ำไหลลงมาจากภูเขา น้ำใสตลอดปี",
@@ -33,23 +33,24 @@ export const HYPOTHESES = {
   },
 };
 
-/** Examples as buttons; `take(example)` gets the one that was chosen. */
-export function examples(choices, take) {
-  const made = element("p", "examples");
-  made.append(element("span", "hint", "Nothing here yet. Try"));
-  for (const [name, example] of Object.entries(choices)) made.append(chip(name, () => take(example)));
-  return made;
+/** Creates a row of example buttons; a click calls `onChoose(example)`. */
+export function exampleRow(choices, onChoose) {
+  const row = createElement("p", "examples");
+  row.append(createElement("span", "hint", "Try an example:"));
+  addButtons(row, choices, onChoose);
+  return row;
 }
 
-/** The examples in other scripts, which say something of models that have no unknown words. */
-export async function addScripts(row, take) {
-  if (!(await isSubword().catch(() => false))) return;
-  for (const [name, text] of Object.entries(SCRIPTS)) row.append(chip(name, () => take(text)));
+/** Adds examples in other scripts, unless all of their words would be unknown to a word model. */
+export async function addOtherScripts(row, onChoose) {
+  if (await isSubword().catch(() => false)) addButtons(row, OTHER_SCRIPTS, onChoose);
 }
 
-function chip(name, onClick) {
-  const button = element("button", "chip", name);
-  button.type = "button";
-  button.addEventListener("click", onClick);
-  return button;
+function addButtons(row, choices, onChoose) {
+  for (const [name, example] of Object.entries(choices)) {
+    const button = createElement("button", "chip", name);
+    button.type = "button";
+    button.addEventListener("click", () => onChoose(example));
+    row.append(button);
+  }
 }

@@ -1,43 +1,43 @@
-// The page: its views as tabs, the link that brings its texts back, the theme and the key.
+// The page: the views as tabs, the link that stores their texts, the theme and the API key.
 
-import { onKeyWanted, useKey } from "./api.js";
+import { onKeyNeeded, useKey } from "./api.js";
 import { hide as hideCard } from "./card.js";
 import { BEGINNINGS, HYPOTHESES, TEXTS } from "./examples.js";
-import { number } from "./figures.js";
-import { describe, model } from "./model.js";
-import { NextWord } from "./next.js";
-import { Rescore } from "./rescore.js";
-import { Surprise } from "./surprise.js";
+import { describeModel, modelInfo } from "./model_info.js";
+import { NextWordView } from "./next_word_view.js";
+import { RescoreView } from "./rescore_view.js";
+import { SurpriseView } from "./surprise_view.js";
 
-const EXAMPLES = {
+const DEFAULTS = {
   view: "surprise",
   text: Object.values(TEXTS)[0],
   words: Object.values(BEGINNINGS)[0],
   ...Object.values(HYPOTHESES)[0],
 };
-const WRITE_MILLISECONDS = 300;
-// A longer text stands in the address only when it is to be shared.
-const LONGEST_ADDRESS = 20_000;
+const LINK_DELAY_MILLISECONDS = 300;
+const TOAST_MILLISECONDS = 4000;
+// Longer texts are stored in the address only when they are shared.
+const MAX_LINK_CHARACTERS = 20_000;
 const THEMES = ["system", "light", "dark"];
 
 const views = {
-  surprise: new Surprise(changed),
-  next: new NextWord(changed),
-  rescore: new Rescore(changed),
+  surprise: new SurpriseView(updateLink),
+  next: new NextWordView(updateLink),
+  rescore: new RescoreView(updateLink),
 };
 const tabs = [...document.querySelectorAll('[role="tab"]')];
-const said = document.getElementById("said");
+const toast = document.getElementById("toast");
 let current = "surprise";
-let writing = 0;
-let saying = 0;
+let linkTimer = 0;
+let toastTimer = 0;
 
-function open(name) {
+function openView(name) {
   current = Object.hasOwn(views, name) ? name : "surprise";
   hideCard();
   for (const tab of tabs) {
-    const chosen = tab.id === `tab-${current}`;
-    tab.setAttribute("aria-selected", String(chosen));
-    tab.tabIndex = chosen ? 0 : -1;
+    const isSelected = tab.id === `tab-${current}`;
+    tab.setAttribute("aria-selected", String(isSelected));
+    tab.tabIndex = isSelected ? 0 : -1;
   }
   for (const view of Object.keys(views)) {
     document.getElementById(view).hidden = view !== current;
@@ -45,57 +45,57 @@ function open(name) {
   views[current].refresh();
 }
 
-function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const parameters = given.size ? given : new URLSearchParams(EXAMPLES);
-  Object.values(views).forEach((view) => view.read(parameters));
-  open(parameters.get("view"));
+function loadLink() {
+  const fromLink = new URLSearchParams(location.hash.slice(1));
+  const parameters = fromLink.size ? fromLink : new URLSearchParams(DEFAULTS);
+  Object.values(views).forEach((view) => view.load(parameters));
+  openView(parameters.get("view"));
 }
 
-function address() {
+function linkFragment() {
   const parameters = new URLSearchParams({ view: current });
-  Object.values(views).forEach((view) => view.write(parameters));
+  Object.values(views).forEach((view) => view.save(parameters));
   return `#${parameters}`;
 }
 
-function changed() {
-  clearTimeout(writing);
-  writing = setTimeout(() => {
-    const whole = address();
-    history.replaceState(null, "", whole.length > LONGEST_ADDRESS ? `#view=${current}` : whole);
-  }, WRITE_MILLISECONDS);
+function updateLink() {
+  clearTimeout(linkTimer);
+  linkTimer = setTimeout(() => {
+    const fragment = linkFragment();
+    history.replaceState(null, "", fragment.length > MAX_LINK_CHARACTERS ? `#view=${current}` : fragment);
+  }, LINK_DELAY_MILLISECONDS);
 }
 
-function say(text) {
-  said.textContent = text;
-  clearTimeout(saying);
-  saying = setTimeout(() => (said.textContent = ""), 4000);
+function showToast(text) {
+  toast.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (toast.textContent = ""), TOAST_MILLISECONDS);
 }
 
 for (const tab of tabs) {
   tab.addEventListener("click", () => {
-    open(tab.id.replace("tab-", ""));
-    changed();
+    openView(tab.id.replace("tab-", ""));
+    updateLink();
   });
   tab.addEventListener("keydown", (event) => {
-    const at = tabs.indexOf(tab);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
-    if (to === undefined) return;
+    const index = tabs.indexOf(tab);
+    const target = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: -1 }[event.key];
+    if (target === undefined) return;
     event.preventDefault();
-    const next = tabs.at(to % tabs.length);
+    const next = tabs.at(target % tabs.length);
     next.focus();
     next.click();
   });
 }
 
 document.getElementById("share").addEventListener("click", async () => {
-  clearTimeout(writing);
-  history.replaceState(null, "", address());
+  clearTimeout(linkTimer);
+  history.replaceState(null, "", linkFragment());
   try {
     await navigator.clipboard.writeText(location.href);
-    say("The link is copied: it brings these texts back.");
+    showToast("Link copied. It restores these texts.");
   } catch {
-    say("The link is in the address bar: it brings these texts back.");
+    showToast("Copy the link in the address bar. It restores these texts.");
   }
 });
 
@@ -108,39 +108,42 @@ function showTheme(theme) {
 themeButton.addEventListener("click", () => {
   const root = document.documentElement;
   const theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "system") + 1) % THEMES.length];
-  if (theme === "system") delete root.dataset.theme;
-  else root.dataset.theme = theme;
-  if (theme === "system") localStorage.removeItem("tiedlm-theme");
-  else localStorage.setItem("tiedlm-theme", theme);
+  if (theme === "system") {
+    delete root.dataset.theme;
+    localStorage.removeItem("tiedlm-theme");
+  } else {
+    root.dataset.theme = theme;
+    localStorage.setItem("tiedlm-theme", theme);
+  }
   showTheme(theme);
 });
 
 const keyForm = document.getElementById("key-form");
+const keyField = document.getElementById("key");
 
-onKeyWanted((message) => {
-  document.getElementById("key-why").textContent = message;
+onKeyNeeded((message) => {
+  document.getElementById("key-message").textContent = message;
   if (keyForm.hidden) {
     keyForm.hidden = false;
-    document.getElementById("key").focus();
+    keyField.focus();
   }
 });
 
 keyForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  const field = document.getElementById("key");
-  useKey(field.value.trim());
-  field.value = "";
+  useKey(keyField.value.trim());
+  keyField.value = "";
   keyForm.hidden = true;
   showModel();
   views[current].refresh();
 });
 
 async function showModel() {
-  const info = await model().catch(() => null);
-  if (info !== null) document.getElementById("model").textContent = describe(info, number);
+  const info = await modelInfo().catch(() => null);
+  if (info !== null) document.getElementById("model").textContent = describeModel(info);
 }
 
-window.addEventListener("hashchange", readAddress);
+window.addEventListener("hashchange", loadLink);
 showTheme(document.documentElement.dataset.theme ?? "system");
 showModel();
-readAddress();
+loadLink();

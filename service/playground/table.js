@@ -1,11 +1,12 @@
-// All figures of a text as a table, row after row, and as a CSV file.
+// All values of a text as a table that grows on request, and as a CSV file.
 
-import { label, probability } from "./card.js";
-import { csv, download } from "./csv.js";
-import { element, number, percent } from "./figures.js";
-import { END } from "./scoring.js";
+import { itemLabel, probability } from "./card.js";
+import { download, toCsv } from "./csv.js";
+import { createElement } from "./dom.js";
+import { formatNumber, formatPercent } from "./format.js";
+import { END } from "./scorer.js";
 
-const ROWS = 200; // that are made at once
+const ROWS = 200; // created at once
 
 export class Table {
   #details;
@@ -13,10 +14,10 @@ export class Table {
   #unit = "bits";
   #noun = "word";
 
-  constructor(details, button) {
+  constructor(details, csvButton) {
     this.#details = details;
     details.addEventListener("toggle", () => this.#fill());
-    button.addEventListener("click", () => download("surprisal.csv", this.#file()));
+    csvButton.addEventListener("click", () => download("surprisal.csv", this.#csv()));
   }
 
   show(items, unit, noun) {
@@ -31,54 +32,53 @@ export class Table {
     const box = this.#details.querySelector(".scroll");
     box.replaceChildren();
     if (!this.#details.open || this.#items.length === 0) return;
-    const table = element("table");
+    const table = createElement("table");
     const head = table.createTHead().insertRow();
     for (const name of [this.#noun, this.#unit, "probability", "rank", "entropy"]) {
-      const cell = element("th", "", name);
+      const cell = createElement("th", "", name);
       cell.scope = "col";
       head.append(cell);
     }
     const body = table.createTBody();
     box.append(table);
-    this.#more(box, body, 0);
+    this.#addRows(box, body, 0);
   }
 
-  #more(box, body, from) {
+  #addRows(box, body, from) {
     const items = this.#items.slice(from, from + ROWS);
     for (const item of items) {
-      const [part] = item.parts;
       const row = body.insertRow();
-      const word = element("th");
-      word.scope = "row";
-      word.append(element("bdi", "", label(item)));
-      row.append(word);
-      const single = item.parts.length === 1;
-      const cells = [number(item.cross_entropy), percent(probability(item))];
-      cells.push(single ? number(part.rank, 0) : "–", single ? number(part.entropy) : "–");
-      cells.forEach((text) => row.append(element("td", "", text)));
+      const heading = createElement("th");
+      heading.scope = "row";
+      heading.append(createElement("bdi", "", itemLabel(item)));
+      row.append(heading);
+      const isToken = item.parts.length === 1;
+      const [part] = item.parts;
+      const cells = [formatNumber(item.cross_entropy), formatPercent(probability(item))];
+      cells.push(isToken ? formatNumber(part.rank, 0) : "–", isToken ? formatNumber(part.entropy) : "–");
+      cells.forEach((text) => row.append(createElement("td", "", text)));
     }
-    const left = this.#items.length - from - items.length;
-    if (left === 0) return;
-    const more = element("button", "", `${Math.min(left, ROWS)} more`);
-    more.type = "button";
-    more.addEventListener("click", () => {
-      more.remove();
-      this.#more(box, body, from + items.length);
+    const remaining = this.#items.length - from - items.length;
+    if (remaining === 0) return;
+    const button = createElement("button", "", `${Math.min(remaining, ROWS)} more`);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      button.remove();
+      this.#addRows(box, body, from + items.length);
     });
-    box.append(more);
+    box.append(button);
   }
 
-  /** A row an item; `start` and `end` count code points of the whole text. */
-  #file() {
+  /** One row per item. `start` and `end` count code points of the whole text. */
+  #csv() {
     const head = [this.#noun, "start", "end", "tokens", `cross_entropy_${this.#unit}`, "logprob"];
     const rows = this.#items.map((item) => {
       const [part] = item.parts;
-      const single = item.parts.length === 1;
       const text = part.text === END && item.surface.trim() === "" ? END : item.surface;
-      const place = [item.offset + item.start, item.offset + item.end, item.parts.length];
-      const one = single ? [part.rank, part.entropy] : [null, null];
-      return [text, ...place, item.cross_entropy, item.logprob, ...one, Number(item.oov)];
+      const position = [item.offset + item.start, item.offset + item.end, item.parts.length];
+      const tokenValues = item.parts.length === 1 ? [part.rank, part.entropy] : [null, null];
+      return [text, ...position, item.cross_entropy, item.logprob, ...tokenValues, Number(item.oov)];
     });
-    return csv([...head, "rank", `entropy_${this.#unit}`, "unknown"], rows);
+    return toCsv([...head, "rank", `entropy_${this.#unit}`, "unknown"], rows);
   }
 }

@@ -1,3 +1,3 @@
-// Before the first paint: the theme that was chosen here last; else the system's.
-const chosen = localStorage.getItem("tiedlm-theme");
-if (chosen) document.documentElement.dataset.theme = chosen;
+// Applies the stored theme before the first paint. Without one, the system's theme applies.
+const storedTheme = localStorage.getItem("tiedlm-theme");
+if (storedTheme) document.documentElement.dataset.theme = storedTheme;

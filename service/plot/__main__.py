@@ -18,14 +18,8 @@ if __name__ == "__main__":
     require_packages()
 
 from service.errors import ServiceError, StartError
-from service.files.outputs import (
-    Output,
-    input_path,
-    output_path,
-    refuse_existing,
-    refuse_inputs,
-    write_whole,
-)
+from service.files.atomic import write_atomically
+from service.files.outputs import Output, input_path, output_path, refuse_existing, refuse_inputs
 from service.plot.html_page import render_html
 from service.plot.scored_text import ScoredText, score_file
 from service.runtime.console import print_any_text
@@ -48,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             warnings.simplefilter("always")
             content = render(scored)
         try:
-            write_whole(out, content)
+            write_atomically(out, content)
         except OSError as error:
             raise StartError(f"--out {out}: {error.strerror or error}") from None
     except ServiceError as error:

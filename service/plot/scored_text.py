@@ -8,7 +8,7 @@ from typing import IO
 from service.bundle import Bundle
 from service.errors import StartError
 from service.files import compression
-from service.files.outputs import STANDARD_INPUT
+from service.files.streams import STANDARD_INPUT
 from service.language_model import LanguageModel
 from service.plot.display_text import LINE_ENDS
 from service.scoring import NATS_IN, oov_warning
@@ -85,10 +85,10 @@ def _read_text(path: Path) -> str:
     """
     lines: list[bytes] = []
     try:
-        with _open(path) as raw, compression.reader(raw, path) as file:
+        with _open(path) as raw, compression.decompressed(raw, path) as file:
             try:
                 lines.extend(file)
-            except compression.damage(path) as error:
+            except compression.corruption_errors(path) as error:
                 raise StartError(
                     f"{path}, after line {len(lines)}: the file is damaged: {error}"
                 ) from None

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from service.arrays import Floats, Ids
-from service.results.distribution import NextTokens
+from service.errors import InvalidRequest
+from service.results.distribution import DistributionOptions, NextTokens
+from service.results.options import NextTokenOptions
 from service.results.surfaces import NextSurfaces
 from service.text.tokenized_text import Candidate
 from service.text.tokenizer import Tokenizer
@@ -25,6 +27,20 @@ class NextTokenResult:
     distribution: NextTokens
     candidates: Sequence[Candidate]
     state: Floats
+
+
+def distribution_options(tokenizer: Tokenizer, options: NextTokenOptions) -> DistributionOptions:
+    """Translate words of a request into ids. Raises InvalidRequest if `top_k` is too large."""
+    if options.top_k > tokenizer.vocabulary_size:
+        raise InvalidRequest(f"top_k is at most {tokenizer.vocabulary_size}", "top_k")
+    prefix = options.prefix
+    return DistributionOptions(
+        top_k=options.top_k,
+        temperature=options.temperature,
+        excluded=tokenizer.special_ids if options.exclude_special else None,
+        allowed=None if prefix is None else tokenizer.vocabulary.with_prefix(prefix),
+        candidates=[candidate.id for candidate in options.candidates],
+    )
 
 
 def next_token_rows(tokenizer: Tokenizer, result: NextTokenResult) -> tuple[list[Row], list[Row]]:

@@ -31,6 +31,9 @@ class ScoreOptions:
     return_state: bool = False
 
 
+DEFAULT_SCORE_OPTIONS = ScoreOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class NextTokenOptions:
     """Options of `LanguageModel.next_token`.
@@ -69,6 +72,16 @@ class PrefillOptions:
     top: int = 0
     return_state: bool = True
     admitted: bool = False
+
+    @property
+    def score_options(self) -> ScoreOptions:
+        return ScoreOptions(
+            bos=self.bos,
+            eos=False,
+            details=self.details,
+            top=self.top,
+            return_state=self.return_state,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def two_layers(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of a finished run."""
+    """Train a run, and return its checkpoint."""
     folder = tmp_path_factory.mktemp("trained")
     config, data = write_config(folder / "toy.toml"), write_corpus(folder / "data")
     assert Train(config, data, folder / "out")() == 0

@@ -7,7 +7,7 @@ from tests.support.numpy_lstm import Exported
 from train.checkpoint import Checkpoint
 
 
-def test_the_card_of_a_finished_run_says_what_it_scored(trained: Path, tmp_path: Path) -> None:
+def test_finished_card_has_the_scores(trained: Path, tmp_path: Path) -> None:
     export(trained, tmp_path / "bundle", "float32")
     card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
     report = json.loads((trained / "report.json").read_text(encoding="utf-8"))
@@ -20,7 +20,7 @@ def test_the_card_of_a_finished_run_says_what_it_scored(trained: Path, tmp_path:
     assert "| precision | float32 |" in card
 
 
-def test_the_card_of_an_unfinished_run_claims_no_figures(two_layers: Exported) -> None:
+def test_unfinished_card_has_no_scores(two_layers: Exported) -> None:
     card = (two_layers.bundle() / "README.md").read_text(encoding="utf-8")
     assert "| trained | the run was not finished |" in card
     assert "nothing was measured" in card
@@ -37,7 +37,7 @@ def test_the_card_describes_the_model(two_layers: Exported) -> None:
     assert "It means nothing." in card
 
 
-def test_the_card_says_how_far_the_scores_are_from_the_checkpoints(two_layers: Exported) -> None:
+def test_card_has_the_largest_differences(two_layers: Exported) -> None:
     for precision in ("float32", "int8"):
         bundle = two_layers.bundle(precision)
         manifest = Bundle.load(bundle).manifest

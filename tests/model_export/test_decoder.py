@@ -18,7 +18,7 @@ TIED_WORDS = [3, 7, 20, 41]
 
 @pytest.fixture(scope="module")
 def with_ties(tmp_path_factory: pytest.TempPathFactory) -> tuple[OnnxEngine, NumpyLSTM]:
-    """Four words have an embedding of zeros and the same bias, so that they are always equal."""
+    """Export a model in which TIED_WORDS have equal scores: zero embeddings, one bias."""
     folder = tmp_path_factory.mktemp("ties")
     config = ModelConfig(embedding_size=8, hidden_size=8, layers=1)
     checkpoint, model = write_checkpoint(folder / "checkpoint", config, V)
@@ -44,7 +44,7 @@ def test_log_probabilities_are_those_of_the_softmax(exported: Exported) -> None:
     assert np.abs(logprobs - expected[np.arange(9), targets]).max() < 1e-5
 
 
-def test_ranks_and_top_words_order_by_probability_then_by_id(
+def test_ranks_order_by_probability_then_id(
     with_ties: tuple[OnnxEngine, NumpyLSTM],
 ) -> None:
     engine, numpy = with_ties
@@ -103,11 +103,11 @@ def test_blocks_of_rows_do_not_show(two_layers: Exported) -> None:
     engine.block_rows = 3
     pieces = engine.decode(hidden, targets, details=True, top=4)
     assert np.abs(whole.logprobs - pieces.logprobs).max() < 1e-6
-    assert np.array_equal(whole.ranks, pieces.ranks)  # type: ignore[arg-type]  # both were asked
+    assert np.array_equal(whole.ranks, pieces.ranks)  # type: ignore[arg-type]  # both were requested
     assert np.array_equal(whole.top_ids, pieces.top_ids)  # type: ignore[arg-type]  # as above
 
 
-def test_certain_words_have_log_probability_0_and_no_nan(tmp_path: Path) -> None:
+def test_certain_words_have_log_probability_zero(tmp_path: Path) -> None:
     config = ModelConfig(embedding_size=8, hidden_size=8, layers=1)
     checkpoint, model = write_checkpoint(tmp_path / "checkpoint", config, V)
     with torch.no_grad():

@@ -8,9 +8,7 @@ BATCHES = [[1], [6], [3, 3], [1, 9, 4, 1, 30], [5, 1, 1, 2]]
 
 @pytest.mark.parametrize("lengths", BATCHES, ids=str)
 @pytest.mark.parametrize("start", ["zero", "random"])
-def test_hidden_vectors_and_states_are_those_of_the_equations(
-    exported: Exported, lengths: list[int], start: str
-) -> None:
+def test_encoder_equals_the_equations(exported: Exported, lengths: list[int], start: str) -> None:
     engine, random = exported.engine(), np.random.default_rng(len(lengths))
     ids = random.integers(0, exported.vocabulary, (len(lengths), max(lengths)))
     states = np.zeros((len(lengths), engine.state_size), np.float32)
@@ -27,7 +25,7 @@ def test_hidden_vectors_and_states_are_those_of_the_equations(
 
 
 def test_sentences_score_as_the_equations_say(exported: Exported) -> None:
-    """From encoder to decoder, as a text is served: after `<eos>`, to 1e-4 nats a token."""
+    """Encoder and decoder score a text after `<eos>` to within 1e-4 nats per token."""
     engine, random = exported.engine(), np.random.default_rng(7)
     lengths = [4, 11, 1, 25]
     targets = [random.integers(0, exported.vocabulary, length) for length in lengths]
@@ -61,7 +59,7 @@ def test_what_stands_in_the_padding_changes_nothing(exported: Exported) -> None:
         assert np.array_equal(first, second)
 
 
-def test_a_text_in_chunks_ends_in_the_state_of_the_whole(exported: Exported) -> None:
+def test_chunks_end_in_the_state_of_the_whole(exported: Exported) -> None:
     engine = exported.engine()
     ids = np.random.default_rng(2).integers(0, exported.vocabulary, (1, 20))
     state = engine.zero_state()[None]

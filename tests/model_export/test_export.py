@@ -28,7 +28,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 @precisions
-def test_a_bundle_is_whole_and_its_manifest_is_true(
+def test_bundle_is_complete_and_its_manifest_is_true(
     exported: Exported, precision: Precision
 ) -> None:
     folder = exported.bundle(precision)
@@ -75,9 +75,7 @@ def test_parents_are_made(checkpoint: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["bundle"]
 
 
-def test_an_existing_target_is_refused_and_replaced_on_request(
-    checkpoint: Path, tmp_path: Path
-) -> None:
+def test_existing_bundle_is_replaced_only_on_request(checkpoint: Path, tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     export(checkpoint, target, "float32")
     before = contents(tmp_path)
@@ -126,7 +124,7 @@ def test_a_link_to_a_bundle_stays_a_link(checkpoint: Path, tmp_path: Path) -> No
     target, link = tmp_path / "v1", tmp_path / "links" / "current"
     link.parent.mkdir()
     link.symlink_to(target)
-    for precision in PRECISIONS:  # first the link leads nowhere
+    for precision in PRECISIONS:  # at first the link has no target
         manifest = export(checkpoint, link, precision, replace=True)
         assert link.is_symlink()
         assert Bundle.load(target).manifest == manifest
@@ -209,9 +207,7 @@ def test_an_untied_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["config.json", "tokenizer.json", "model.pt", "validation_ids.npy"]
 )
-def test_a_checkpoint_without_a_part_is_refused_by_name(
-    checkpoint: Path, tmp_path: Path, name: str
-) -> None:
+def test_missing_checkpoint_file_is_named(checkpoint: Path, tmp_path: Path, name: str) -> None:
     (checkpoint / name).unlink()
     with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
         export(checkpoint, tmp_path / "bundle", "int8")

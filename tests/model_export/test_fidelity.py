@@ -14,13 +14,13 @@ END = 1
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A model of the same shape as `two_layers` and other weights."""
+    """Export a model of the shape of `two_layers` with other weights."""
     config = ModelConfig(embedding_size=8, hidden_size=12, layers=2)
     return Exported(tmp_path_factory.mktemp("other"), config, seed=1)
 
 
 def distributions(exported: Exported, streams: list[list[int]]) -> Doubles:
-    """Every word's log-probability at every token (N, V), each stream after `<eos>`."""
+    """Return every word's log-probability at every token (N, V), each stream after `<eos>`."""
     rows = []
     for stream in streams:
         inputs = np.array([END, *stream[:-1]])
@@ -60,7 +60,7 @@ def test_an_engine_is_equal_to_itself(two_layers: Exported) -> None:
 
 
 def fidelity(float32: float, int8: float, divergence: float) -> Fidelity:
-    """Figures with these perplexities and this divergence, and no other difference."""
+    """Return figures with these perplexities and divergence, and no other difference."""
     return Fidelity(float32, int8, 0.0, 0.0, divergence, 1.0, 100)
 
 

@@ -12,7 +12,7 @@ SUM: list[Output] = [("sum", np.float32, ["N"])]
 
 
 def small_model() -> bytes:
-    """y = x · 2; and where it is asked for, the rows' sums of y."""
+    """Return a model of y = x · 2 and, on request, the sums of y's rows."""
     graph = Graph(WeightsFile())
     graph.node("Mul", ["x", graph.constant(2.0, np.float32)], "y")
     branch = graph.branch("asked", "sum", SUM)
@@ -23,7 +23,7 @@ def small_model() -> bytes:
     return graph.model("small", [x, tensor_info("asked", np.bool_, [])], [y, tensor_info(*SUM[0])])
 
 
-def test_a_branch_runs_where_it_is_asked_for_and_is_empty_elsewhere() -> None:
+def test_branch_runs_only_on_request() -> None:
     session = onnxruntime.InferenceSession(small_model(), providers=["CPUExecutionProvider"])
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     y, total = session.run(None, {"x": x, "asked": np.array(True)})
@@ -39,9 +39,7 @@ def test_the_same_calls_give_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_graphs_are_valid_onnx_and_no_name_is_given_twice(
-    exported: Exported, precision: str
-) -> None:
+def test_graphs_are_valid_onnx_with_unique_names(exported: Exported, precision: str) -> None:
     folder = exported.bundle("int8" if precision == "int8" else "float32")
     for name in ("encoder.onnx", "decoder.onnx"):
         onnx.checker.check_model(str(folder / name))

@@ -6,7 +6,7 @@ from model_export.layers import array, lstm_arrays
 
 
 def test_gates_go_from_pytorchs_order_to_onnxs() -> None:
-    """Every row of a gate holds the gate's number: 0 input, 1 forget, 2 cell, 3 output."""
+    """Every row of a gate has the gate's number: 0 input, 1 forget, 2 cell, 3 output."""
     layer = nn.LSTM(3, 2)
     gates = torch.tensor([0.0, 0, 1, 1, 2, 2, 3, 3])
     with torch.no_grad():

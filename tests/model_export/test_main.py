@@ -1,4 +1,4 @@
-"""The command itself: `python -m model_export CHECKPOINT BUNDLE`."""
+"""Tests of the command `python -m model_export CHECKPOINT BUNDLE`."""
 
 import re
 from pathlib import Path
@@ -42,13 +42,13 @@ def test_the_bundle_is_int8_unless_asked_otherwise(
         assert main([str(checkpoint), str(target), *arguments]) == 0
         assert Bundle.load(target).manifest.precision == precision
         line, log = capsys.readouterr()
-        assert log == ""  # bars are for terminals
+        assert log == ""  # bars are shown on terminals alone
         assert line.startswith(f"{target}: toy, 2,210 parameters, 0.0 MB")
         assert re.search(r"at most \d\.\de-0\d nats a token, in the mean by \d\.\de-0\d", line)
         assert line.count("\n") == 1
 
 
-def test_what_is_wrong_is_one_line_and_exit_code_1(
+def test_error_is_one_line_and_exit_code_1(
     checkpoint: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     target = tmp_path / "bundle"
@@ -73,7 +73,7 @@ def test_a_failed_comparison_writes_no_bundle(
     assert contents(tmp_path) == before
 
 
-def test_a_full_disk_and_a_bad_place_are_named(
+def test_full_disk_and_bad_path_are_named(
     checkpoint: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     before = contents(tmp_path)
@@ -84,7 +84,7 @@ def test_a_full_disk_and_a_bad_place_are_named(
     assert contents(tmp_path) == before
 
 
-def test_the_process_itself_ends_with_code_1_and_one_line(tmp_path: Path) -> None:
+def test_process_exits_with_code_1_and_one_line(tmp_path: Path) -> None:
     process = start("model_export", tmp_path / "missing", tmp_path / "bundle")
     out, err = process.communicate()
     assert (process.returncode, out) == (1, "")

@@ -12,7 +12,7 @@ from tests.support.numpy_lstm import Exported
 
 
 class Wrong:
-    """An engine whose states or scores are changed on the way out."""
+    """An engine that returns changed states or scores."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ def test_honest_graphs_pass_with_their_figures(exported: Exported) -> None:
 
 
 def test_every_single_tensor_is_guarded(exported: Exported) -> None:
-    """With any one tensor off by 1 %, no bundle: none is left out of the comparison."""
+    """An error of 1 % in any single tensor fails the check."""
     engine = exported.engine()
     saved = {name: value.clone() for name, value in exported.model.state_dict().items()}
     for name, parameter in exported.model.named_parameters():
@@ -98,7 +98,7 @@ def test_the_figures_are_the_largest_and_the_mean(two_layers: Exported) -> None:
 
 
 def test_a_small_error_of_every_score_is_caught(two_layers: Exported) -> None:
-    """Each one is within its own limit; rounding has no such mean."""
+    """Each error is within its limit, but their mean is larger than that of rounding."""
 
     class Shifted(Wrong):
         def decode(self, hidden: Floats, targets: Ids, details: bool, top: int) -> Decoded:

@@ -16,7 +16,7 @@ MATRICES = st.integers(1, 6).flatmap(
 @settings(max_examples=100, deadline=None)
 @given(rows=MATRICES)
 @example(rows=[[0.0, 0.0], [1.0, -1.0]])
-def test_a_row_fills_seven_bits_and_is_off_by_half_a_step_at_most(
+def test_rows_round_to_seven_bits(
     rows: list[list[float]],
 ) -> None:
     values = np.array(rows, np.float32)
@@ -30,7 +30,7 @@ def test_a_row_fills_seven_bits_and_is_off_by_half_a_step_at_most(
             assert abs(value - integer * scale) <= scale * (0.5 + 1e-4)
 
 
-def test_the_tied_matrix_is_stored_once_in_seven_bits(exported: Exported) -> None:
+def test_tied_matrix_is_stored_once_in_seven_bits(exported: Exported) -> None:
     contents = Bundle.load(exported.bundle("int8")).contents
     embedding = exported.model.embedding.weight.detach().numpy()
     steps = np.abs(embedding).max(axis=1, keepdims=True) / np.float32(63)
@@ -71,7 +71,7 @@ def test_scores_are_near_those_of_the_equations(exported: Exported) -> None:
 
 
 def scores(exported: Exported, batch: list[list[int]], cut: int) -> list[bytes]:
-    """The bits of every text's distributions and state, read in two pieces cut at a token."""
+    """Return the bits of every text's distributions and state, read in two chunks."""
     engine = exported.engine("int8")
     states = np.tile(engine.zero_state(), (len(batch), 1))
     bits = [b""] * len(batch)
@@ -92,7 +92,7 @@ def scores(exported: Exported, batch: list[list[int]], cut: int) -> list[bytes]:
 
 @settings(max_examples=15, deadline=None)
 @given(order=st.permutations(range(6)), count=st.integers(1, 6), cut=st.integers(1, 20))
-def test_a_text_scores_the_same_bit_for_bit_in_any_batch_and_any_pieces(
+def test_scores_are_bit_equal_in_batches_and_chunks(
     exported: Exported, order: list[int], count: int, cut: int
 ) -> None:
     random = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Right graphs of models that amplify rounding pass the gate; wrong graphs of the same fail."""
+"""Tests with models that amplify rounding: right graphs pass the checks, wrong ones fail."""
 
 import re
 import shutil
@@ -66,7 +66,7 @@ def test_right_graphs_of_counting_models_pass(
 
 
 def test_a_right_graph_passes_beyond_a_fixed_limit(tmp_path: Path) -> None:
-    """Rounding moves scores of these models by more than 1e-4, torch's as the graph's."""
+    """Rounding changes scores of these models by more than 1e-4, in torch and in the graph."""
     for seed in range(2):
         parity = Counting(tmp_path / str(seed), "rounding grows", seed).bundle.manifest.parity
         assert parity["max_abs_logprob_difference"] > 1e-4
@@ -137,7 +137,7 @@ def test_the_figure_and_the_input_are_named(models: dict[str, Counting]) -> None
     ids=lambda change: change.__name__,
 )
 def test_wrong_int8_weights_fail(tmp_path: Path, change: Any) -> None:
-    """The perplexity of a model that learnt nothing says nothing: the distributions do."""
+    """An untrained model's perplexity shows no error; its distributions do."""
     checkpoint, _ = write_checkpoint(tmp_path / "out", config(2, 32), 200)
     for precision in PRECISIONS:
         export(checkpoint, tmp_path / precision, precision)
@@ -178,7 +178,7 @@ def test_exact_figures_are_those_of_the_equations(models: dict[str, Counting]) -
 def test_a_right_graph_of_many_words_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sums over 200,000 words lose more than each of their terms."""
+    """Sums over 200,000 words lose more precision than their terms."""
     monkeypatch.setattr(batch, "LENGTHS", ([1], [7, 7], [2, 3], [4, 2]))
     monkeypatch.setattr(batch, "LENGTHS_FROM_REACHED", ([1] * 2,))
     model = ModelConfig(embedding_size=8, hidden_size=8, layers=2)

@@ -23,9 +23,7 @@ def test_text(trained: Path) -> str:
     return (trained.parent / "data" / "test.txt").read_text(encoding="utf-8")
 
 
-def test_figures_of_a_text_are_those_that_the_trainer_found(
-    trained: Path, tmp_path: Path, test_text: str
-) -> None:
+def test_served_figures_equal_the_trainers(trained: Path, tmp_path: Path, test_text: str) -> None:
     export(trained, tmp_path / "bundle", "float32", test=test_text)
     found = Served(Bundle.load(tmp_path / "bundle")).figures(test_text)
     report = json.loads((trained / "report.json").read_text(encoding="utf-8"))
@@ -58,7 +56,7 @@ def test_an_example_is_what_score_says(trained: Path, tmp_path: Path) -> None:
     assert f"| the cat &lt;unk> \\| sat | {example.perplexity:,.1f} |" in card
 
 
-def test_of_a_small_vocabulary_top_and_logprobs_give_all(trained: Path, tmp_path: Path) -> None:
+def test_top_lists_a_small_vocabulary_completely(trained: Path, tmp_path: Path) -> None:
     export(trained, tmp_path / "bundle", "int8")
     bundle = Bundle.load(tmp_path / "bundle")
     size = bundle.manifest.vocabulary_size
@@ -89,7 +87,7 @@ def test_without_texts_the_card_tells_of_none(trained: Path, tmp_path: Path) -> 
 
 
 def test_a_long_text_is_read_in_pieces(trained: Path, tmp_path: Path, test_text: str) -> None:
-    """Lines of every length up to several pieces; figures from one run of the engine each."""
+    """Lines of one to several chunks, against one call of the engine per line."""
     export(trained, tmp_path / "bundle", "float32")
     bundle = Bundle.load(tmp_path / "bundle")
     words = test_text.split()

@@ -1,4 +1,4 @@
-"""How much a bundle may hold beyond its parameters."""
+"""Tests of the size of a bundle relative to its parameters."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ GRAPHS_AND_WEIGHTS = ("encoder.onnx", "decoder.onnx", "weights.bin")
 
 @pytest.fixture(scope="module", params=[32, 256])
 def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """1 M parameters in the tied matrix, narrow and wide."""
+    """Return narrow and wide models with 1 M parameters in the tied matrix."""
     width = int(request.param)
     config = ModelConfig(embedding_size=width, hidden_size=width, layers=1)
     return Exported(tmp_path_factory.mktemp("large"), config, vocabulary=2**20 // width)
@@ -26,13 +26,13 @@ def size(path: Path) -> int:
     return sum(len(contents[name]) for name in GRAPHS_AND_WEIGHTS)
 
 
-def test_float32_takes_4_bytes_a_parameter_and_2_percent(large: Exported) -> None:
+def test_float32_takes_4_bytes_per_parameter(large: Exported) -> None:
     parameters = parameter_count(large.model)
     assert parameters > 2**20
     assert 4 * parameters <= size(large.bundle("float32")) <= 1.02 * 4 * parameters
 
 
-def test_int8_takes_a_byte_a_weight_and_a_scale_and_a_bias_a_row(large: Exported) -> None:
+def test_int8_takes_1_byte_per_weight_plus_scales(large: Exported) -> None:
     rows = {name: len(p) for name, p in large.model.named_parameters()}
     vocabulary, gates = rows["embedding.weight"], rows["layers.0.weight_ih_l0"]
     columns = 2 * (large.engine().embedding_size + 2)

@@ -1,6 +1,4 @@
-"""Text without spaces, all the way: trained, exported, and scored over HTTP, by tokenizers that cut
-it in different ways.
-"""
+"""Tests of text without spaces from training to HTTP, with all kinds of subword tokenizers."""
 
 import json
 import math
@@ -28,7 +26,7 @@ from tests.support.train_command import Train
 
 KINDS = ["char", "bpe", "unigram"]
 NO_UNKNOWN = ["bpe", "unigram"]
-# All that was trained on, and much that was not; `<eos>`s of a text's own are scored as its ends.
+# Text like the training text and unlike it. A literal `<eos>` in a text is scored as a line end.
 TEXTS = [
     "河水还是那样清，那样慢。",
     "老王 在桥上  等船。\n弟弟问：“我们的河也流到大海里去吗？” ",
@@ -42,7 +40,7 @@ UNITS = {"nats": 1.0, "bits": 1 / math.log(2)}
 
 @dataclass(frozen=True)
 class Trained:
-    """A tiny model of one kind of tokenizer: its checkpoint, as it is served, and its wire."""
+    """A tiny model with one kind of tokenizer: its checkpoint, its service and a client."""
 
     kind: str
     checkpoint: Path
@@ -90,7 +88,7 @@ def test_the_bundle_says_what_its_tokens_are(trained: Trained) -> None:
     assert report["perplexity"]["valid"] < manifest.vocabulary_size
 
 
-def test_the_service_reads_the_ids_that_were_trained_on(trained: Trained, corpus: Path) -> None:
+def test_service_tokenizes_as_the_trainer_does(trained: Trained, corpus: Path) -> None:
     valid = (corpus / "valid.txt").read_text(encoding="utf-8")
     trained_on = np.load(trained.checkpoint / "validation_ids.npy").tolist()
     assert trained.model.tokenizer.encode(valid).ids.tolist() == trained_on
@@ -139,7 +137,7 @@ def test_words_are_there_with_tokens_and_offsets_alone(trained: Trained) -> None
     assert ([len(first["words"]), len(second["words"])]) == [2, 1]
 
 
-def test_a_first_token_without_a_score_is_not_in_its_word(trained: Trained) -> None:
+def test_unscored_first_token_is_outside_its_word(trained: Trained) -> None:
     result = trained.api.score_one(text="河水 桥", bos=False)
     assert result["tokens"][0]["logprob"] is None
     counts = [word["token_count"] for word in result["words"]]
@@ -160,7 +158,7 @@ def test_offsets_cut_the_text(trained: Trained, text: str) -> None:
 
 @pytest.fixture(scope="session")
 def per_character() -> dict[str, Json]:
-    """Results of the same texts by kind, for a comparison between them."""
+    """The results of the same texts by kind of tokenizer, to compare them."""
     return {}
 
 
@@ -189,7 +187,7 @@ def test_what_is_typed_finds_its_tokens(trained: Trained) -> None:
     assert everything["remaining_probability"] == pytest.approx(1)
 
 
-def test_candidates_soft_targets_and_hypotheses_take_what_is_written(trained: Trained) -> None:
+def test_candidates_soft_targets_and_hypotheses_take_written_text(trained: Trained) -> None:
     (candidate,) = trained.api.next_token(context="小", candidates=["河"])["candidates"]
     assert (candidate["candidate"], candidate["oov"]) == ("河", False)
     target = [[{"河": 1.0}, {"<eos>": 1.0}]]
@@ -234,7 +232,7 @@ def test_an_echoed_prompt_names_what_its_tokens_spell(trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_stream_is_the_same_text_and_never_half_a_character(trained: Trained, seed: int) -> None:
+def test_stream_never_splits_a_character(trained: Trained, seed: int) -> None:
     asked = {"prompt": "弟弟", "max_tokens": 40, "temperature": 1.5, "seed": seed, "logprobs": 1}
     whole = complete(trained, **asked)
     offsets = whole["logprobs"]["text_offset"]

@@ -15,7 +15,7 @@ def place(tensor: TensorProto) -> dict[str, str]:
     shapes=st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3), max_size=6),
     dtype=st.sampled_from([np.float32, np.int8, np.uint8]),
 )
-def test_every_tensor_lies_whole_and_aligned_where_it_says(
+def test_tensors_are_aligned_at_their_offsets(
     shapes: list[list[int]], dtype: type[np.generic]
 ) -> None:
     weights, random = WeightsFile(), np.random.default_rng(0)
@@ -43,7 +43,7 @@ def test_a_name_given_again_is_stored_once() -> None:
     assert len(weights.content) == size == 48
 
 
-def test_a_transposed_view_is_stored_as_it_is_read() -> None:
+def test_transposed_view_is_stored_row_by_row() -> None:
     weights, values = WeightsFile(), np.arange(6, dtype=np.float32).reshape(2, 3)
     tensor = weights.tensor("transposed", values.T)
     assert list(tensor.dims) == [3, 2]

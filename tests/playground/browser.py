@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright; what goes wrong in its page is written down."""
+"""Chromium with the playground, driven by Playwright. Errors in the page are recorded."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-MISSING = "no browser here: apt-get install chromium, and the playground is tested"
-SECONDS = 60.0  # far beyond what anything takes on an idle machine
+MISSING = "no browser found; run apt-get install chromium to test the playground"
+SECONDS = 60.0  # much longer than anything takes on an idle machine
 
 
 def chromium() -> str | None:
@@ -20,9 +20,9 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def launched(path: str) -> Iterator[Browser]:
+def launch(path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        # Without its sandbox: that needs rights which containers do not have.
+        # The sandbox needs privileges that containers do not have.
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
@@ -32,7 +32,7 @@ def launched(path: str) -> Iterator[Browser]:
 
 @dataclass
 class Playground:
-    """The page of one server. `faults` are errors, violated policies, and requests elsewhere."""
+    """The page of one server. `faults` are errors, policy violations and requests to others."""
 
     page: Page
     url: str
@@ -47,13 +47,13 @@ class Playground:
         self.page.on("request", self._request)
 
     def open(self, **fragment: str) -> None:
-        """The page anew, with these texts in its link, and all figures in it."""
+        """Open a new page with these texts in its link, and wait for the results."""
         self.page.goto("about:blank")
         self.page.goto(f"{self.url}/#{urlencode(fragment, quote_via=quote)}")
-        self.settled()
+        self.wait_until_idle()
 
-    def settled(self) -> None:
-        """Waits until the view that is open has its answers."""
+    def wait_until_idle(self) -> None:
+        """Wait until the open view shows all results."""
         self.page.wait_for_function(
             """() => document.querySelector('[role=tabpanel]:not([hidden])')
                   && ![...document.querySelectorAll('[role=tabpanel]:not([hidden]) [aria-busy]')]
@@ -63,11 +63,11 @@ class Playground:
 
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()
-        self.settled()
+        self.wait_until_idle()
 
     def words(self, pane: int = 0) -> list[dict[str, Any]]:
-        """What each coloured word shows: its text and classes."""
-        self.settled()
+        """Return the text and the CSS classes of each coloured word."""
+        self.wait_until_idle()
         found: list[dict[str, Any]] = (
             self.page.locator(".scored")
             .nth(pane)
@@ -78,9 +78,13 @@ class Playground:
         )
         return found
 
-    def answers(self, path: str) -> list[Any]:
-        """JSON bodies of requests to a route, in order."""
-        return [r.post_data_json for r in self.requests if urlsplit(r.url).path == path]
+    def request_bodies(self, path: str) -> list[Any]:
+        """Return the JSON bodies of the requests to a route, in order."""
+        return [
+            request.post_data_json
+            for request in self.requests
+            if urlsplit(request.url).path == path
+        ]
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not any(
@@ -94,8 +98,8 @@ class Playground:
             self.faults.append(f"request: {request.url}")
 
 
-def axe() -> str:
-    """The source of axe-core, which finds what keeps people from using a page."""
+def axe_source() -> str:
+    """Return the source of axe-core, which checks accessibility."""
     import axe_playwright_python
 
     (source,) = Path(axe_playwright_python.__path__[0]).rglob("axe.min.js")

@@ -1,4 +1,4 @@
-"""`python -m tests.playground.screenshots`: draw the README's pictures of the playground anew."""
+"""`python -m tests.playground.screenshots`: redraw the README's pictures of the playground."""
 
 import argparse
 import sys
@@ -7,13 +7,13 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.playground.browser import MISSING, Playground, chromium, launched
-from tests.playground.conftest import starter
+from tests.playground.browser import MISSING, Playground, chromium, launch
+from tests.playground.conftest import starter_model
 from tests.support.http_server import serve_with
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZE = {"width": 1100, "height": 940}
-COLOURS = 128  # of a palette: a third of the bytes, and nobody sees it
+COLOURS = 128  # a palette takes a third of the bytes without a visible difference
 TEXT = (
     "The ship was built in London in 1897.\n"
     "It sank in a storm off the coast of Scotland, and the captain was eaten by a piano."
@@ -38,10 +38,10 @@ def draw(browser: Browser, url: str, name: str) -> Path:
         page.locator("#model", has_text="starter").wait_for()
         if name == "surprise":
             page.locator(".w", has_text="piano").hover()
-        page.wait_for_timeout(500)  # until the bars stand
+        page.wait_for_timeout(500)  # until the bars have reached their length
         page.screenshot(path=path)
-    with Image.open(path) as drawn:
-        drawn.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
     return path
 
 
@@ -52,7 +52,7 @@ def main() -> int:
         print(MISSING, file=sys.stderr)
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with serve_with(starter()) as (host, port), launched(executable) as browser:
+    with serve_with(starter_model()) as (host, port), launch(executable) as browser:
         for name in VIEWS:
             path = draw(browser, f"http://{host}:{port}", name)
             print(f"{path.name}: {path.stat().st_size:,} bytes")

@@ -1,4 +1,4 @@
-"""The second colouring: by rank, in GLTR's four steps."""
+"""The colouring by rank, in the four steps of GLTR."""
 
 import pytest
 from playwright.sync_api import expect
@@ -20,13 +20,13 @@ def test_words_are_coloured_by_rank(playground: Playground, api: ApiClient) -> N
     playground.open(text=TEXT)
     playground.page.get_by_label("Colour by").select_option("rank")
     expect(playground.page.locator(".w.r0").first).to_be_visible()
-    playground.settled()
+    playground.wait_until_idle()
     assert [word["classes"][1] for word in playground.words()] == expected
     playground.page.get_by_label("Colour by").select_option("surprisal")
     expect(playground.page.locator(".w.r0")).to_have_count(0)
 
 
-def test_the_legend_follows_the_colouring(playground: Playground) -> None:
+def test_legend_follows_the_colouring(playground: Playground) -> None:
     playground.open(text=TEXT, colouring="rank")
     names = ["top 10", "top 100", "top 1,000", "beyond"]
     expect(playground.page.locator("#legend .swatch")).to_have_text(names)
@@ -35,17 +35,17 @@ def test_the_legend_follows_the_colouring(playground: Playground) -> None:
     )
     for index in range(4):
         swatch, word = f"#legend .r{index}", f".w.r{index}"
-        colour = "one => getComputedStyle(one).backgroundColor"
+        colour = "element => getComputedStyle(element).backgroundColor"
         shown = playground.page.locator(word).first.evaluate(colour)
         assert playground.page.locator(swatch).evaluate(colour) == shown
 
 
 @pytest.mark.parametrize("by", ["words", "tokens"])
-def test_a_word_has_its_worst_rank(pieces: Playground, pieces_wire: ApiClient, by: str) -> None:
-    tokens = pieces_wire.score_one(text="他在Paris", details=True)["tokens"]
+def test_word_has_its_worst_rank(subwords: Playground, subword_api: ApiClient, by: str) -> None:
+    tokens = subword_api.score_one(text="他在Paris", details=True)["tokens"]
     ranks = {token["surface"]: token["rank"] for token in tokens}
-    pieces.open(text="他在Paris", by=by, colouring="rank")
-    found = {word["text"]: word["classes"][1] for word in pieces.words()}
+    subwords.open(text="他在Paris", by=by, colouring="rank")
+    found = {word["text"]: word["classes"][1] for word in subwords.words()}
     if by == "words":
         assert found["Paris"] == bucket(max(ranks["Par"], ranks["is"]))
     else:

@@ -1,4 +1,4 @@
-"""The curve has axes, and is read by a pointer or by keys."""
+"""The curve has axes, and the pointer and keys select its words."""
 
 from playwright.sync_api import expect
 
@@ -9,9 +9,9 @@ from tests.support.api_client import ApiClient
 TEXT = "He was born in London."
 
 
-def test_the_axes_are_those_of_the_curve(playground: Playground, api: ApiClient) -> None:
+def test_axes_match_the_curve(playground: Playground, api: ApiClient) -> None:
     tokens = api.score_one(text=TEXT, unit="bits")["tokens"]
-    most = max(8.0, *(token["cross_entropy"] for token in tokens))
+    axis_end = max(8.0, *(token["cross_entropy"] for token in tokens))
     playground.open(text=TEXT)
     page = playground.page
     svg = page.locator(".plot svg").bounding_box()
@@ -23,13 +23,13 @@ def test_the_axes_are_those_of_the_curve(playground: Playground, api: ApiClient)
         box = tick.bounding_box()
         assert box is not None
         value = float(tick.text_content() or "")
-        wanted = svg["y"] + svg["height"] * (1 - value / most)
-        assert abs(box["y"] + box["height"] / 2 - wanted) < 2
+        expected_y = svg["y"] + svg["height"] * (1 - value / axis_end)
+        assert abs(box["y"] + box["height"] / 2 - expected_y) < 2
     expect(page.locator(".axis-x span").first).to_have_text("1")
     expect(page.locator(".axis-x span").last).to_have_text(str(len(tokens)))
 
 
-def test_a_pointer_reads_the_word_under_it(playground: Playground, api: ApiClient) -> None:
+def test_pointer_selects_the_word_under_it(playground: Playground, api: ApiClient) -> None:
     tokens = api.score_one(text=TEXT, unit="bits")["tokens"]
     playground.open(text=TEXT)
     page = playground.page
@@ -37,8 +37,8 @@ def test_a_pointer_reads_the_word_under_it(playground: Playground, api: ApiClien
     assert svg is not None
     for index, token in enumerate(tokens[:-1]):
         page.mouse.move(svg["x"] + svg["width"] * (index + 0.5) / len(tokens), svg["y"] + 20)
-        reading = f"{token['surface']}{shown(token['cross_entropy'])} bits"
-        expect(page.locator(".readout")).to_have_text(reading)
+        readout = f"{token['surface']}{shown(token['cross_entropy'])} bits"
+        expect(page.locator(".readout")).to_have_text(readout)
         expect(page.locator(".w.marked")).to_have_text([token["surface"]])
         expect(page.locator(".plot .cursor")).to_have_attribute("d", f"M{index + 0.5} 0V100")
     page.mouse.move(0, 0)
@@ -46,7 +46,7 @@ def test_a_pointer_reads_the_word_under_it(playground: Playground, api: ApiClien
     expect(page.locator(".w.marked")).to_have_count(0)
 
 
-def test_keys_read_word_after_word(playground: Playground, api: ApiClient) -> None:
+def test_keys_select_words(playground: Playground, api: ApiClient) -> None:
     tokens = api.score_one(text=TEXT, unit="bits")["tokens"]
     playground.open(text=TEXT)
     page = playground.page
@@ -54,8 +54,8 @@ def test_keys_read_word_after_word(playground: Playground, api: ApiClient) -> No
     curve.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    said = f"3: born, {shown(tokens[2]['cross_entropy'])} bits"
-    expect(curve).to_have_attribute("aria-valuetext", said)
+    label = f"3: born, {shown(tokens[2]['cross_entropy'])} bits"
+    expect(curve).to_have_attribute("aria-valuetext", label)
     expect(curve).to_have_attribute("aria-valuenow", "3")
     expect(page.locator(".readout")).to_contain_text("born")
     page.keyboard.press("End")
@@ -68,7 +68,7 @@ def test_keys_read_word_after_word(playground: Playground, api: ApiClient) -> No
     expect(page.locator(".readout")).to_be_hidden()
 
 
-def test_a_click_goes_to_the_word(playground: Playground) -> None:
+def test_click_focuses_the_word(playground: Playground) -> None:
     playground.open(text=TEXT)
     svg = playground.page.locator(".plot svg").bounding_box()
     assert svg is not None

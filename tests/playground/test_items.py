@@ -1,4 +1,4 @@
-"""What is coloured as one: words where the script has them, tokens elsewhere, or tokens alone."""
+"""Items: words in scripts with spaces, tokens in others, or tokens everywhere."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ import pytest
 from tests.playground.browser import Playground
 
 ITEMS = """async ([result, text, by]) => {
-    const { items } = await import("/playground/items.js");
+    const { toItems } = await import("/playground/items.js");
     const points = Array.from(text);
-    return items(result, points, by).map((item) => [
+    return toItems(result, points, by).map((item) => [
         points.slice(item.start, item.end).join(""),
         item.parts.length,
         item.cross_entropy,
@@ -19,21 +19,23 @@ LATIN, THAI, EMOJI = "e\u0301te\u0301", "น้ำใส", "👩\u200d👧"
 
 
 def result(text: str, tokens: list[str]) -> dict[str, Any]:
-    """An answer of `/score`, in which the token at place n costs 2 to the n."""
-    made: list[dict[str, Any]] = []
-    at = 0
+    """Return a result of `/score` in which token number n costs 2 to the n."""
+    rows: list[dict[str, Any]] = []
+    start = 0
     for n, token in enumerate(tokens):
-        end = at + len("\n" if token == "<eos>" and at < len(text) else token.removeprefix("<eos>"))
-        made.append({"text": token, "start": at, "end": end, "oov": False, "logprob": -(2.0**n)})
-        at = end
-    assert at == len(text)
-    for row in made:
+        end = start + len(
+            "\n" if token == "<eos>" and start < len(text) else token.removeprefix("<eos>")
+        )
+        rows.append({"text": token, "start": start, "end": end, "oov": False, "logprob": -(2.0**n)})
+        start = end
+    assert start == len(text)
+    for row in rows:
         row["cross_entropy"] = -row["logprob"]
-    return {"tokens": made, "words": []}
+    return {"tokens": rows, "words": []}
 
 
 CASES = {
-    # text: (tokens, how many of them each word has, how many each item of tokens has)
+    # text: (tokens, words with their number of tokens, token items with their number of tokens)
     "The river's end.": (
         ["The", " riv", "er", "'s", " ", "end", ".", "<eos>"],
         [("The", 1), ("river's", 3), ("end", 2), (".", 1), ("", 1)],
@@ -49,7 +51,7 @@ CASES = {
         [("カメラ", 1), ("を", 1), ("2", 1), ("台", 1), ("。", 1), ("", 1)],
         [("カメラ", 1), ("を", 1), ("2", 1), ("台", 1), ("。", 1), ("", 1)],
     ),
-    # A letter and its marks are one for a reader, whatever they are for the model.
+    # A letter and its marks are one visible character, but several tokens.
     THAI: (
         [*THAI, "<eos>"],
         [("น้ำ", 3), ("ใ", 1), ("ส", 1), ("", 1)],
@@ -82,11 +84,11 @@ def test_items_follow_the_script(playground: Playground, text: str, by: str) -> 
     playground.open(text="The")
     found = playground.page.evaluate(ITEMS, [result(text, tokens), text, by])
     assert [(surface, count) for surface, count, _ in found] == (words if by == "words" else single)
-    # Every token is in one item, and no other: the items' figures are sums of different powers.
+    # Each token is in exactly one item, because the values are sums of different powers of two.
     assert sum(cost for *_, cost in found) == 2 ** len(tokens) - 1
 
 
-def test_tokens_that_share_a_character_are_one(playground: Playground) -> None:
+def test_tokens_of_one_character_are_one_item(playground: Playground) -> None:
     spans = {"a": (0, 1), "æ": (1, 2), "²³": (1, 2), "x": (2, 3), "<eos>": (3, 3)}
     tokens = [
         {"text": text, "start": s, "end": e, "oov": False, "logprob": -1, "cross_entropy": 1}
@@ -98,9 +100,9 @@ def test_tokens_that_share_a_character_are_one(playground: Playground) -> None:
         assert found == [["a", 1, 1], ["河", 2, 2], ["x", 1, 1], ["", 1, 1]]
 
 
-def test_tokens_of_whole_words_are_items(playground: Playground) -> None:
-    given = result("e\u0301t 河", ["e\u0301t", " ", "河", "<eos>"])
-    del given["words"]
+def test_word_tokens_are_items(playground: Playground) -> None:
+    words = result("e\u0301t 河", ["e\u0301t", " ", "河", "<eos>"])
+    del words["words"]
     playground.open(text="The")
-    found = playground.page.evaluate(ITEMS, [given, "e\u0301t 河", "words"])
+    found = playground.page.evaluate(ITEMS, [words, "e\u0301t 河", "words"])
     assert [surface for surface, *_ in found] == ["e\u0301t", " ", "河", ""]

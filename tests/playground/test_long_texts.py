@@ -1,6 +1,6 @@
-"""Ten thousand words: the figures of one request, put together from chunks; and how fast it is.
+"""Texts of ten thousand words: chunks give the results of one request, and times are printed.
 
-Times are printed and never asserted: the machine that runs the tests may be busy.
+Times are not asserted, because the machine that runs the tests may be busy.
 """
 
 import random
@@ -41,7 +41,7 @@ WATCH_PREDICTIONS = """() => {
     };
     field.addEventListener("input", began, true);
 }"""
-# Playwright's fill types, which takes Chromium many seconds for as much.
+# Playwright's fill takes Chromium many seconds for long texts.
 PASTE = """(field, text) => {
     field.value = text;
     field.dispatchEvent(new Event("input"));
@@ -64,21 +64,23 @@ SCROLL = """async () => {
 
 def long_text(words: int) -> str:
     draw = random.Random(1)
-    found = [draw.choice(WORDS) + (draw.random() < 0.03) * "\n" for _ in range(words)]
-    return " ".join(found)
+    words_drawn = [draw.choice(WORDS) + (draw.random() < 0.03) * "\n" for _ in range(words)]
+    return " ".join(words_drawn)
 
 
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def say(capsys: pytest.CaptureFixture[str], name: str, values: list[float]) -> None:
-    told = [f"p{share} {percentile(values, share / 100):.0f}" for share in (50, 95, 100) if values]
+def print_times(capsys: pytest.CaptureFixture[str], name: str, values: list[float]) -> None:
+    quantiles = [
+        f"p{share} {percentile(values, share / 100):.0f}" for share in (50, 95, 100) if values
+    ]
     with capsys.disabled():
-        print(f"\n{name}: {', '.join(told)} ms" if told else f"\n{name}: none")
+        print(f"\n{name}: {', '.join(quantiles)} ms" if quantiles else f"\n{name}: none")
 
 
-def test_ten_thousand_words_are_those_of_one_request(
+def test_chunks_equal_one_request(
     playground: Playground, api: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = long_text(10_000)
@@ -89,8 +91,8 @@ def test_ten_thousand_words_are_those_of_one_request(
     playground.requests.clear()
     field = page.get_by_label("Text", exact=True)
     field.evaluate(PASTE, text)
-    playground.settled()
-    assert len(playground.answers("/score")) > 5
+    playground.wait_until_idle()
+    assert len(playground.request_bodies("/score")) > 5
     words = playground.words()
     assert [word["text"] for word in words] == [
         text[t["start"] : t["end"]] for t in result["tokens"]
@@ -99,41 +101,43 @@ def test_ten_thousand_words_are_those_of_one_request(
     found = totals(playground)
     assert found["perplexity"] == shown(result["perplexity"], 1)
     assert found["without unknown"] == shown(result["perplexity_excluding_oov"], 1)
-    assert found["bits a word"] == shown(result["cross_entropy_per_word"])
+    assert found["bits per word"] == shown(result["cross_entropy_per_word"])
     assert found["tokens"] == f"{result['token_count']:,}"
-    say(capsys, "scoring 10,000 words, long tasks", page.evaluate("() => window.longTasks"))
+    print_times(capsys, "scoring 10,000 words, long tasks", page.evaluate("() => window.longTasks"))
 
     page.evaluate("() => { window.longTasks = []; }")
-    say(capsys, "scrolling 10,000 words, frames", page.evaluate(SCROLL))
+    print_times(capsys, "scrolling 10,000 words, frames", page.evaluate(SCROLL))
     playground.requests.clear()
     field.press("Control+End")
     field.press_sequentially(" old river", delay=50)
-    playground.settled()
-    say(capsys, "typing after 10,000 words, long tasks", page.evaluate("() => window.longTasks"))
+    playground.wait_until_idle()
+    print_times(
+        capsys, "typing after 10,000 words, long tasks", page.evaluate("() => window.longTasks")
+    )
     assert [word["text"] for word in playground.words()][-3:] == ["old", "river", ""]
     assert all(
-        "state" in request for request in playground.answers("/score")
-    )  # none from the start
+        "state" in request for request in playground.request_bodies("/score")
+    )  # none starts from the beginning
 
 
-def test_a_line_without_end_is_cut_between_words(playground: Playground, api: ApiClient) -> None:
+def test_long_line_is_split_between_words(playground: Playground, api: ApiClient) -> None:
     text = long_text(2000).replace("\n", "")
     result = api.score_one(text=text, unit="bits")
     playground.open(text=text)
-    assert len(playground.answers("/score")) > 1
-    assert totals(playground)["bits in all"] == shown(result["total_cross_entropy"])
+    assert len(playground.request_bodies("/score")) > 1
+    assert totals(playground)["bits total"] == shown(result["total_cross_entropy"])
     assert len(playground.words()) == len(result["tokens"])
 
 
-def test_from_a_keystroke_to_its_predictions(
+def test_time_from_keystroke_to_predictions(
     playground: Playground, capsys: pytest.CaptureFixture[str]
 ) -> None:
     playground.open(view="next", words=f"{SENTENCE} " * 40)
     page = playground.page
     page.evaluate(WATCH_PREDICTIONS)
     page.locator("#next-text").press_sequentially(f"{SENTENCE} {SENTENCE} ", delay=60)
-    playground.settled()
+    playground.wait_until_idle()
     waits = page.evaluate("() => window.waits")
     assert len(waits) == 2 * len(SENTENCE) + 2
-    say(capsys, "keystroke to predictions (wanted: p95 of 50 ms)", waits)
-    say(capsys, "of it a request, from the page and back", page.evaluate(REQUESTS))
+    print_times(capsys, "keystroke to predictions (target: p95 of 50 ms)", waits)
+    print_times(capsys, "of which the request takes", page.evaluate(REQUESTS))

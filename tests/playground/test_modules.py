@@ -1,4 +1,4 @@
-"""Modules of the page, called in the browser: where texts are cut."""
+"""Splitting of texts by the page's modules, called in the browser."""
 
 from itertools import pairwise
 
@@ -18,8 +18,8 @@ ACCEPT = """async ([kind, text, word]) => {
     return text.slice(0, from) + inserted;
 }"""
 CHUNKS = """async ([text, kind]) => {
-    const { chunks } = await import("/playground/scoring.js");
-    return chunks(text, kind);
+    const { toChunks } = await import("/playground/scorer.js");
+    return toChunks(text, kind);
 }"""
 
 
@@ -33,16 +33,16 @@ CHUNKS = """async ([text, kind]) => {
         ("words", "end.\n", ["end.\n", "", ""]),
         ("words", "e\u0301te\u0301", ["", "", "e\u0301te\u0301"]),
         ("words", "👩‍👧", ["", "👩‍👧", ""]),
-        ("spaces", "i do n't", ["i do ", "", "n't"]),
-        ("spaces", "mr.", ["", "", "mr."]),
-        ("pieces", "The old riv", ["The old", "", " riv"]),
-        ("pieces", "The old ", ["The old", "", " "]),
-        ("pieces", "The old  riv", ["The old ", "", " riv"]),
-        ("pieces", "The old   ", ["The old", "  ", " "]),
-        ("pieces", "in London.", ["in London", "", "."]),
-        ("pieces", "他说：“河不", ["他说：“", "", "河不"]),
-        ("pieces", "end\nIt", ["end\n", "", "It"]),
-        ("pieces", "end\n ", ["end\n", "", " "]),
+        ("whitespace", "i do n't", ["i do ", "", "n't"]),
+        ("whitespace", "mr.", ["", "", "mr."]),
+        ("subwords", "The old riv", ["The old", "", " riv"]),
+        ("subwords", "The old ", ["The old", "", " "]),
+        ("subwords", "The old  riv", ["The old ", "", " riv"]),
+        ("subwords", "The old   ", ["The old", "  ", " "]),
+        ("subwords", "in London.", ["in London", "", "."]),
+        ("subwords", "他说：“河不", ["他说：“", "", "河不"]),
+        ("subwords", "end\nIt", ["end\n", "", "It"]),
+        ("subwords", "end\n ", ["end\n", "", " "]),
         ("characters", "The old riv", ["The old riv", "", ""]),
     ],
 )
@@ -61,12 +61,12 @@ def test_a_text_is_cut_where_its_model_cuts(
         ("words", "The river ", ".", "The river. "),
         ("words", "The dog ", "'s", "The dog's "),
         ("words", "in London.", "It", "in London. It "),
-        ("spaces", "mr.", "mr.", "mr. "),
-        ("pieces", "The riv", " river", "The river"),
+        ("whitespace", "mr.", "mr.", "mr. "),
+        ("subwords", "The riv", " river", "The river"),
         ("characters", "The riv", "e", "The rive"),
     ],
 )
-def test_a_prediction_takes_the_place_of_what_was_typed_of_it(
+def test_prediction_replaces_the_half_typed_word(
     playground: Playground, kind: str, text: str, word: str, after: str
 ) -> None:
     playground.open(text="The")
@@ -76,7 +76,7 @@ def test_a_prediction_takes_the_place_of_what_was_typed_of_it(
 @pytest.mark.parametrize(
     "text", ["word " * 3000, "A line of it.\n" * 1000, "x" * 20_000, "", "河 " * 9000]
 )
-def test_chunks_are_the_text_and_end_where_words_end(playground: Playground, text: str) -> None:
+def test_chunks_end_between_words(playground: Playground, text: str) -> None:
     playground.open(text="The")
     found = playground.page.evaluate(CHUNKS, [text, "words"])
     assert "".join(found) == text
@@ -85,7 +85,7 @@ def test_chunks_are_the_text_and_end_where_words_end(playground: Playground, tex
 
 
 @pytest.mark.parametrize("kind", ["words", "char", "bpe", "unigram"])
-def test_chunks_without_spaces_end_with_sentences(playground: Playground, kind: str) -> None:
+def test_unspaced_chunks_end_with_sentences(playground: Playground, kind: str) -> None:
     text = "河水从山上流下来，一年四季都很清。“他来。”她说。" * 800
     playground.open(text="The")
     found = playground.page.evaluate(CHUNKS, [text, kind])
@@ -95,7 +95,7 @@ def test_chunks_without_spaces_end_with_sentences(playground: Playground, kind: 
     assert all(chunk[0] not in "。”" for chunk in found)
 
 
-def test_chunks_of_white_space_tokens_keep_sentences(playground: Playground) -> None:
+def test_whitespace_tokenizers_keep_sentences_whole(playground: Playground) -> None:
     text = "河水从山上流下来。" * 2000
     playground.open(text="The")
     assert playground.page.evaluate(CHUNKS, [text, "whitespace"]) == [text]

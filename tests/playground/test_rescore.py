@@ -1,4 +1,4 @@
-"""The ranking is that of `/rescore`."""
+"""The ranking equals that of `/rescore`."""
 
 import pytest
 from playwright.sync_api import expect
@@ -17,13 +17,13 @@ HYPOTHESES = [
 
 
 PARSE = """async (text) => {
-    const { parse } = await import("/playground/rescore.js");
-    return parse(text).map(({ text, score }) => [text, score ?? null]);
+    const { parseHypotheses } = await import("/playground/hypotheses.js");
+    return parseHypotheses(text).map(({ text, score }) => [text, score ?? null]);
 }"""
 
 
 def rows(playground: Playground) -> list[list[str]]:
-    playground.settled()
+    playground.wait_until_idle()
     found: list[list[str]] = playground.page.locator("#ranking tbody tr").evaluate_all(
         "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
     )
@@ -54,24 +54,22 @@ def test_hypotheses_are_ranked_with_their_scores(
         assert row[5:] == [str(result["token_count"]), str(result["oov_count"])]
 
 
-def test_the_ranking_follows_what_is_typed(playground: Playground) -> None:
+def test_typing_updates_the_ranking(playground: Playground) -> None:
     playground.open(view="rescore", hypotheses="the liver\nthe river", context="The bridge crosses")
     assert rows(playground)[0][1] == "the river"
     playground.page.get_by_label("Hypotheses").fill("0\tthe liver\n-30\tthe river")
-    playground.settled()
+    playground.wait_until_idle()
     assert rows(playground)[0][1] == "the liver"
     playground.page.get_by_label("Hypotheses").fill("")
-    playground.settled()
+    playground.wait_until_idle()
     assert rows(playground) == []
 
 
-def test_a_field_that_is_no_number_is_refused_in_the_servers_words(
-    playground: Playground, api: ApiClient
-) -> None:
+def test_invalid_number_shows_the_server_error(playground: Playground, api: ApiClient) -> None:
     playground.expected = ("422",)
-    refusal = api.post("/rescore", hypotheses=[{"text": "a"}], lm_weight=None).json()["error"]
+    rejection = api.post("/rescore", hypotheses=[{"text": "a"}], lm_weight=None).json()["error"]
     playground.open(view="rescore", hypotheses="a", weight="")
-    expect(playground.page.get_by_role("alert")).to_have_text(refusal["message"])
+    expect(playground.page.get_by_role("alert")).to_have_text(rejection["message"])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,7 @@ def test_a_field_that_is_no_number_is_refused_in_the_servers_words(
         ("  .5 \t a  b ", [["a  b ", 0.5]]),
         ("-3. it", [["it", -3]]),
         ("-1.0 the liver\nthe river", [["the liver", -1], ["the river", None]]),
-        # A number may be a word: it is a score where all lines have one, or after a tab.
+        # A number may be a word. It is a score before a tab, or if all lines have one.
         ("3 men in a boat\nthe men", [["3 men in a boat", None], ["the men", None]]),
         ("3 men\n4 men", [["men", 3], ["men", 4]]),
         ("3\tmen in a boat\nthe men", [["men in a boat", 3], ["the men", None]]),
@@ -91,7 +89,7 @@ def test_a_field_that_is_no_number_is_refused_in_the_servers_words(
         (" \n\n", []),
     ],
 )
-def test_any_white_space_parts_score_and_text(
+def test_white_space_separates_score_and_text(
     playground: Playground, text: str, parsed: list[list[object]]
 ) -> None:
     playground.open(text="The")
@@ -99,33 +97,31 @@ def test_any_white_space_parts_score_and_text(
 
 
 @pytest.mark.parametrize(
-    ("hypotheses", "said"),
+    ("hypotheses", "expected"),
     [
         ("the liver\nthe river", "No scores found"),
-        ("-1 the liver\nthe river", "found on 1 of 2 lines; the other lines count as 0"),
+        ("-1 the liver\nthe river", "found on 1 of 2 lines; the other lines have score 0"),
         ("-1 the liver\n-2\tthe river", "found on all 2 lines"),
         ("", ""),
     ],
 )
-def test_scores_that_were_found_are_said(
-    playground: Playground, hypotheses: str, said: str
-) -> None:
+def test_note_counts_the_scores(playground: Playground, hypotheses: str, expected: str) -> None:
     playground.open(view="rescore", hypotheses=hypotheses)
     note = playground.page.locator("#scores-found")
-    expect(note).to_contain_text(said)
+    expect(note).to_contain_text(expected)
     playground.page.get_by_label("Hypotheses").fill("")
     expect(note).to_be_empty()
 
 
-def test_spaces_rank_as_tabs_do(playground: Playground) -> None:
-    for parting in ("\t", "  ", " "):
-        lines = f"0{parting}the liver\n-30{parting}the river"
+def test_spaces_and_tabs_rank_alike(playground: Playground) -> None:
+    for separator in ("\t", "  ", " "):
+        lines = f"0{separator}the liver\n-30{separator}the river"
         playground.open(view="rescore", hypotheses=lines, context="The bridge crosses")
         assert [row[1] for row in rows(playground)] == ["the liver", "the river"]
         assert [row[3] for row in rows(playground)] == ["0.00", "−30.00"]
 
 
-def test_tab_leaves_the_hypotheses(playground: Playground) -> None:
+def test_tab_leaves_the_field(playground: Playground) -> None:
     playground.open(view="rescore", hypotheses="-1 the liver")
     field = playground.page.get_by_label("Hypotheses")
     field.focus()

@@ -1,4 +1,4 @@
-"""What the coloured text shows is what `/score` answers."""
+"""The coloured text shows the results of `/score`."""
 
 import math
 import re
@@ -35,14 +35,14 @@ def steps(result: Json, unit: str) -> list[int]:
 
 
 def totals(playground: Playground, pane: int = 0) -> dict[str, str]:
-    playground.settled()
+    playground.wait_until_idle()
     box = playground.page.locator(".totals").nth(pane)
     names, values = box.locator("dt").all_text_contents(), box.locator("dd").all_text_contents()
     return dict(zip(names, values, strict=True))
 
 
 @kinds
-def test_every_word_is_shown_as_it_was_scored(
+def test_words_have_the_colours_of_their_scores(
     playground: Playground, api: ApiClient, text: str
 ) -> None:
     result = api.score_one(text=text, unit="bits")
@@ -57,32 +57,30 @@ def test_every_word_is_shown_as_it_was_scored(
 
 
 @pytest.mark.parametrize("unit", FACTORS)
-def test_totals_are_the_servers(playground: Playground, api: ApiClient, unit: str) -> None:
+def test_totals_equal_the_api(playground: Playground, api: ApiClient, unit: str) -> None:
     text = "The Zxqvyk of London,\nand the river"
     result = api.score_one(text=text, unit=unit)
     playground.open(text=text, unit=unit)
     assert totals(playground) == {
         "perplexity": shown(result["perplexity"], 1),
         "without unknown": shown(result["perplexity_excluding_oov"], 1),
-        f"{unit} in all": shown(result["total_cross_entropy"]),
-        f"{unit} a token": shown(result["mean_cross_entropy"]),
-        f"{unit} a word": shown(result["cross_entropy_per_word"]),
+        f"{unit} total": shown(result["total_cross_entropy"]),
+        f"{unit} per token": shown(result["mean_cross_entropy"]),
+        f"{unit} per word": shown(result["cross_entropy_per_word"]),
         "tokens": str(result["token_count"]),
         "unknown": str(result["oov_count"]),
     }
 
 
-def test_a_word_tells_its_figures_on_focus_and_under_the_pointer(
-    playground: Playground, api: ApiClient
-) -> None:
+def test_card_shows_values_on_hover_and_focus(playground: Playground, api: ApiClient) -> None:
     text = "He was 👩‍👧 born in London."
     result = api.score_one(text=text, unit="bits", details=True, top=5)
     playground.open(text=text)
     page = playground.page
-    at = next(i for i, t in enumerate(result["tokens"]) if t["text"] == "London")
-    token = result["tokens"][at]
+    index = next(i for i, t in enumerate(result["tokens"]) if t["text"] == "London")
+    token = result["tokens"][index]
     card = page.locator("#card")
-    page.locator(".w").nth(at).hover()
+    page.locator(".w").nth(index).hover()
     expect(card.locator(".card-title bdi")).to_have_text("London")
     facts = card.locator("dd")
     expect(facts.nth(1)).to_have_text(f"{token['rank']:,} of 14,000")
@@ -90,21 +88,21 @@ def test_a_word_tells_its_figures_on_focus_and_under_the_pointer(
     probability = (facts.first.text_content() or "").removesuffix(" %")
     assert float(probability) == pytest.approx(100 * math.exp(token["logprob"]), rel=0.01)
     names = {"<eos>": "end of line", "<unk>": "an unknown word"}
-    listed = [names.get(one["text"], one["text"]) for one in token["top"]]
+    listed = [names.get(top["text"], top["text"]) for top in token["top"]]
     assert "an unknown word" in listed
     expect(card.locator(".expected bdi")).to_have_text(listed)
     page.mouse.move(0, 0)
     expect(card).to_be_hidden()
-    page.locator(".w").nth(at).focus()
+    page.locator(".w").nth(index).focus()
     expect(card).to_be_visible()
-    said = re.escape(f"London: {token['cross_entropy']:.2f} bits; probability ")
+    values = re.escape(f"London: {token['cross_entropy']:.2f} bits; probability ")
     rank = re.escape(f"rank {token['rank']};")
-    expect(page.locator("#spoken")).to_have_text(re.compile(f"^{said}.*{rank}"))
+    expect(page.locator("#announcer")).to_have_text(re.compile(f"^{values}.*{rank}"))
     page.keyboard.press("Escape")
     expect(card).to_be_hidden()
 
 
-def test_words_are_walked_with_arrows_and_one_is_in_the_tab_order(playground: Playground) -> None:
+def test_arrow_keys_move_between_words(playground: Playground) -> None:
     playground.open(text="The old river\nكان النهر طويلا")
     page = playground.page
     focused = page.locator(":focus")
@@ -115,9 +113,9 @@ def test_words_are_walked_with_arrows_and_one_is_in_the_tab_order(playground: Pl
     expect(focused).to_have_text("The")
     page.keyboard.press("ArrowDown")
     expect(focused).not_to_have_text("The")
-    assert int(focused.get_attribute("data-index") or 0) > 3  # in the line under it
+    assert int(focused.get_attribute("data-index") or 0) > 3  # in the next line
     page.locator(".w").nth(4).focus()
-    page.keyboard.press("ArrowLeft")  # from right to left, left is on
+    page.keyboard.press("ArrowLeft")  # in right-to-left text, left is forward
     expect(focused).to_have_text("النهر")
     page.keyboard.press("End")
     expect(focused).to_have_attribute("aria-label", "end of text")
@@ -126,23 +124,23 @@ def test_words_are_walked_with_arrows_and_one_is_in_the_tab_order(playground: Pl
     expect(page.locator(".w[tabindex='0']")).to_have_count(1)
 
 
-def test_the_line_passes_through_every_word(playground: Playground, api: ApiClient) -> None:
+def test_curve_passes_through_every_word(playground: Playground, api: ApiClient) -> None:
     text = "He was born in London."
     values = [t["cross_entropy"] for t in api.score_one(text=text, unit="bits")["tokens"]]
     playground.open(text=text)
-    drawn = playground.page.locator(".plot .curve").get_attribute("d")
-    points = [float(y) for y in re.findall(r" ([\d.]+)", drawn or "")]
-    most = max(8.0, *values)
-    assert points == pytest.approx([100 * (1 - value / most) for value in values], abs=0.01)
+    path = playground.page.locator(".plot .curve").get_attribute("d")
+    points = [float(y) for y in re.findall(r" ([\d.]+)", path or "")]
+    axis_end = max(8.0, *values)
+    assert points == pytest.approx([100 * (1 - value / axis_end) for value in values], abs=0.01)
 
 
-def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, api: ApiClient) -> None:
+def test_two_texts_share_one_axis(playground: Playground, api: ApiClient) -> None:
     texts = ["The river was long.", "The Zxqvyk was piano piano piano."]
     playground.open(text=texts[0])
     page = playground.page
     page.get_by_role("button", name="Compare two texts").click()
     page.get_by_label("Second text").fill(texts[1])
-    playground.settled()
+    playground.wait_until_idle()
     for pane, text in enumerate(texts):
         result = api.score_one(text=text, unit="bits")
         assert totals(playground, pane)["perplexity"] == shown(result["perplexity"], 1)
@@ -157,7 +155,7 @@ def test_two_texts_stand_side_by_side_on_one_scale(playground: Playground, api: 
     assert left["x"] + left["width"] <= right["x"]
 
 
-def test_lines_run_in_their_own_direction(playground: Playground) -> None:
+def test_lines_have_their_own_direction(playground: Playground) -> None:
     playground.open(text=TEXTS["arabic"])
     directions = playground.page.locator(".line").evaluate_all(
         "lines => lines.map((line) => getComputedStyle(line).direction)"
@@ -165,33 +163,33 @@ def test_lines_run_in_their_own_direction(playground: Playground) -> None:
     assert directions == ["rtl", "ltr"]
 
 
-def test_markup_in_a_text_is_text(playground: Playground) -> None:
+def test_markup_is_not_parsed(playground: Playground) -> None:
     playground.open(text=TEXTS["markup"])
     expect(playground.page.locator(".scored .w").first).to_be_visible()
     expect(playground.page.locator(".scored script, .scored img, .scored b")).to_have_count(0)
 
 
-def test_the_table_has_every_word(playground: Playground, api: ApiClient) -> None:
+def test_table_has_every_word(playground: Playground, api: ApiClient) -> None:
     text = "He was born in London."
     result = api.score_one(text=text, unit="bits", details=True)
     playground.open(text=text)
     playground.page.locator("summary").first.click()
     rows = playground.page.locator(".figures tbody tr")
-    # A browser says that the details are open some time after the click.
+    # The browser reports that the details are open some time after the click.
     expect(rows).to_have_count(len(result["tokens"]))
-    figures = rows.locator("td:first-of-type")
-    expect(figures).to_have_text([shown(token["cross_entropy"]) for token in result["tokens"]])
+    values = rows.locator("td:first-of-type")
+    expect(values).to_have_text([shown(token["cross_entropy"]) for token in result["tokens"]])
 
 
-def test_a_refusal_is_shown_in_the_servers_words(playground: Playground, api: ApiClient) -> None:
+def test_server_error_is_shown(playground: Playground, api: ApiClient) -> None:
     playground.expected = ("422",)
-    refusal = api.post("/score", text="The", top=1000).json()["error"]["message"]
+    rejection = api.post("/score", text="The", top=1000).json()["error"]["message"]
     page = playground.page
     playground.open(text="The")
     page.route("**/score", lambda route: route.continue_(post_data={"text": "The", "top": 1000}))
     page.get_by_label("Text", exact=True).fill("The old")
     alert = page.get_by_role("alert")
-    expect(alert).to_have_text(refusal)
+    expect(alert).to_have_text(rejection)
     page.unroute("**/score")
     page.get_by_label("Text", exact=True).fill("The old river")
     expect(alert).to_be_hidden()

@@ -1,4 +1,4 @@
-"""What keeps a reader from being misled: unknown words, old figures, scores not found."""
+"""Notes and updates that prevent misreading: unknown words and outdated results."""
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -6,7 +6,7 @@ from playwright.sync_api import Route, expect
 from tests.playground.browser import Playground
 from tests.playground.test_surprise import totals
 
-FLATTERS = "The perplexity flatters"
+TOO_LOW = "The perplexity is too low"
 
 
 @pytest.mark.parametrize(
@@ -14,13 +14,15 @@ FLATTERS = "The perplexity flatters"
     [
         ("The Zxqvyk of the old river was in the city", None),  # one of ten
         ("The Zxqvyk of the old river was in London", "11 %"),
-        ("Zxqvyk\n" * 3, "100 %"),  # ends of lines are no words
+        ("Zxqvyk\n" * 3, "100 %"),  # line ends are not words
         ("我们可以使用", "100 %"),
         ("The river", None),
         ("\n\n", None),
     ],
 )
-def test_many_unknown_words_are_said(playground: Playground, text: str, share: str | None) -> None:
+def test_many_unknown_words_show_a_note(
+    playground: Playground, text: str, share: str | None
+) -> None:
     playground.open(text=text)
     note = playground.page.locator(".unknown")
     if share is None:
@@ -28,33 +30,33 @@ def test_many_unknown_words_are_said(playground: Playground, text: str, share: s
     else:
         expect(note).to_be_visible()
         expect(note).to_contain_text(f"{share} of the words are unknown")
-        expect(note).to_contain_text(FLATTERS)
+        expect(note).to_contain_text(TOO_LOW)
     playground.page.locator("#text-text").fill("The river")
     expect(note).to_be_hidden()
 
 
-def test_unknown_words_of_hypotheses_are_said(playground: Playground) -> None:
+def test_unknown_words_in_hypotheses_show_a_note(playground: Playground) -> None:
     playground.open(view="rescore", hypotheses="the river\nthe Zxqvyk\nthe Zxqvyk blorq")
     note = playground.page.locator("#rescore-unknown")
     expect(note).to_contain_text("in 2 of 3 hypotheses")
     playground.page.get_by_label("Hypotheses").fill("the river\nthe liver")
-    playground.settled()
+    playground.wait_until_idle()
     expect(note).to_be_hidden()
 
 
-def test_old_figures_go_while_a_long_text_is_scored(playground: Playground) -> None:
+def test_long_text_hides_outdated_results(playground: Playground) -> None:
     playground.open(text="Zxqvyk blorq")
     page = playground.page
     old = totals(playground)
     assert old["perplexity"]
-    held: list[Route] = []
+    routes: list[Route] = []
 
-    def second_is_held(route: Route) -> None:
-        held.append(route)
-        if len(held) != 2:
+    def hold_second(route: Route) -> None:
+        routes.append(route)
+        if len(routes) != 2:
             route.continue_()
 
-    page.route("**/score", second_is_held)
+    page.route("**/score", hold_second)
     text = "The old river was long.\n" * 600
     page.locator("#text-text").evaluate(
         "(box, text) => { box.value = text; box.dispatchEvent(new Event('input')); }", text
@@ -67,16 +69,16 @@ def test_old_figures_go_while_a_long_text_is_scored(playground: Playground) -> N
     expect(page.locator(".w", has_text="Zxqvyk")).to_have_count(0)
     for hidden in (".plot", ".more", ".unknown"):
         expect(page.locator(hidden)).to_be_hidden()
-    held[1].continue_()
-    playground.settled()
+    routes[1].continue_()
+    playground.wait_until_idle()
     expect(bar).to_be_hidden()
     assert totals(playground)["tokens"] == "4,201"
     expect(page.locator(".plot")).to_be_visible()
     page.unroute("**/score")
 
 
-def test_a_word_after_a_long_text_keeps_the_figures(playground: Playground) -> None:
-    """Only the last chunk is asked again: nothing is blanked for that."""
+def test_appended_word_keeps_the_results(playground: Playground) -> None:
+    """Only the last chunk is scored again, and nothing is hidden meanwhile."""
     playground.open(text="The old river was long.\n" * 600)
     page = playground.page
     page.evaluate("""() => {
@@ -87,7 +89,7 @@ def test_a_word_after_a_long_text_keeps_the_figures(playground: Playground) -> N
     }""")
     page.locator("#text-text").press("Control+End")
     page.keyboard.type("And")
-    playground.settled()
+    playground.wait_until_idle()
     expect(page.locator(".w", has_text="And")).to_be_visible()
     assert totals(playground)["tokens"] == "4,202"
     assert page.evaluate("window.blanked") == 0

@@ -1,4 +1,4 @@
-"""`--engine ray` on a cluster of this machine: the local engine's floats, whatever dies."""
+"""`--engine ray` on a cluster of this machine: the floats of the local engine, also after kills."""
 
 import json
 import os
@@ -15,10 +15,10 @@ import pytest
 
 from service.bulk import ray_executor
 from service.bulk.__main__ import main
-from service.bulk.input import splits
-from service.bulk.input.splits import splits as cut
-from service.bulk.options import parse
+from service.bulk.input.splits import Split, split_inputs
+from service.bulk.split_scorer import SplitScorer
 from tests.ray.conftest import WORKERS
+from tests.support.bulk_job import parse_scoring
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -40,10 +40,10 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(paths: list[Path], source: Any) -> list[splits.Split]:
-        return cut(paths, source, 10_000)
+    def small(paths: list[Path], source: Any) -> list[Split]:
+        return split_inputs(paths, source, 10_000)
 
-    monkeypatch.setattr(ray_executor, "splits", small)
+    monkeypatch.setattr(ray_executor, "split_inputs", small)
 
 
 def arguments(corpus: Path, out: Path, *more: str) -> list[str]:
@@ -56,13 +56,13 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The summary, apart from what Ray may say on standard output."""
+    """Return the summary, without the lines that Ray prints on standard output."""
     output = capsys.readouterr().out
     return dict(json.JSONDecoder().raw_decode(output, output.index("{\n"))[0])
 
 
 def actors() -> list[int]:
-    """The processes of this cluster that score."""
+    """Return the process ids of the actors of this cluster."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -76,7 +76,7 @@ def actors() -> list[int]:
 
 
 def kill_one_on_the_way(folder: Path, killed: list[int]) -> None:
-    """As soon as a few parts are there."""
+    """Kill one actor when a few parts are finished."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         if len(list(folder.glob("part-*.parquet"))) >= 3 and (running := actors()):
@@ -86,7 +86,7 @@ def kill_one_on_the_way(folder: Path, killed: list[int]) -> None:
         time.sleep(0.002)
 
 
-def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
+def test_a_killed_worker_leaves_the_output_equal(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     local, out = tmp_path / "local.parquet", tmp_path / "ray.parquet"
@@ -118,19 +118,19 @@ def test_a_worker_is_killed_and_the_output_is_whole_and_the_local_engines(
     assert {path.suffix for path in out.iterdir()} == {".parquet"}
 
 
-def test_parts_that_are_there_are_not_scored_again(
+def test_finished_parts_are_not_scored_again(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "ray.parquet"
-    options = parse(arguments(corpus, out, "--engine", "ray"))
-    todo = ray_executor._prepare(options)
-    scorer = ray_executor.SplitScorer(options)
+    options = parse_scoring(arguments(corpus, out, "--engine", "ray"))
+    todo = ray_executor.RayJob(options).prepare()
+    scorer = SplitScorer(options)
     for split in todo[::2]:
         scorer({"split": [split]})
-    assert ray_executor._prepare(options) == todo[1::2]
+    assert ray_executor.RayJob(options).prepare() == todo[1::2]
     for split in todo[1::2]:
         scorer({"split": [split]})
-    assert ray_executor._prepare(options) == []
+    assert ray_executor.RayJob(options).prepare() == []
     monkeypatch.setattr(ray_executor, "_score", lambda *_: pytest.fail("nothing is left to score"))
     assert ray_executor.run(options)["documents"] == 3999
     assert len(rows(out)) == 3999
@@ -141,5 +141,5 @@ def test_strict_names_the_line(
 ) -> None:
     out = tmp_path / "ray.parquet"
     assert main(arguments(corpus, out, "--engine", "ray", "--strict")) == 1
-    assert f"{corpus}, line 1235: there is no field text" in capsys.readouterr().err
+    assert f"{corpus}, row 1235: the column text is null" in capsys.readouterr().err
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""The service on Ray Serve: replicas answer as the service does, and take each other's states."""
+"""The service on Ray Serve: replicas return the service's scores and share their states."""
 
 import os
 import socket
@@ -57,7 +57,7 @@ def replicas(key: Path) -> Iterator[httpx.Client]:
         yield http
 
 
-def test_replicas_answer_as_the_service(replicas: httpx.Client, key: Path) -> None:
+def test_replicas_return_the_services_scores(replicas: httpx.Client, key: Path) -> None:
     settings = Settings(threads=1, state_key_file=key)
     with (
         serve_with(LanguageModel(Bundle.load(STARTER_BUNDLE), settings)) as (host, port),
@@ -92,8 +92,8 @@ def wait_for(replicas: int) -> None:
         time.sleep(0.5)
 
 
-def test_replicas_come_and_go_with_the_load_and_no_request_is_lost(key: Path) -> None:
-    """Of the 24 clients 22 end when there are two replicas; then one drains beside the others."""
+def test_scaling_replicas_loses_no_request(key: Path) -> None:
+    """22 of the 24 clients end when two replicas run; then one replica drains under load."""
     scaling = {"target_requests": "4", "upscale_seconds": "1", "downscale_seconds": "2"}
     body = {"texts": [TEXT["text"]] * 64, "tokens": False}
     enough, all_of_it = threading.Event(), threading.Event()

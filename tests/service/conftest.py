@@ -102,9 +102,9 @@ def held(batcher: Batcher[Job], runner: FakeRunner) -> "Future[None]":
 
 @pytest.fixture
 def jobs(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    monkeypatch.setattr(command, "load", lambda bundle, threads: model)
+    monkeypatch.setattr(command, "load_model", lambda bundle, threads: model)
     monkeypatch.setattr(model, "close", lambda: None)
-    monkeypatch.setattr(command, "take_over_the_process", lambda: None)
+    monkeypatch.setattr(command, "tune_interpreter", lambda: None)
     return Jobs(model)
 
 

@@ -80,7 +80,7 @@ def test_a_wrong_manifest_is_refused_by_its_field(copy: Path, edit: Edit, field:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name": NaN}'])
-def test_a_manifest_that_is_no_json_object_is_refused(copy: Path, content: bytes) -> None:
+def test_manifest_must_be_a_json_object(copy: Path, content: bytes) -> None:
     (copy / "manifest.json").write_bytes(content)
     assert "manifest.json" in refusal(lambda: Bundle.load(copy))
 
@@ -109,7 +109,7 @@ def test_weights_too_short_for_the_graphs_are_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["vocabulary_size", "embedding_size", "state_size"])
-def test_sizes_that_are_not_those_of_the_files_are_refused(copy: Path, field: str) -> None:
+def test_wrong_file_sizes_are_rejected(copy: Path, field: str) -> None:
     edit_manifest(copy, lambda manifest: manifest.update({field: manifest[field] + 8}))
     settings = Settings(bundle=copy, threads=1)
     refusal(lambda: LanguageModel(Bundle.load(copy), settings))

@@ -49,7 +49,7 @@ def test_check_figures_of_the_dense_form() -> None:
     assert dense_cross_entropy(LOGITS, np.eye(4)[TARGETS]) == pytest.approx(LOSSES, abs=1e-6)
 
 
-def test_a_soft_target_weighs_the_losses_of_its_words() -> None:
+def test_soft_target_weighs_losses_of_words() -> None:
     losses = [-math.log(math.exp(x) / sum(map(math.exp, LOGITS[0]))) for x in LOGITS[0]]
     weights = [0.1, 0.2, 0.3, 0.4]
     expected = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
@@ -92,7 +92,7 @@ def test_the_gradient_is_softmax_less_target(form: Callable[[Rows], Rows]) -> No
 
 
 @pytest.mark.parametrize("target", [4, -1])
-def test_a_target_outside_the_vocabulary_is_an_index_error(target: int) -> None:
+def test_target_outside_vocabulary_is_an_index_error(target: int) -> None:
     with pytest.raises(IndexError):
         sparse_cross_entropy(LOGITS[0], target)
 
@@ -102,7 +102,7 @@ def test_perplexity_is_the_exponential_of_the_mean() -> None:
 
 
 @pytest.mark.parametrize(("total", "count"), [(0.0, 0), (1e6, 1)])
-def test_perplexity_over_nothing_or_beyond_a_double_is_none(total: float, count: int) -> None:
+def test_perplexity_is_none_without_tokens_or_beyond_double(total: float, count: int) -> None:
     assert perplexity(total, count) is None
 
 

@@ -141,7 +141,7 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 @pytest.mark.parametrize("way", ["flag", "variable"])
-def test_a_wrong_value_is_one_line_naming_flag_and_variable(
+def test_wrong_value_is_one_line_with_its_names(
     monkeypatch: pytest.MonkeyPatch, way: str, name: str, value: str
 ) -> None:
     if way == "variable":
@@ -156,7 +156,7 @@ def test_a_wrong_value_is_one_line_naming_flag_and_variable(
 @pytest.mark.parametrize(
     "given", ["https://a.b,https://c.d", " https://a.b , https://c.d, "], ids=["plain", "spaced"]
 )
-def test_pages_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     pages = ["https://a.b", "https://c.d"]
     assert read_settings(["--cors-origins", given]).cors_origins == pages
     monkeypatch.setenv("TIEDLM_CORS_ORIGINS", given)
@@ -199,6 +199,6 @@ def test_max_queue_seconds_sets_both_waits(by: str, monkeypatch: pytest.MonkeyPa
     assert settings.wait_limits == WaitLimits(interactive=30, bulk=30)
 
 
-def test_a_wait_of_its_own_goes_before_both() -> None:
+def test_single_wait_overrides_max_queue_seconds() -> None:
     settings = read_settings(["--max-queue-seconds", "30", "--max-interactive-wait", "2"])
     assert settings.wait_limits == WaitLimits(interactive=2, bulk=30)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from service.bulk import __main__ as command
+from service.bulk.command_line import parse
+from service.bulk.options import ScoringOptions
 from service.language_model import LanguageModel
 
 
@@ -28,6 +30,13 @@ class Jobs:
         """Run a job that must succeed and return its summary."""
         assert self(*arguments, "--json") == 0, self.errors
         return dict(json.loads(self.output.getvalue()))
+
+
+def parse_scoring(arguments: list[str]) -> ScoringOptions:
+    """Return the options of a command line that is not `calibrate`."""
+    options = parse(arguments)
+    assert isinstance(options, ScoringOptions)
+    return options
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

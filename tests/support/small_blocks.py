@@ -1,5 +1,7 @@
-"""`python -m service.bulk` with blocks of a few documents, so that a small corpus has many; with
-KILL="COMMITS SECONDS" in the environment it kills itself so long after so many commits.
+"""`python -m service.bulk` with small blocks, so that a small corpus has many of them.
+
+With KILL="COMMITS SECONDS" in the environment, the process kills itself SECONDS after its
+COMMITSth saved state.
 """
 
 import os
@@ -8,16 +10,15 @@ import sys
 import threading
 from pathlib import Path
 
-from service.bulk import buckets, document
+from service.bulk import document
 from service.bulk.__main__ import main
-from service.bulk.job_state import JobState
-from service.bulk.output import writers
+from service.bulk.output import parquet_writer
+from service.bulk.resume.state import JobState
 
-BLOCK_RECORDS = 16
+BLOCK_DOCUMENTS = 16
 SIZES = (
-    (document, "BLOCK_RECORDS", BLOCK_RECORDS),
-    (buckets, "BLOCK_RECORDS", BLOCK_RECORDS),
-    (writers, "BLOCKS_OF_A_PART", 3),
+    (document, "BLOCK_DOCUMENTS", BLOCK_DOCUMENTS),
+    (parquet_writer, "BLOCKS_PER_PART", 3),
 )
 
 

@@ -12,7 +12,7 @@ from train.__main__ import main
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Toy models lose time to a second thread; results must not depend on the machine's cores."""
+    """Use one thread: faster for toy models, and results do not depend on the machine's cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -21,7 +21,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test finds what another one tokenized."""
+    """Give each test a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "tiedlm"
 
@@ -43,7 +43,7 @@ def train(config_file: Path, corpus: Path, tmp_path: Path) -> Train:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two finished runs that differ in three keys, and in their names."""
+    """Train two runs that differ in three keys and in their names."""
     folder = tmp_path_factory.mktemp("finished")
     corpus, config = write_corpus(folder / "data"), write_config(folder / "toy.toml")
     for name, *keys in (("one",), ("two", "model.tied=false", "train.epochs=3", "train.seed=9")):
@@ -55,5 +55,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(finished: Path, tmp_path: Path) -> Path:
-    """A copy to break."""
+    """Copy the finished runs, so that a test may damage them."""
     return shutil.copytree(finished, tmp_path / "runs")

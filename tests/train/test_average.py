@@ -20,7 +20,7 @@ def weights(seed: int) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
 
 
 class Toy:
-    """Parameters that move to `weights(n)` at step n, whatever would train them."""
+    """Parameters that have the values `weights(n)` at step n."""
 
     def __init__(self, kind: Kind, **config: Any) -> None:
         self.parameters = [Parameter(torch.from_numpy(w).float()) for w in weights(0)]
@@ -39,7 +39,7 @@ class Toy:
             np.testing.assert_allclose(parameter.detach().numpy(), wanted, atol=1e-6)
 
     def averages_to(self, expected: list[np.ndarray[Any, np.dtype[np.float64]]]) -> None:
-        """Inside of `applied`, and the last weights again outside."""
+        """Return the weights inside `applied`, and check that they are restored after it."""
         with self.average.applied():
             self.hold(expected)
         self.hold(weights(self.step))
@@ -70,7 +70,7 @@ def test_no_average_is_the_weights_themselves() -> None:
 
 
 def triggers_at(perplexities: list[float], patience: int) -> int | None:
-    """Algorithm 1 of Merity et al. 2017, as it is written: logs[t] is validation t's."""
+    """Algorithm 1 of Merity et al. 2017 as printed; logs[t] is the perplexity of validation t."""
     logs: list[float] = []
     for t, v in enumerate(perplexities):
         if t > patience and v > min(logs[m] for m in range(t - patience)):
@@ -104,7 +104,7 @@ def test_once_triggered_it_is_the_arithmetic_mean_since() -> None:
     since = [weights(step) for step in range(7, 12)]
     mean = [np.mean(parts, 0) for parts in zip(*since, strict=True)]
     toy.averages_to(mean)
-    toy.average.add_validation(1.0)  # what follows does not start it anew
+    toy.average.add_validation(1.0)  # later validations do not restart it
     toy.average.add_validation(9.0)
     toy.averages_to(mean)
 
@@ -118,7 +118,7 @@ def test_the_weights_are_restored_after_an_error() -> None:
     toy.averages_to(ema(2, 0.999))
 
 
-def test_the_optimiser_goes_on_with_the_weights_it_had() -> None:
+def test_optimiser_continues_with_its_own_weights() -> None:
     toy = Toy("ema")
     optimizer = torch.optim.SGD(toy.parameters, lr=1.0)
     toy.go(2)
@@ -132,7 +132,7 @@ def test_the_optimiser_goes_on_with_the_weights_it_had() -> None:
 
 @pytest.mark.parametrize("kind", ["none", "ema", "nt-asgd"])
 @pytest.mark.parametrize("stop", [1, 4, 7])
-def test_a_saved_average_goes_on_as_if_nothing_had_been(kind: Kind, stop: int) -> None:
+def test_saved_average_resumes_unchanged(kind: Kind, stop: int) -> None:
     perplexities = [5.0, 4.0, 6.0, 5.0, 9.0, 2.0, 3.0, 7.0, 8.0]
     whole, stopped, again = (Toy(kind, patience=1) for _ in range(3))
     for toy, end in ((whole, 9), (stopped, stop)):

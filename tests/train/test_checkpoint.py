@@ -41,7 +41,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert ids.tolist() == np.random.default_rng(0).integers(0, 20, 600).tolist()
 
 
-def test_at_most_the_first_100_000_validation_ids_are_kept(tmp_path: Path) -> None:
+def test_first_100_000_validation_ids_are_kept(tmp_path: Path) -> None:
     ids = np.arange(VALIDATION_IDS + 7, dtype=np.int32)
     checkpoint = Checkpoint(tmp_path)
     checkpoint.write_inputs(fit_tokenizer(Config(name="toy").tokenizer, ["a"]), ids)
@@ -127,7 +127,7 @@ def test_a_file_of_something_else_is_named(folder: Path, content: bytes) -> None
         load_model(folder)
 
 
-def test_nobody_is_told_to_run_code_from_a_file(folder: Path) -> None:
+def test_damaged_file_suggests_no_unsafe_loading(folder: Path) -> None:
     (folder / "model.pt").write_bytes(b"garbage")
     with pytest.raises(CheckpointError) as caught:
         load_model(folder)
@@ -135,7 +135,7 @@ def test_nobody_is_told_to_run_code_from_a_file(folder: Path) -> None:
 
 
 class Intruder:
-    """Unpickled, it writes a file."""
+    """An object that writes a file if it is unpickled."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -151,7 +151,7 @@ def test_code_in_a_file_is_not_run(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"model\.pt"):
             load_model(folder)
         assert not target.exists()
-    pickle.loads(content)  # proof that it would have been
+    pickle.loads(content)  # which proves that the payload works
     assert target.exists()
 
 

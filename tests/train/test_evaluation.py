@@ -28,7 +28,7 @@ def model() -> TiedLSTM:
 
 @torch.no_grad()
 def naive_losses(model: TiedLSTM, ids: list[int]) -> list[float]:
-    """One token at a time, state carried, the first from `<eos>`; −log p in Python floats."""
+    """Return −log p in Python floats, one token at a time with carried state, after `<eos>`."""
     losses = []
     state, previous = model.zero_state(1), END
     for target in ids:
@@ -80,7 +80,7 @@ def test_perplexity_by_sentence_is_a_naive_loops(
     assert total.nats == pytest.approx(math.fsum(losses), rel=1e-5)
 
 
-def test_blocks_of_the_real_size_count_every_token_once(model: TiedLSTM) -> None:
+def test_real_blocks_count_every_token_once(model: TiedLSTM) -> None:
     ids = np.random.default_rng(0).integers(0, V, 1300).tolist()
     assert evaluate(model, array(ids), END).nats == pytest.approx(
         math.fsum(naive_losses(model, ids)), rel=1e-5
@@ -112,7 +112,7 @@ def test_dropout_is_off_while_evaluating() -> None:
         assert measure(model, ids, END) == measure(model, ids, END)
 
 
-def test_a_memory_mapped_split_is_read_as_an_array_is(model: TiedLSTM, tmp_path: Path) -> None:
+def test_memory_mapped_split_reads_as_an_array(model: TiedLSTM, tmp_path: Path) -> None:
     ids = array([2, 3, END, 4, 5, END])
     ids.tofile(tmp_path / "a.ids")
     mapped = np.memmap(tmp_path / "a.ids", np.int32, mode="r")
@@ -120,7 +120,7 @@ def test_a_memory_mapped_split_is_read_as_an_array_is(model: TiedLSTM, tmp_path:
         assert measure(model, mapped, END) == measure(model, ids, END)
 
 
-def test_perplexity_is_exp_of_the_mean_and_never_overflows() -> None:
+def test_perplexity_never_overflows() -> None:
     assert Total(nats=math.log(7) * 3, tokens=3).perplexity == pytest.approx(7)
     assert Total(nats=0.0, tokens=5).perplexity == 1
     assert Total(nats=1e6, tokens=2).perplexity == math.inf

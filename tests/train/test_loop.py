@@ -35,7 +35,7 @@ def toy(tmp_path: Path, *overrides: str) -> Config:
 
 
 def new_run(folder: Path, config: Config, lines: int = 15) -> TrainingRun:
-    """A run on the folder; it goes on where one stood there."""
+    """Return a run in the folder, resumed if the folder has one."""
     sources, _ = find_splits(write_corpus(folder / "data", lines, 6))
     checkpoint = Checkpoint(folder / "out")
     checkpoint.start(config)
@@ -53,7 +53,7 @@ def without_seconds(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def outcome(run: TrainingRun) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """Weights, best and last, progress and metrics: all that a run leaves, but for its time."""
+    """Return the best and the last weights, the position and the metrics, without times."""
     progress = {key: value for key, value in asdict(run.position).items() if key != "seconds"}
     metrics = without_seconds(read_metrics(run.checkpoint.folder / "metrics.jsonl"))
     best = run.checkpoint.load("model.pt")["weights"]
@@ -62,7 +62,7 @@ def outcome(run: TrainingRun) -> tuple[dict[str, Any], dict[str, Any], list[dict
 
 
 def recorded_batches(run: TrainingRun) -> list[Batch]:
-    """All that will be read."""
+    """Return a list that records all batches of the run."""
     batches: list[Batch] = []
     batch = run.streams.batch
 
@@ -70,19 +70,19 @@ def recorded_batches(run: TrainingRun) -> list[Batch]:
         batches.append(batch(step))
         return batches[-1]
 
-    run.streams.batch = record  # type: ignore[method-assign]  # of this one alone
+    run.streams.batch = record  # type: ignore[method-assign]  # of this object alone
     return batches
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of a trained model of the toy language, wider than its pupils."""
+    """Train a model of the toy language that is wider than its students."""
     folder = tmp_path_factory.mktemp("teacher")
     new_run(folder, toy(folder, "train.epochs=1", "model.hidden_size=20")).train()
     return folder / "out"
 
 
-# The loss jumps about, so that averaging is triggered.
+# With these settings the loss varies, so that averaging is triggered.
 NT_ASGD = (
     *("train.optimizer=sgd", "train.schedule=constant", "train.learning_rate=20.0"),
     *("train.epochs=4", "train.patience=4", "average.kind=nt-asgd", "average.patience=1"),
@@ -102,7 +102,7 @@ def regularised(tmp_path: Path, kind: str, teacher: Path, *more: str) -> Config:
 
 
 def test_training_learns_a_toy_language(tmp_path: Path) -> None:
-    """A line is 7 tokens: a noun (2 bits), a verb (1), that noun again (2 unless remembered)."""
+    """A line has 7 tokens: a noun (2 bits), a verb (1), the same noun (2 unless remembered)."""
     settings = ("train.epochs=6", "train.learning_rate=5e-2", "train.gradient_clip=1.0")
     sizes = ("model.layers=1", "model.embedding_size=16")
     dropout = ("model.dropout_input=0.0", "model.dropout_output=0.0")
@@ -115,7 +115,7 @@ def test_training_learns_a_toy_language(tmp_path: Path) -> None:
     assert run.position.best_perplexity == min(valid)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:
+def test_weights_depend_on_the_seed(tmp_path: Path) -> None:
     runs = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         runs.append(new_run(tmp_path / name, toy(tmp_path, f"train.seed={seed}")))
@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
         *(("nt-asgd", True), ("teacher", True)),
     ],
 )
-def test_a_run_stopped_at_any_save_goes_on_to_the_same_end(
+def test_resume_at_any_save_gives_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, teacher: Path, written: bool
 ) -> None:
     save = Checkpoint.save
@@ -178,7 +178,7 @@ def test_all_that_regularises_at_once_still_learns(tmp_path: Path) -> None:
     assert run.position.best_perplexity < 0.8 * of_unigrams
 
 
-def test_training_stops_when_validation_has_not_improved_for_patience_epochs(
+def test_training_stops_after_patience_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     perplexities = iter([9.0, 5.0, 6.0, 5.0, 4.0])
@@ -192,7 +192,7 @@ def test_training_stops_when_validation_has_not_improved_for_patience_epochs(
     assert run.checkpoint.load("model.pt")["step"] == 2 * run.streams.steps
 
 
-def test_the_state_is_carried_within_an_epoch_and_zero_at_its_start(tmp_path: Path) -> None:
+def test_state_is_carried_within_an_epoch(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path))
     given_states: list[Any] = []
     made_states: list[Any] = []
@@ -220,7 +220,7 @@ def test_bfloat16_keeps_weights_and_state_in_float32(tmp_path: Path) -> None:
     assert math.isfinite(run.position.best_perplexity)
 
 
-def test_what_is_logged_is_the_mean_over_the_interval(tmp_path: Path) -> None:
+def test_log_has_the_mean_of_the_interval(tmp_path: Path) -> None:
     logged = []
     for every in (1, 3):
         run = new_run(tmp_path / str(every), toy(tmp_path, f"train.log_every_steps={every}"))
@@ -238,7 +238,7 @@ def test_what_is_logged_is_the_mean_over_the_interval(tmp_path: Path) -> None:
         assert line["perplexity"] == pytest.approx(math.exp(line["cross_entropy"]))
 
 
-def test_the_rate_of_a_step_is_proportional_to_its_length(tmp_path: Path) -> None:
+def test_learning_rate_is_proportional_to_step_length(tmp_path: Path) -> None:
     settings = ("train.random_bptt=true", "train.schedule=constant", "train.warmup_steps=0")
     run = new_run(tmp_path, toy(tmp_path, *settings, "train.bptt_length=9"), lines=60)
     run.train()
@@ -249,7 +249,7 @@ def test_the_rate_of_a_step_is_proportional_to_its_length(tmp_path: Path) -> Non
         assert line["learning_rate"] == pytest.approx(2e-2 * line["tokens"] / (4 * 9))
 
 
-def test_the_state_of_a_reset_stream_is_zero_and_of_the_others_carried(tmp_path: Path) -> None:
+def test_only_reset_streams_start_from_zero(tmp_path: Path) -> None:
     run = new_run(tmp_path, toy(tmp_path, "train.state_reset_probability=0.4"), lines=60)
     given_states: list[Any] = []
     made_states: list[Any] = []
@@ -269,7 +269,7 @@ def test_the_state_of_a_reset_stream_is_zero_and_of_the_others_carried(tmp_path:
 
 
 def test_the_teacher_reads_what_the_pupil_reads(tmp_path: Path, teacher: Path) -> None:
-    """From the zero state where the pupil does: followed by hand through the second epoch."""
+    """The teacher restarts where the student does: computed by hand in the second epoch."""
     run = new_run(tmp_path, regularised(tmp_path, "teacher", teacher))
     batches = recorded_batches(run)
     run.train()
@@ -297,7 +297,7 @@ Weights = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
 
 
 def weights_after_every_step(run: TrainingRun) -> list[Weights]:
-    """Train, and note what the optimiser alone made of the weights."""
+    """Train, and return the weights after each step of the optimiser."""
     noted: list[Weights] = []
 
     def note() -> None:
@@ -326,7 +326,7 @@ def mean(noted: list[Weights]) -> Weights:
 def test_what_is_validated_and_kept_is_the_average(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Triggered after the third epoch, for 6 > 5; the fourth is the best."""
+    """Averaging starts after the third epoch, because 6 > 5. The fourth epoch is the best."""
     perplexities = iter([5.0, 4.5, 6.0, 3.0])
     validated: list[dict[str, torch.Tensor]] = []
 

@@ -1,4 +1,4 @@
-"""The command itself: `python -m train CONFIG --data DIR --out CHECKPOINT`."""
+"""Tests of the command `python -m train CONFIG --data DIR --out CHECKPOINT`."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ from train.evaluation import evaluate, evaluate_by_sentence
 from train.report.metrics import read_metrics
 
 
-def test_a_run_leaves_a_whole_checkpoint_and_a_true_report(train: Train, capsys: Capture) -> None:
+def test_run_writes_a_complete_checkpoint(train: Train, capsys: Capture) -> None:
     assert train() == 0
     captured = capsys.readouterr()
     assert "epoch 1/2" in captured.err
@@ -66,7 +66,7 @@ def test_a_finished_run_run_again_changes_nothing(train: Train, capsys: Capture)
     assert first.endswith(capsys.readouterr().out)
 
 
-def test_the_vocabulary_is_that_of_the_train_split_alone(train: Train) -> None:
+def test_vocabulary_comes_from_the_train_split(train: Train) -> None:
     for split in ("valid", "test"):
         with (train.data / f"{split}.txt").open("a", encoding="utf-8") as file:
             file.write("the zebra zebra\n")
@@ -105,14 +105,14 @@ def _gzip_damaged(train: Train) -> None:
         (_gzip_damaged, "train.txt.gz"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_1(
+def test_bad_input_is_one_line_and_code_1(
     train: Train, capsys: Capture, change: Change, reason: str
 ) -> None:
     change(train)
     taken = train.out.exists()
     assert reason in fails(train, capsys)
     assert not partial_files(train.data.parent)
-    if "train.batch_size" not in reason:  # which is known when the text was read
+    if "train.batch_size" not in reason:  # that one is found after reading the text
         assert train.out.exists() == taken
 
 
@@ -125,13 +125,13 @@ def test_a_folder_of_other_files_is_never_written(train: Train, capsys: Capture,
     assert contents(train.out) == before
 
 
-def test_a_wrong_override_is_one_line_and_exit_code_1(train: Train, capsys: Capture) -> None:
+def test_wrong_override_is_one_line_and_code_1(train: Train, capsys: Capture) -> None:
     assert "train.epoch: unknown key" in fails(train, capsys, "--set", "train.epoch=1")
     assert "key=value" in fails(train, capsys, "--set", "epochs")
     assert not train.out.exists()
 
 
-def test_the_process_itself_ends_with_code_1_and_one_line(train: Train) -> None:
+def test_process_exits_with_code_1_and_one_line(train: Train) -> None:
     process = start("train", *train.arguments("--set", "model.layers=0"))
     out, err = process.communicate()
     assert (process.returncode, out) == (1, "")

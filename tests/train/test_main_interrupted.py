@@ -1,4 +1,4 @@
-"""Runs that a kill, a full disk or a person stopped, and what becomes of them."""
+"""Tests of runs that a kill, a full disk or a user stopped, and of their resumption."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ from train.report.metrics import read_metrics
 
 
 def kill_at(train: Train, lines: int, after_seconds: float, *more: str) -> int:
-    """SIGKILL the command some time after so many lines of its log; the step it will go on from."""
+    """Kill the command some time after a line of its log. Return the step of its last save."""
     process = start("train", *train.arguments(*more))
     metrics = train.out / "metrics.jsonl"
     while not (metrics.exists() and len(read_metrics(metrics)) >= lines):
@@ -40,10 +40,10 @@ def kill_at(train: Train, lines: int, after_seconds: float, *more: str) -> int:
     return step
 
 
-def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(
+def test_killed_run_resumes_to_the_same_weights(
     train: Train, tmp_path: Path, capsys: Capture
 ) -> None:
-    """Killed three times at random moments: amid a step, a line of the log or a save."""
+    """The run is killed three times at random: in a step, a line of the log or a save."""
     write_corpus(train.data, train_lines=300)
     more = [part for setting in EVERYTHING for part in ("--set", setting)]
     whole = Train(train.config, train.data, tmp_path / "whole")
@@ -57,7 +57,7 @@ def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(
 
     capsys.readouterr()
     assert train(*more) == 0
-    assert f"going on from step {killed_at}" in capsys.readouterr().out
+    assert f"resuming from step {killed_at}" in capsys.readouterr().out
     first, second = (Checkpoint(out).load("model.pt") for out in (whole.out, train.out))
     assert first["step"] == second["step"]
     assert tensors_equal(first["weights"], second["weights"])
@@ -78,7 +78,7 @@ def test_an_interrupt_says_how_to_go_on(
 
     monkeypatch.setattr(TrainingRun, "train", interrupt)
     assert train() == 130
-    assert "the same command goes on" in last_line(capsys.readouterr().err)
+    assert "the same command resumes" in last_line(capsys.readouterr().err)
 
 
 def test_another_configuration_for_the_same_folder_is_refused(
@@ -93,7 +93,7 @@ def test_another_configuration_for_the_same_folder_is_refused(
 
 
 @pytest.mark.parametrize("name", ["config.json", "corpus.json", "tokenizer.json", "resume.pt"])
-def test_a_damaged_file_of_an_unfinished_run_is_named(
+def test_damaged_file_is_named(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(job, "load_model", lambda _: 1 / 0)
@@ -105,7 +105,7 @@ def test_a_damaged_file_of_an_unfinished_run_is_named(
 
 
 @pytest.mark.parametrize("changed", ["train", "valid", "test"])
-def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
+def test_unfinished_run_refuses_another_text(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     with monkeypatch.context() as patch:
@@ -123,7 +123,7 @@ def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
     assert "another --out" in line
     assert contents(train.out) == before
 
-    path.unlink()  # the same text, in another place and packed
+    path.unlink()  # the same text, elsewhere and compressed
     with gzip.open(train.data / f"{changed}.txt.gz", "wt", encoding="utf-8") as file:
         file.write(text)
     moved = Train(train.config, train.data.rename(train.data.with_name("moved")), train.out)
@@ -132,9 +132,7 @@ def test_an_unfinished_run_refuses_another_text_and_loses_nothing(
 
 
 @pytest.mark.parametrize("changed", ["train", "valid", "test"])
-def test_a_finished_run_is_no_result_of_another_text(
-    train: Train, capsys: Capture, changed: str
-) -> None:
+def test_finished_run_refuses_another_text(train: Train, capsys: Capture, changed: str) -> None:
     assert train() == 0
     before = contents(train.out)
     path = train.data / f"{changed}.txt"
@@ -147,7 +145,7 @@ def test_a_finished_run_is_no_result_of_another_text(
     assert train() == 0
 
 
-def test_a_corpus_mended_after_an_error_is_read_anew(train: Train, capsys: Capture) -> None:
+def test_corrected_corpus_is_read_again(train: Train, capsys: Capture) -> None:
     text = (train.data / "valid.txt").read_text(encoding="utf-8")
     (train.data / "valid.txt").write_bytes(b"\x00")
     fails(train, capsys)
@@ -167,9 +165,7 @@ def test_a_corpus_mended_after_an_error_is_read_anew(train: Train, capsys: Captu
 
 
 @pytest.mark.parametrize("room", [100, 1100, 5000])
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
-    train: Train, capsys: Capture, room: int
-) -> None:
+def test_full_disk_is_one_line_and_resumable(train: Train, capsys: Capture, room: int) -> None:
     with full_disk(room):
         assert "File too large" in fails(train, capsys)
     left = contents(train.out)

@@ -1,4 +1,4 @@
-"""What `make` hands to the programs: every path as it was given, whatever characters it holds."""
+"""Tests that `make` passes every path unchanged to the programs, with any characters."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A virtual environment whose Python prints its arguments."""
+    """Create a virtual environment whose Python prints its arguments."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "bin" / "python").chmod(0o755)
@@ -82,7 +82,7 @@ def test_a_run_is_named_after_its_configuration(make: Make) -> None:
     ]
 
 
-def test_a_list_of_paths_is_read_as_by_the_shell(make: Make, tmp_path: Path) -> None:
+def test_list_of_paths_follows_shell_rules(make: Make, tmp_path: Path) -> None:
     one = tmp_path / "one run"
     one.mkdir()
     for given, expected in (

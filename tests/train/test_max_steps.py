@@ -1,4 +1,4 @@
-"""Training that ends after a number of steps, and checkpoints of earlier versions."""
+"""Tests of runs that end after a number of steps, and of checkpoints of earlier versions."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def kinds(train: Train) -> list[tuple[str, int, int]]:
 
 
 def test_training_ends_at_the_step_in_an_epoch(train: Train, capsys: Capture) -> None:
-    """420 tokens in 4 streams of 104, 15 steps of 7 an epoch."""
+    """A text of 420 tokens in 4 streams of 104: 15 steps of 7 tokens per epoch."""
     assert train("--set", "train.max_steps=20", "--set", "train.log_every_steps=5") == 0
     assert kinds(train) == [
         *[("train", 1, step) for step in (5, 10, 15)],
@@ -37,7 +37,7 @@ def test_training_ends_at_the_step_in_an_epoch(train: Train, capsys: Capture) ->
     assert (report(train)["steps"], report(train)["cut_short"]) == (20, True)
     assert "2 epochs (the last one ended at step 20)" in capsys.readouterr().out
     assert "2 epochs (the last one ended at step 20)" in (train.out / "README.md").read_text()
-    # The learning rate falls to its end within the 20 steps: 1 % of it after the last one.
+    # The learning rate falls to 1 % within the 20 steps.
     last = read_metrics(train.out / "metrics.jsonl")[-2]["learning_rate"]
     assert last == pytest.approx(2e-2 * 0.01, rel=0.7)
 
@@ -53,7 +53,7 @@ def test_a_bound_beyond_the_epochs_changes_nothing(train: Train, capsys: Capture
     assert "ended at step" not in capsys.readouterr().out
 
 
-def test_a_bounded_run_goes_on_to_the_same_weights(
+def test_bounded_run_resumes_to_the_same_weights(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bound = ("--set", "train.max_steps=20")
@@ -85,7 +85,7 @@ def test_the_tiny_preset_is_bounded_on_any_text() -> None:
 
 
 def make_old(train: Train) -> None:
-    """Write the configuration as a version without the new keys wrote it."""
+    """Write the configuration of an earlier version, which lacks the new keys."""
     path = train.out / "config.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     del document["data"], document["train"]["max_steps"], document["train"]["threads"]

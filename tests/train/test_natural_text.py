@@ -34,7 +34,7 @@ def test_tokenised_text_becomes_natural(tokenised: str, expected: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "1", " ", ",", "(", ")", '"', "'", "@-@", "=", "s"])))
-def test_only_spaces_and_the_marks_of_the_tokenisation_are_taken_away(pieces: list[str]) -> None:
+def test_only_tokenization_marks_are_removed(pieces: list[str]) -> None:
     line = "".join(pieces)
     removed = str.maketrans("", "", " @=")
     assert natural(line).translate(removed) == line.translate(removed)
@@ -63,7 +63,7 @@ def test_sub_folders_are_not_walked(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'a.txt'}: 1 lines\n"
 
 
-def test_what_is_not_text_is_one_line_and_exit_code_1(
+def test_binary_input_is_one_line_and_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "train.txt").write_bytes(b"good\nb\xffd\n")

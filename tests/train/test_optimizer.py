@@ -35,7 +35,7 @@ def test_sgd_takes_a_plain_step_and_decays_everything() -> None:
     optimizer = make_optimizer(network.parameters(), config)
     assert isinstance(optimizer, torch.optim.SGD)
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    for _ in range(2):  # a momentum would show at the second step
+    for _ in range(2):  # momentum would change the second step
         for parameter in network.parameters():
             parameter.grad = torch.ones_like(parameter)
         optimizer.step()
@@ -45,7 +45,7 @@ def test_sgd_takes_a_plain_step_and_decays_everything() -> None:
 
 
 def test_one_step_of_adamw_is_the_formulas() -> None:
-    """After one step m̂ / √v̂ is the gradient's sign: w ← (1 − ηλ) w − η sign(g)."""
+    """After one step m̂ / √v̂ is the sign of the gradient: w ← (1 − ηλ) w − η sign(g)."""
     network = objective()
     optimizer = make_optimizer(
         network.parameters(), TrainConfig(weight_decay=0.5, learning_rate=0.1)
@@ -59,7 +59,7 @@ def test_one_step_of_adamw_is_the_formulas() -> None:
         torch.testing.assert_close(parameter.detach(), (1 - 0.1 * decay) * old + 0.1)
 
 
-def test_the_learning_rate_warms_up_linearly_and_decays_by_half_a_cosine() -> None:
+def test_learning_rate_warms_up_then_decays() -> None:
     config = TrainConfig(learning_rate=0.8, warmup_steps=4, final_learning_rate_ratio=0.1)
     rates = [learning_rate(config, step, step / 10, 35) for step in range(12)]
     assert rates[5] == pytest.approx((0.8 + 0.08) / 2)
@@ -76,7 +76,7 @@ def test_a_constant_rate_stays_after_its_warm_up() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
-def test_the_learning_rate_is_proportional_to_the_length_of_a_step(schedule: str) -> None:
+def test_learning_rate_scales_with_step_length(schedule: str) -> None:
     config = TrainConfig(bptt_length=40).model_copy(update={"schedule": schedule})
     usual = learning_rate(config, 500, 0.3, 40)
     for length in (10, 40, 55):
@@ -84,9 +84,7 @@ def test_the_learning_rate_is_proportional_to_the_length_of_a_step(schedule: str
 
 
 @given(warmup=st.integers(0, 50), total=st.integers(60, 200), step=st.integers(0, 199))
-def test_the_learning_rate_stays_within_its_bounds_and_falls(
-    warmup: int, total: int, step: int
-) -> None:
+def test_learning_rate_falls_within_its_bounds(warmup: int, total: int, step: int) -> None:
     config = TrainConfig(learning_rate=0.5, warmup_steps=warmup, final_learning_rate_ratio=0.2)
     now, after = (learning_rate(config, at, at / total, 35) for at in (step, step + 1))
     assert 0 < now <= 0.5

@@ -41,7 +41,7 @@ class SplitEntry:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the name is `train`, `valid` or `test` and nothing else."""
+        """True if the name is `train`, `valid` or `test` and nothing else."""
         return self.corpus == ("", "") and self.alias == self.split and not self.is_part
 
 

@@ -25,7 +25,7 @@ def find_splits(
     """Return the source of each split, and a sentence about how the splits were found.
 
     `data` is a folder, or one file of text under any name. Calls `warn` with a line for each entry
-    that is left out. Raises CorpusError if there is no text, if a split is missing, and if several
+    that is left out. Raises CorpusError if the folder has no text, a split is missing, or several
     texts have splits.
     """
     config = config or DataConfig()

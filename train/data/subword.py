@@ -93,14 +93,14 @@ def _byte_level(model: models.Model, end: str | None = None) -> Tokenizer:
 
 
 def _split_at_end(lines: Iterable[str], end: str) -> Iterator[str]:
-    """Yield the texts between literal `end` tokens. Raises CorpusError if there are none."""
+    """Yield the texts between literal `end` tokens. Raises CorpusError if all are empty."""
     is_empty = True
     for line in lines:
         for text in filter(None, line.split(end)):
             is_empty = False
             yield text
     if is_empty:
-        raise CorpusError("the train split holds no text")
+        raise CorpusError("the train split has no text")
 
 
 def _with_end(subwords: list[str], end: str) -> list[str]:

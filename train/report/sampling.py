@@ -20,7 +20,7 @@ PROMPT_WORDS = 3
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How a report draws its samples.
+    """The options with which a report draws its samples.
 
     Without `prompts`, it uses an empty one and beginnings of the first run's validation text.
     """

@@ -46,7 +46,7 @@ class SpinControl:
 
     @property
     def spins(self) -> bool:
-        """Whether threads spin for libgomp's full count."""
+        """True if threads spin for libgomp's full count."""
         return self._idle is None
 
     def __enter__(self) -> "SpinControl":

@@ -1,8 +1,8 @@
-"""Which files a job reads, in which order, and how their names are written.
+"""Input files of a job: their order, and their names in outputs and messages.
 
-    INPUT… → files of folders, in the order of their names; single files; streams
+    INPUT… → files of folders, sorted by name; single files; streams
 
-docs/texts.md has the rules for folders. They are the trainer's too.
+docs/texts.md has the rules for folders. The trainer has the same rules.
 """
 
 import errno
@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import IO
 
 from service.errors import JobError
-from service.files.outputs import STANDARD_INPUT, is_stream
+from service.files.streams import STANDARD_INPUT, is_stream
 
 STANDARD_INPUT_NAMES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
-HIDDEN = (".", "_")
-NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+HIDDEN_PREFIXES = (".", "_")
+BROKEN_LINK_ERRORS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
-Key = tuple[int, int]  # device and inode: what a folder is, under whatever name
+FolderKey = tuple[int, int]  # device and inode: the identity of a folder under any name
 
 
-def named(argument: str) -> Path:
+def input_argument(argument: str) -> Path:
     """Return the path of an INPUT. `-` is standard input; `./-` is a file of that name."""
     if not argument:
         raise JobError("an INPUT is empty; name a file or a folder, or - for standard input")
@@ -30,8 +30,10 @@ def named(argument: str) -> Path:
 
 
 def printable(text: str) -> str:
-    """Return `text` with every byte that is not UTF-8 as `\\xNN`. Names of files may hold them,
-    and Python keeps them as lone surrogates, which neither JSON nor Parquet can hold.
+    """Return `text` with each byte that is not UTF-8 as `\\xNN`.
+
+    File names may contain such bytes. Python keeps them as lone surrogates, which neither JSON nor
+    Parquet can hold.
     """
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -39,30 +41,33 @@ def printable(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode()
 
 
-def size(path: Path) -> int:
-    """Return the size in bytes on the disk, 0 for a stream. Raises OSError."""
-    return 0 if is_stream(path) else path.stat().st_size
+def size_on_disk(path: Path) -> int:
+    """Return the size in bytes, 0 for a stream. Raises JobError."""
+    try:
+        return 0 if is_stream(path) else path.stat().st_size
+    except OSError as error:
+        raise JobError(f"{path}: {error.strerror or error}") from None
 
 
 def open_input(path: Path) -> IO[bytes]:
-    """Raises OSError. Standard input is read on from where it stands, and stays open."""
+    """Open an input. Raises OSError. Standard input continues at its position, and stays open."""
     return open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")
 
 
-def files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    """Return the files of all inputs, and a line for each thing in a folder that was left out.
+def list_files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Return the files of all inputs, and a note for each entry of a folder that is left out.
 
-    Raises JobError for an input that is not there, a folder that cannot be read or has no files,
+    Raises JobError for an input that does not exist, a folder that cannot be read or has no files,
     and standard input that is closed or given twice.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     notes: list[str] = []
     for path in inputs:
         try:
             if path == STANDARD_INPUT or not stat.S_ISDIR(path.stat().st_mode):
-                found.append(path)
+                files.append(path)
                 continue
-            inside = _Folder(path, notes).files()
+            inside = _FolderWalk(path, notes).files()
         except FileNotFoundError:
             raise JobError(f"{path}: no such file or folder") from None
         except OSError as error:
@@ -71,38 +76,39 @@ def files(inputs: Iterable[Path]) -> tuple[list[Path], list[str]]:
             raise JobError(
                 f"{path}: this folder has no files; hidden ones (.… and _…) are left out"
             )
-        found += inside
-    if STANDARD_INPUT in found and sys.stdin is None:  # another file has its number by now
+        files += inside
+    if STANDARD_INPUT in files and sys.stdin is None:  # its descriptor may belong to another file
         raise JobError("standard input is closed")
-    if found.count(STANDARD_INPUT) > 1:
+    if files.count(STANDARD_INPUT) > 1:
         raise JobError("standard input is given twice, and can be read only once")
-    return found, notes
+    return files, notes
 
 
-class _Folder:
-    """The files in a folder and its sub-folders, linked ones too; each folder is read once."""
+class _FolderWalk:
+    """The files in a folder and its sub-folders, linked ones included; each folder is read once."""
 
     def __init__(self, path: Path, notes: list[str]) -> None:
         self._root = path
         self._notes = notes
-        self._seen: dict[Key, Path] = {}
+        self._seen: dict[FolderKey, Path] = {}
 
     def files(self) -> list[Path]:
-        """Raises OSError. Folders that stand here themselves come before links to them, so that a
-        file has its own name where it has two.
+        """Return the files, sorted by name. Raises OSError.
+
+        Real folders come before links to them, so that a file with two names gets its real one.
         """
-        found: list[Path] = []
+        files: list[Path] = []
         folders = [self._root]
         self._seen[_key(self._root)] = self._root
         while folders:
             links: list[Path] = []
             for folder in folders:
-                found += self._walk(folder, links)
+                files += self._walk(folder, links)
             folders = [link for link in sorted(links) if self._is_new(link)]
-        return sorted(found)
+        return sorted(files)
 
     def _walk(self, root: Path, links: list[Path]) -> Iterator[Path]:
-        """Yield the files below `root`, and collect the links to folders."""
+        """Yield the files below `root`, and append links to folders to `links`."""
         folders = [root]
         while folders:
             folder = folders.pop()
@@ -112,12 +118,12 @@ class _Folder:
                 self._leave_out(folder, "it is gone")
                 continue
             for path in inside:
-                if path.name.startswith(HIDDEN):
+                if path.name.startswith(HIDDEN_PREFIXES):
                     continue
                 try:
                     mode = path.stat().st_mode
                 except OSError as error:
-                    if error.errno not in NOWHERE:
+                    if error.errno not in BROKEN_LINK_ERRORS:
                         raise
                     self._leave_out(path, "this link leads nowhere")
                     continue
@@ -144,6 +150,6 @@ class _Folder:
         self._notes.append(f"{printable(str(path))} is left out: {reason}")
 
 
-def _key(path: Path) -> Key:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+def _key(path: Path) -> FolderKey:
+    status = path.stat()
+    return status.st_dev, status.st_ino

@@ -1,33 +1,46 @@
-"""One line of JSON: its members, and the exact text of one of them.
+"""JSON lines: the members of a line, and ids that are copied without loss.
 
-A number of JSON has no bounds: `100000000000000000001`, `1e400` and `-0` all become another number
-in a double or in 64 bits. An id must come out as it went in, so that it is copied and not computed.
+A JSON number has no bounds: `100000000000000000001`, `1e400` and `-0` all become another number in
+a double or in 64 bits. An id must be written as it was read, so it is copied and not converted.
 """
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from service.bulk.input.ids import Id, JsonText
-
 TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++')
 NOT_JSON = ("NaN", "Infinity", "-Infinity")
-INT_DIGITS = 18  # with a sign; all of them are 64 bits, as orjson has them
+INT_DIGITS = 18  # and a sign; any number of 18 digits fits into 64 bits, as orjson needs it
 
 
-def _whole(digits: str) -> int | float:
-    """Return a float for a number beyond 64 bits. Python turns at most 4,300 digits into an int."""
-    return int(digits) if len(digits) <= INT_DIGITS else float(digits)
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """JSON that is written verbatim: a number, a list, an object, or a string that has no UTF-8."""
+
+    text: str
 
 
-_LENIENT = json.JSONDecoder(parse_int=_whole)
+Id = str | int | float | JsonText | None
+
+
+def dumps(value: object) -> bytes:
+    """Return `value`, which may contain ids, as JSON."""
+    return orjson.dumps(value, default=_fragment, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def as_text(value: Id) -> str | None:
+    """Return an id for a column of text: a string unchanged, anything else as JSON."""
+    return value if value is None or isinstance(value, str) else dumps(value).decode()
 
 
 def parse(line: bytes) -> Any:
-    """Return the value of a line. NaN, lone surrogates and numbers beyond a double are accepted,
-    because Python's own `json` writes them. Raises ValueError.
+    """Return the value of a line. Raises ValueError.
+
+    NaN, lone surrogates and numbers beyond a double are accepted, because Python's `json` writes
+    them.
     """
     try:
         return orjson.loads(line)
@@ -41,20 +54,20 @@ def parse(line: bytes) -> Any:
 def exact(line: bytes, row: dict[str, Any], field: str) -> Id:
     """Return the member `field` of `row`, which `parse` made of `line`, without loss.
 
-    `{"id": 1e400}` gives JsonText("1e400") and `{"id": [1.0, -0]}` JsonText("[1.0,-0]"). What is
-    not JSON becomes a string: `{"id": NaN}` gives "NaN".
+    `{"id": 1e400}` gives JsonText("1e400") and `{"id": [1.0, -0]}` JsonText("[1.0,-0]"). A value
+    that is not JSON becomes a string: `{"id": NaN}` gives "NaN".
     """
     value = row.get(field)
     if value is None or isinstance(value, bool) or (isinstance(value, int) and value):
         return value
     if isinstance(value, str) and is_text(value):
         return value
-    found = _member(line.decode(), field)
-    return found[1:-1] if found[1:-1] in NOT_JSON else JsonText(found)
+    member = _last_member(line.decode(), field)
+    return member[1:-1] if member[1:-1] in NOT_JSON else JsonText(member)
 
 
 def is_text(value: str) -> bool:
-    """Whether a string has no lone surrogate, which no encoding can write."""
+    """Return whether a string can be encoded as UTF-8: it has no lone surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -62,11 +75,26 @@ def is_text(value: str) -> bool:
     return True
 
 
-def _member(line: str, field: str) -> str:
-    """Return the last member of this name, as parsers do where there are several. It does not
-    recurse, because what it reads may be nested more deeply than Python's stack.
+def _fragment(value: Any) -> orjson.Fragment:
+    if isinstance(value, JsonText):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"{type(value).__name__} is not an id")
+
+
+def _int_or_float(digits: str) -> int | float:
+    """Return a float for a number beyond 64 bits, because Python's int takes 4,300 digits only."""
+    return int(digits) if len(digits) <= INT_DIGITS else float(digits)
+
+
+_LENIENT = json.JSONDecoder(parse_int=_int_or_float)
+
+
+def _last_member(line: str, field: str) -> str:
+    """Return the JSON text of the last member of this name; parsers take the last one too.
+
+    A loop over tokens is used because nested values may be deeper than Python's stack.
     """
-    depth, found = 0, "null"
+    depth, member = 0, "null"
     key: str | None = None
     value: list[str] | None = None
     for token in TOKEN.findall(line):
@@ -74,20 +102,20 @@ def _member(line: str, field: str) -> str:
             depth -= 1
         if (depth, token) in ((0, "}"), (1, ",")):
             if key == field and value is not None:
-                found = "".join(value)
+                member = "".join(value)
             key = value = None
         elif value is not None:
-            value.append(_written(token))
+            value.append(_encode(token))
         elif token == ":":
             value = []
         elif depth == 1:
             key = json.loads(token)
         if token in ("{", "["):
             depth += 1
-    return found
+    return member
 
 
-def _written(token: str) -> str:
+def _encode(token: str) -> str:
     if token in NOT_JSON:
         return f'"{token}"'
     if token[0] == '"':

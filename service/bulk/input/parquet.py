@@ -1,20 +1,20 @@
-"""Rows of Parquet files, a batch at a time. pyarrow is imported when one is read or written."""
+"""Rows of Parquet files, read in batches. pyarrow is imported when a file is read or written."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.bulk.input.ids import Id
+from service.bulk.input.json_line import Id
 from service.bulk.input.parquet_ids import as_bytes, ids, is_text
 from service.errors import JobError
-from service.files.outputs import is_stream
+from service.files.streams import is_stream
 
 BATCH_ROWS = 256
 
 
 def pyarrow(path: Path) -> Any:
-    """The modules pyarrow and pyarrow.parquet. Raises JobError where they are not installed."""
+    """Return pyarrow with pyarrow.parquet. Raises JobError if they are not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -27,9 +27,11 @@ def pyarrow(path: Path) -> Any:
 def rows(
     path: Path, column: str, id_column: str | None, begin: int, end: int | None
 ) -> Iterator[tuple[bytes | None, Id, float]]:
-    """Yield the bytes of `column`, the value of `id_column`, and the share of the file read by
-    then, from row `begin` up to row `end`. Raises JobError for a file or a column that cannot be
-    read; of several columns of one name the first is read.
+    """Yield rows from `begin` up to `end`: the bytes of `column`, the value of `id_column`, and the
+    share of the file that has been read.
+
+    If several columns have the same name, the first is read. Raises JobError for a file or a column
+    that cannot be read.
     """
     pa = pyarrow(path)
     row = 0
@@ -44,31 +46,33 @@ def rows(
                     continue
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=names):
                     texts = as_bytes(pa, _first(batch, column)).to_pylist()
-                    given = ids(pa, _first(batch, id_column)) if id_column else [None] * len(texts)
-                    for value, given_id in zip(texts, given, strict=True):
+                    row_ids = (
+                        ids(pa, _first(batch, id_column)) if id_column else [None] * len(texts)
+                    )
+                    for value, row_id in zip(texts, row_ids, strict=True):
                         if end is not None and row >= end:
                             return
                         row += 1
                         if row > begin:
-                            yield value, given_id, row / total
+                            yield value, row_id, row / total
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            if _is_of_the_system(error):
+            if _is_system_error(error):
                 raise
             raise JobError(
-                f"{path}, after row {row}: the file is damaged, or uses what this pyarrow cannot "
-                f"read: {_one_line(error)}"
+                f"{path}, after row {row}: the file is damaged, or uses a feature that this "
+                f"pyarrow cannot read: {_one_line(error)}"
             ) from None
 
 
-def groups(path: Path) -> list[int]:
-    """Return how many rows each row group of a file has. Raises JobError."""
+def row_group_sizes(path: Path) -> list[int]:
+    """Return the number of rows of each row group of a file. Raises JobError."""
     with _open(pyarrow(path), path) as file:
         return [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
 
 
 @contextmanager
 def _open(pa: Any, path: Path) -> Iterator[Any]:
-    """Opened here and not by pyarrow, which takes only names that are UTF-8."""
+    """Open a file here and not in pyarrow, because pyarrow takes only names in UTF-8."""
     try:
         if is_stream(path):
             raise JobError(f"{path}: Parquet cannot be read from a pipe; write it to a file first")
@@ -78,7 +82,7 @@ def _open(pa: Any, path: Path) -> Iterator[Any]:
                     raw, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
                 )
             except (pa.ArrowException, OSError) as error:
-                if _is_of_the_system(error):
+                if _is_system_error(error):
                     raise
                 raise JobError(f"{path}: not Parquet: {_one_line(error)}") from None
             with file:
@@ -91,9 +95,9 @@ def _columns(pa: Any, path: Path, schema: Any, column: str, id_column: str | Non
     names = [column] if id_column in (None, column) else [column, str(id_column)]
     for name in names:
         if name not in schema.names:
-            known = ", ".join(schema.names)
-            has = f"its columns are {known}" if known else "it has no columns"
-            raise JobError(f"{path}: no column {name}; {has}")
+            existing = ", ".join(schema.names)
+            columns = f"its columns are {existing}" if existing else "it has no columns"
+            raise JobError(f"{path}: no column {name}; {columns}")
     kind = schema.types[schema.names.index(column)]
     if not is_text(pa, kind):
         raise JobError(f"{path}: the column {column} is {kind}, not text")
@@ -104,8 +108,8 @@ def _first(batch: Any, name: str) -> Any:
     return batch.column(batch.schema.names.index(name))
 
 
-def _is_of_the_system(error: Exception) -> bool:
-    """Whether reading failed and not what was read: pyarrow raises OSError for that too."""
+def _is_system_error(error: Exception) -> bool:
+    """Return whether the disk failed. pyarrow raises OSError for corrupt content as well."""
     return isinstance(error, OSError) and error.errno is not None
 
 

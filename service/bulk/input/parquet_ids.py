@@ -1,5 +1,5 @@
-"""Values of a Parquet column as ids: numbers and booleans as they are, lists and structs as JSON,
-and anything else as text, without loss.
+"""Ids of a Parquet column: numbers and booleans unchanged, lists and structs as JSON, all other
+types as text, without loss.
 """
 
 import math
@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from service.bulk.input.ids import Id, JsonText, dumps
+from service.bulk.input.json_line import Id, JsonText, dumps
 
 DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
 
 def ids(pa: Any, column: Any) -> list[Id]:
-    """Return the values of an array of `pa`, the module pyarrow."""
+    """Return the ids of an arrow array; `pa` is the module pyarrow."""
     kind, types = column.type, pa.types
     if isinstance(kind, pa.UuidType):
         return [None if value is None else str(value) for value in column.to_pylist()]
@@ -44,7 +44,7 @@ def _plain(pa: Any, column: Any) -> list[Id]:
         raw = as_bytes(pa, column).to_pylist()
         return [None if v is None else v.decode("utf-8", "backslashreplace") for v in raw]
     if types.is_floating(kind):
-        return [v if v is None or math.isfinite(v) else _odd(v) for v in column.to_pylist()]
+        return [v if v is None or math.isfinite(v) else _not_finite(v) for v in column.to_pylist()]
     if types.is_decimal(kind):
         return [None if v is None else f"{v:f}" for v in column.to_pylist()]
     if types.is_duration(kind):
@@ -56,7 +56,7 @@ def _plain(pa: Any, column: Any) -> list[Id]:
 
 
 def is_text(pa: Any, kind: Any) -> bool:
-    """Whether a column of this type can hold texts; that of nothing but nulls can."""
+    """Return whether a column of this type can hold texts; the null type can."""
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
         return not isinstance(kind, pa.UuidType) and is_text(pa, kind.storage_type)
@@ -71,7 +71,7 @@ def is_text(pa: Any, kind: Any) -> bool:
 
 
 def as_bytes(pa: Any, column: Any) -> Any:
-    """Return a column of text as one of bytes, which need not be UTF-8."""
+    """Return a text column as a column of bytes, which may be invalid UTF-8."""
     if isinstance(column.type, pa.BaseExtensionType):
         return as_bytes(pa, column.storage)
     if pa.types.is_dictionary(column.type):
@@ -99,11 +99,11 @@ def _pairs(pa: Any, entries: Any) -> Id:
 def _structs(pa: Any, column: Any) -> list[Id]:
     names = [dumps(column.type.field(i).name).decode() for i in range(column.type.num_fields)]
     columns = [[dumps(v).decode() for v in ids(pa, child)] for child in column.flatten()]
-    found: list[Id] = []
+    structs: list[Id] = []
     for row, is_null in enumerate(column.is_null().to_pylist()):
         members = (f"{name}:{values[row]}" for name, values in zip(names, columns, strict=True))
-        found.append(None if is_null else JsonText(f"{{{','.join(members)}}}"))
-    return found
+        structs.append(None if is_null else JsonText(f"{{{','.join(members)}}}"))
+    return structs
 
 
 def _timestamps(pa: Any, column: Any) -> list[Id]:
@@ -125,8 +125,9 @@ def _is_known_zone(pa: Any, kind: Any) -> bool:
 
 
 def _split(pa: Any, column: Any, whole: Any) -> list[tuple[int, Any]]:
-    """Return the nanoseconds beyond each whole microsecond, and the value without them. Python's
-    own times have no nanoseconds.
+    """Return the nanoseconds after each whole microsecond, and the value without them.
+
+    They are separated because Python's times have no nanoseconds.
     """
     counts = column.cast(pa.int64()).to_pylist()
     micros = pa.array([None if n is None else n // 1000 for n in counts], pa.int64()).cast(whole)
@@ -137,16 +138,14 @@ def _nanoseconds(nanos: int, scalar: Any) -> Id:
     text = _value(scalar)
     if not nanos or not isinstance(text, str):
         return text
-    seconds = text.index(":") + len(":00:00")
-    begin = seconds + 7 if text[seconds : seconds + 1] == "." else seconds
-    fraction = text[seconds + 1 : begin] or "000000"
-    return f"{text[:seconds]}.{fraction}{nanos:03d}{text[begin:]}"
+    seconds_end = text.index(":") + len(":00:00")
+    rest = seconds_end + 7 if text[seconds_end : seconds_end + 1] == "." else seconds_end
+    fraction = text[seconds_end + 1 : rest] or "000000"
+    return f"{text[:seconds_end]}.{fraction}{nanos:03d}{text[rest:]}"
 
 
 def _value(scalar: Any) -> Id:
-    """Return a date or a time as ISO 8601 has it, or the number behind it where it is beyond
-    Python's calendar.
-    """
+    """Return a date or a time in ISO 8601, or its number if it is outside Python's calendar."""
     if not scalar.is_valid:
         return None
     try:
@@ -157,7 +156,7 @@ def _value(scalar: Any) -> Id:
 
 
 def _duration(count: int | None, digits: int) -> Id:
-    """Return a count of 10^-digits seconds as ISO 8601 has it: 1500 of 3 digits is PT1.5S."""
+    """Return `count` × 10^-`digits` seconds in ISO 8601: 1500 with 3 digits is PT1.5S."""
     if count is None:
         return None
     seconds, fraction = divmod(abs(count), 10**digits)
@@ -165,5 +164,5 @@ def _duration(count: int | None, digits: int) -> Id:
     return f"{'-' if count < 0 else ''}PT{seconds}{rest}S"
 
 
-def _odd(value: float) -> str:
+def _not_finite(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

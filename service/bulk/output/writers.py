@@ -1,255 +1,135 @@
-"""Sinks of payloads: one growing file, a folder of Parquet parts, or a stream.
+"""Writers of payloads: a file of frames, a stream, or rows that become bytes.
 
-A file and a folder can be cut off where they were committed, and appear under their name only when
-they are whole. A stream is written as it comes.
+A file can be cut off where it was committed, and has its own name only when it is complete. A
+stream is written directly.
 """
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, Self
 
-from service.bulk.input.ids import as_text
-from service.bulk.input.parquet import pyarrow
-from service.bulk.job_files import PARTIAL, UNFINISHED_PART, beside, remove
-from service.bulk.output.formats import Columns, Row
-from service.errors import JobError, OutputError
+from service.bulk.output.rows import Row
+from service.bulk.resume.files import PARTIAL, with_suffix
+from service.errors import JobError
 from service.files import compression
-from service.files.outputs import is_stream, open_beside, open_stream, refuse_existing
+from service.files.atomic import open_regular, sync_file
+from service.files.streams import is_stream, open_stream
 
-BLOCKS_OF_A_PART = 64
 
+class Writer(Protocol):
+    """`commit` makes the written payloads durable and returns the length of the output.
 
-class Sink(Protocol):
-    """`commit` makes durable what was written and returns how much that is now, or None where it
-    is not time yet; with `last` it always does.
+    It returns None if it postpones the commit; with `last` it never postpones. The unit of the
+    length is a matter of each writer, whose `open` takes it as `at`.
     """
 
     def write(self, payload: Any) -> None: ...
 
     def commit(self, last: bool) -> int | None: ...
 
-    def finish(self) -> None: ...
-
     def close(self) -> None: ...
 
 
-class FileSink:
-    """A file of bytes; each payload is a frame where it is compressed."""
+class FileWriter:
+    """A file of bytes. Each payload is a frame if the file is compressed."""
 
-    def __init__(self, path: Path, committed: int) -> None:
-        """Goes on after `committed` bytes."""
-        compression.require(path)
-        self._path = path
-        self._partial = beside(path, PARTIAL)
-        # Not cut off by opening it: what was committed stays.
-        self._file = open_beside(self._partial, "r+b", os.O_CREAT)
-        if self._file.seek(0, os.SEEK_END) < committed:
-            self._file.close()
-            raise JobError(
-                f"{self._partial} is shorter than its state says; --overwrite begins again"
-            )
-        self._file.truncate(committed)
-        self._file.seek(committed)
+    def __init__(self, file: IO[bytes], name: Path) -> None:
+        self._file = file
+        self._name = name
+
+    @classmethod
+    def open(cls, path: Path, at: int, name: Path) -> Self:
+        """Open the file `path` after its first `at` bytes, and cut off the rest.
+
+        `name` is the later name of the file, which decides its compression. Raises JobError if the
+        file is shorter than `at`.
+        """
+        compression.require_package(name)
+        file = open_regular(path, "r+b", os.O_CREAT)  # does not truncate the file
+        if file.seek(0, os.SEEK_END) < at:
+            file.close()
+            raise JobError(f"{path} is shorter than its state; --overwrite begins again")
+        file.truncate(at)
+        file.seek(at)
+        return cls(file, name)
 
     def write(self, payload: bytes) -> None:
         if payload:
-            self._file.write(compression.frame(payload, self._path))
+            self._file.write(compression.compress_frame(payload, self._name))
 
-    def commit(self, last: bool) -> int | None:
+    def commit(self, last: bool) -> int:
         if last and not self._file.tell():
-            self._file.write(compression.frame(b"", self._path))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+            self._file.write(compression.compress_frame(b"", self._name))
+        sync_file(self._file)
         return self._file.tell()
 
-    def finish(self) -> None:
-        self._file.close()
-        refuse_existing(self._path, overwrite=False)  # it may have come while the job was running
-        self._partial.replace(self._path)
-
     def close(self) -> None:
         self._file.close()
 
 
-class StreamSink:
-    """A pipe, a device or a descriptor, such as standard output; nothing is committed."""
+class StreamWriter:
+    """A pipe, a device or a descriptor, such as standard output. It is never committed."""
 
-    def __init__(self, path: Path) -> None:
-        compression.require(path)
-        self._path = path
-        self._stream = open_stream(path)
-        self._any = False
+    def __init__(self, stream: IO[bytes], name: Path) -> None:
+        self._stream = stream
+        self._name = name
+        self._is_empty = True
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        compression.require_package(path)
+        return cls(open_stream(path), path)
 
     def write(self, payload: bytes) -> None:
         if payload:
-            self._any = True
-            self._stream.write(compression.frame(payload, self._path))
-            self._stream.flush()
+            self._write_frame(payload)
 
-    def commit(self, last: bool) -> int | None:
-        if last and not self._any:
-            self._stream.write(compression.frame(b"", self._path))
-            self._stream.flush()
-        return None
-
-    def finish(self) -> None:
-        self._stream.close()
+    def commit(self, last: bool) -> None:
+        if last and self._is_empty:
+            self._write_frame(b"")
 
     def close(self) -> None:
         self._stream.close()
 
+    def _write_frame(self, content: bytes) -> None:
+        self._is_empty = False
+        self._stream.write(compression.compress_frame(content, self._name))
+        self._stream.flush()
 
-def bytes_sink(path: Path, committed: int) -> FileSink | StreamSink:
-    return StreamSink(path) if is_stream(path) else FileSink(path, committed)
 
+class RowWriter:
+    """Rows that `encode` turns into bytes for another writer."""
 
-class RowsSink:
-    """Rows written as bytes by `encode`, through a sink of bytes."""
-
-    def __init__(self, sink: FileSink | StreamSink, encode: Callable[[list[Row]], bytes]) -> None:
-        self._sink = sink
+    def __init__(self, writer: Writer, encode: Callable[[list[Row]], bytes]) -> None:
+        self._writer = writer
         self._encode = encode
 
     def write(self, payload: list[Row]) -> None:
-        self._sink.write(self._encode(payload))
+        self._writer.write(self._encode(payload))
 
     def commit(self, last: bool) -> int | None:
-        return self._sink.commit(last)
-
-    def finish(self) -> None:
-        self._sink.finish()
+        return self._writer.commit(last)
 
     def close(self) -> None:
-        self._sink.close()
-
-
-class Part:
-    """One Parquet file, which appears under its name when it is whole."""
-
-    def __init__(self, path: Path, columns: Columns, subword: bool) -> None:
-        self._pa = pyarrow(path)
-        self._path = path
-        self._unfinished = path.with_name(f".{path.name}")
-        self._schema = schema(self._pa, columns, subword)
-        # Opened here and not by pyarrow, which takes a name with a colon for a URI, and only names
-        # that are UTF-8.
-        self._file = self._unfinished.open("wb")
-        self._writer = self._pa.parquet.ParquetWriter(self._file, self._schema, compression="zstd")
-
-    def write(self, payload: list[Row]) -> None:
-        for row in payload:
-            if "id" in row:
-                row["id"] = as_text(row["id"])
-        if payload:
-            self._writer.write_table(self._pa.Table.from_pylist(payload, self._schema))
-
-    def commit(self, last: bool) -> int | None:
-        return None
-
-    def finish(self) -> None:
         self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._unfinished.replace(self._path)
-
-    def close(self) -> None:
-        try:
-            self._writer.close()
-        finally:
-            self._file.close()
 
 
-class ParquetSink:
-    """A folder of `part-00000.parquet` and so on, a row group for each block, as many blocks a
-    part as always, so that a part that was begun again is the same to the byte.
-    """
-
-    def __init__(self, path: Path, committed: int, columns: Columns, subword: bool) -> None:
-        """Goes on after `committed` parts."""
-        self._columns = columns
-        self._subword = subword
-        self._path = path
-        self._partial = beside(path, PARTIAL)
-        if self._partial.is_symlink():
-            raise OutputError(f"{self._partial} is a symbolic link; remove it")
-        self._partial.mkdir(exist_ok=True)
-        self._parts = committed
-        self._blocks = 0
-        self._part: Part | None = None
-        whole = {part_name(index, ".parquet") for index in range(committed)}
-        for file in self._partial.iterdir():
-            if file.name not in whole and UNFINISHED_PART.fullmatch(file.name):
-                remove(file)
-        missing = sorted(name for name in whole if not (self._partial / name).is_file())
-        if missing:
-            raise JobError(f"{self._partial / missing[0]} is missing; --overwrite begins again")
-
-    def write(self, payload: list[Row]) -> None:
-        if self._part is None:
-            name = part_name(self._parts, ".parquet")
-            self._part = Part(self._partial / name, self._columns, self._subword)
-        self._part.write(payload)
-        self._blocks += 1
-
-    def commit(self, last: bool) -> int | None:
-        if not last and self._blocks < BLOCKS_OF_A_PART:
-            return None
-        if self._part is None and not self._parts:  # nothing at all: a part that has the columns
-            self.write([])
-        if self._part is not None:
-            self._part.finish()
-            self._part = None
-            self._parts += 1
-        self._blocks = 0
-        return self._parts
-
-    def finish(self) -> None:
-        self._partial.replace(self._path)
-
-    def close(self) -> None:
-        if self._part is not None:
-            self._part.close()
-
-
-class NoSink:
-    """For a job that only counts."""
+class NullWriter:
+    """A writer without output, for a job that only counts."""
 
     def write(self, payload: Any) -> None:
         pass
 
-    def commit(self, last: bool) -> int | None:
+    def commit(self, last: bool) -> int:
         return 0
-
-    def finish(self) -> None:
-        pass
 
     def close(self) -> None:
         pass
 
 
-def part_name(index: int, suffix: str) -> str:
-    return f"part-{index:05d}{suffix}"
-
-
-def schema(pa: Any, columns: Columns, subword: bool) -> Any:
-    """The columns' types. Ids that inputs hand on are written as JSON where they are no text."""
-    counts = {"line", "token_count", "oov_count", "word_count"}
-    texts = {"input", "id", "text", "bucket"}
-
-    def kind(name: str) -> Any:
-        return pa.string() if name in texts else pa.int64() if name in counts else pa.float64()
-
-    fields = [(name, kind(name)) for name in columns.names]
-    if columns.tokens:
-        figures = [("logprob", pa.float64()), ("cross_entropy", pa.float64())]
-        places = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
-        text, *span = places
-        names = [("id", pa.int64()), text, ("surface", pa.string())]
-        token = pa.struct([*names, *span, *figures, ("oov", pa.bool_())])
-        fields.append(("tokens", pa.list_(token)))
-        if subword:
-            word = pa.struct([*places, *figures, ("token_count", pa.int64())])
-            fields.append(("words", pa.list_(word)))
-    return pa.schema(fields)
+def open_bytes(path: Path, at: int) -> FileWriter | StreamWriter:
+    """Open the output `path`: a stream, or its partial file after the first `at` bytes."""
+    if is_stream(path):
+        return StreamWriter.open(path)
+    return FileWriter.open(with_suffix(path, PARTIAL), at, path)

@@ -50,7 +50,7 @@ def replay(body: bytes) -> Receive:
 def is_utf_8(body: bytes) -> bool:
     """Return whether a body is UTF-8 without NUL.
 
-    Python's JSON parser accepts UTF-16 and UTF-32 too. ASCII in them holds NUL, which JSON never has.
+    Python's JSON parser accepts UTF-16 and UTF-32 too. ASCII in them has NUL, JSON never.
     """
     try:
         body.decode()

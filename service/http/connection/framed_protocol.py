@@ -88,7 +88,7 @@ class FramedProtocol(HeadProtocol):
 
     @property
     def _newest_is_queued(self) -> bool:
-        """Whether earlier requests of the connection are still to be answered."""
+        """Return whether earlier requests of the connection are still to be answered."""
         return self._active is not None and self.cycle is not self._active
 
     def _parse_requests(self) -> None:

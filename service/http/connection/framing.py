@@ -29,7 +29,7 @@ BAD_FIELD = (
 
 
 class FramingError(Exception):
-    """A message that is not HTTP/1.1. The text says what is wrong and what to send."""
+    """A message that is not HTTP/1.1. The text is the error message."""
 
 
 class HeadReader:

@@ -1,7 +1,7 @@
 """One completion request, from its prompts to its response or stream.
 
-tokenize_prompts → prefill_prompts → choices → serialize
-                                             → stream (server-sent events)
+prepare: tokenize and prefill the prompts ─┬─► serialize: choices in one body
+                                           └─► stream: choices as server-sent events
 """
 
 import asyncio

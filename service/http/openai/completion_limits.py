@@ -70,8 +70,10 @@ class CompletionLimits:
             )
 
     def check_echoed_bytes(self, texts: Iterable[str]) -> None:
-        """Check the bytes of prompts that choices repeat: a token may be of any length, and white
-        space is no token, so that the tokens do not bound them.
+        """Check the bytes of `texts` that choices repeat.
+
+        The number of tokens does not limit them, because a token may be long, and white space is
+        not a token.
         """
         if not self._request.echo or self._request.n == 1:
             return

@@ -27,8 +27,8 @@ BYTES_PER_LOGPROB = 50  # of a token with its names and offset, roughly
 class Echo:
     """The part of a prompt that each of its choices repeats, serialised once.
 
-    `text` and `columns` are empty without `echo`; `prompt_logprobs` is None without that field.
-    `size` is about the length of them all in bytes.
+    `text` and `columns` are empty unless the request has `echo`; `prompt_logprobs` is None unless
+    the request has that field. `size` is their approximate length in bytes.
     """
 
     text: str
@@ -56,7 +56,7 @@ def serialize_echo(request: CompletionRequest, result_rows: ResultRows, prompt: 
 
 
 class ChoiceSerializer:
-    """Serialiser of one choice. Each delta goes on where the last one ended."""
+    """Serialiser of one choice. Each delta continues where the last one ended."""
 
     def __init__(
         self, request: CompletionRequest, result_rows: ResultRows, echo: Echo, index: int
@@ -70,8 +70,9 @@ class ChoiceSerializer:
         self._sent_length = self._sent_tokens = 0
 
     def delta(self, choice: Choice) -> dict[str, Any] | None:
-        """Return the stable part of `choice` that no earlier delta holds, or None if there is none
-        yet. The first delta begins with the echo; the last one has the finish reason.
+        """Return the part of `choice` that is stable and was not sent yet, or None if it is empty.
+
+        The first delta begins with the echo, and the last one has the finish reason.
         """
         text = choice.text[self._sent_length : choice.stable_length]
         if not text and choice.finish_reason is None:

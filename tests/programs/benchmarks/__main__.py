@@ -20,7 +20,8 @@ import httpx
 from tqdm import tqdm
 
 from service.errors import OutputError
-from service.files.outputs import Output, refuse_existing, refuse_inputs, write_whole
+from service.files.atomic import write_atomically
+from service.files.outputs import Output, refuse_existing, refuse_inputs
 from service.runtime.console import print_any_text
 from service.runtime.cpu_count import usable_cores
 from tests.programs.benchmarks.peak import gemm_peak
@@ -50,7 +51,7 @@ def main() -> int:
     page = markdown(results)
     print(page)
     if options.out:
-        write_whole(options.out, page.encode())
+        write_atomically(options.out, page.encode())
     return 0
 
 

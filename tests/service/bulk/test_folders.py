@@ -1,4 +1,4 @@
-"""Which files of a folder are read, in which order, and what is said of the rest."""
+"""Folders as inputs: the files that are read, their order, and notes about the others."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.input.files import files
+from service.bulk.input.files import list_files
 from service.errors import JobError
 from tests.support.bulk_job import Jobs, rows
 
@@ -21,13 +21,15 @@ def make(folder: Path, *names: str) -> Path:
 
 
 def found(folder: Path) -> list[str]:
-    """The files of a folder, by their names in it."""
-    return [str(path.relative_to(folder)) for path in files([folder])[0]]
+    """Return the files of a folder, relative to it."""
+    return [str(path.relative_to(folder)) for path in list_files([folder])[0]]
 
 
 def notes(folder: Path) -> list[str]:
-    """What is left out, without the path of the folder."""
-    return [note.replace(f"{folder}/", "").replace(str(folder), ".") for note in files([folder])[1]]
+    """Return the notes about a folder, without its path."""
+    return [
+        note.replace(f"{folder}/", "").replace(str(folder), ".") for note in list_files([folder])[1]
+    ]
 
 
 def test_a_linked_sub_folder_is_read(jobs: Jobs, tmp_path: Path) -> None:
@@ -104,10 +106,10 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
 def test_a_hidden_input_is_read_when_named(tmp_path: Path) -> None:
     make(tmp_path, ".corpus/a.txt", "_part.txt")
     assert found(tmp_path / ".corpus") == ["a.txt"]
-    assert files([tmp_path / "_part.txt"]) == ([tmp_path / "_part.txt"], [])
+    assert list_files([tmp_path / "_part.txt"]) == ([tmp_path / "_part.txt"], [])
 
 
-def test_a_folder_called_like_a_file_is_one(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_folder_with_a_files_suffix_is_read(jobs: Jobs, tmp_path: Path) -> None:
     make(tmp_path, "in/book.txt/1.txt", "in/b.jsonl.gz/x", "in/book.parquet/y.txt")
     summary = jobs.summary(tmp_path / "in", "--out", tmp_path / "out.jsonl")
     assert summary["documents"] == 3
@@ -120,7 +122,7 @@ def test_files_are_in_the_order_of_names(tmp_path: Path) -> None:
     assert found(tmp_path) == order
 
 
-def test_what_is_no_file_is_told(jobs: Jobs, tmp_path: Path) -> None:
+def test_entries_that_are_not_files_are_warned_about(jobs: Jobs, tmp_path: Path) -> None:
     corpus = make(tmp_path / "corpus", "a.txt")
     os.mkfifo(corpus / "pipe")
     (corpus / "dangling").symlink_to("nothing")
@@ -148,7 +150,7 @@ def test_warnings_of_a_folder_are_few(jobs: Jobs, tmp_path: Path) -> None:
     assert lines[-1] == "warning: 20 more like these"
 
 
-def test_a_folder_that_vanishes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vanished_folder_is_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "a.txt", "gone/b.txt", "later/c.txt")
     iterdir = Path.iterdir
 
@@ -178,16 +180,16 @@ def test_an_unreadable_folder_is_one_line(
     assert jobs.errors == f"error: {tmp_path}/locked: Permission denied\n"
 
 
-def test_inputs_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_inputs_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     make(tmp_path, "hidden/.a.txt")
     for name in ("empty", "hidden"):
         with pytest.raises(JobError, match="this folder has no files"):
-            files([tmp_path / name])
+            list_files([tmp_path / name])
     with pytest.raises(JobError, match=r"missing: no such file"):
-        files([tmp_path / "missing"])
+        list_files([tmp_path / "missing"])
     with pytest.raises(JobError, match="File name too long"):
-        files([tmp_path / ("x" * 300)])
+        list_files([tmp_path / ("x" * 300)])
 
 
 def test_deeply_nested_folders_are_read(tmp_path: Path) -> None:
@@ -195,4 +197,4 @@ def test_deeply_nested_folders_are_read(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * depth)
     deep.mkdir(parents=True)
     (deep / "a.txt").write_text("a\n")
-    assert files([tmp_path]) == ([deep / "a.txt"], [])
+    assert list_files([tmp_path]) == ([deep / "a.txt"], [])

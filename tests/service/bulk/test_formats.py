@@ -1,4 +1,4 @@
-"""What is written is what `/score` answers, in each layout."""
+"""Every format contains the values that `/score` returns."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from service.bulk.document import Document, Position
-from service.bulk.output.formats import kenlm_query, kenlm_summary
+from service.bulk.output.kenlm import query_lines, summary_lines
 from service.inference.engine import Decoded
 from service.language_model import LanguageModel
 from service.results.text_score import text_score
@@ -97,7 +97,7 @@ def test_parquet_has_the_same_rows(jobs: Jobs, source: Path, answers: list[dict[
 def test_parquet_has_any_name(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a name that begins with a / is no URI
+    monkeypatch.chdir(tmp_path)  # a name that begins with a / is not a URI
     Path("in.txt").write_text("The river\n")
     out = Path(os.fsdecode(name + b".parquet"))
     for more in ((), ("--overwrite",), ("--overwrite", "--buckets", "30,60")):
@@ -165,7 +165,7 @@ def test_kenlm_query_is_in_its_layout(jobs: Jobs, tmp_path: Path, api: ApiClient
     }
 
 
-def test_kenlm_query_of_pieces_is_by_word(
+def test_kenlm_query_of_subwords_is_by_word(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = " the cat\ncaca"
@@ -178,9 +178,9 @@ def test_kenlm_query_of_pieces_is_by_word(
         model.info, subword=True, end_id=BYTE_PAIRS.end_id, unknown_id=BYTE_PAIRS.unknown_id
     )
     monkeypatch.setattr(model, "info", info)
-    record = Document("", 1, 1, text, None, None, 1, Position())
+    document = Document("", 1, 1, text, None, None, 1, Position())
     ((cells, total, oov),), _ = parse_query(
-        kenlm_query(model, [(record, score)]).decode() + "a:\t1\n" * 4
+        query_lines(model, [(document, score)]).decode() + "a:\t1\n" * 4
     )
     assert [cell[0] for cell in cells] == ["the", "cat", "</s>", "caca", "</s>"]
     assert all(cell[1] > 0 for cell in cells)
@@ -210,7 +210,7 @@ def test_surprisal_has_a_line_for_each_token(
 FOREIGN = ["Zxqvyk brmlt the river", "qqrrst", "the old river"]
 
 
-def test_many_unknown_words_flatter_and_that_is_said(jobs: Jobs, tmp_path: Path) -> None:
+def test_many_unknown_words_add_a_note(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("\n".join(FOREIGN) + "\n")
     note = "3 of 8 tokens (38%) are unknown words: the perplexity is too low"
@@ -226,7 +226,7 @@ def test_many_unknown_words_flatter_and_that_is_said(jobs: Jobs, tmp_path: Path)
     assert "note" not in summary
 
 
-def test_rows_of_tokens_have_the_pieces_of_the_text(jobs: Jobs, source: Path) -> None:
+def test_token_rows_have_surfaces_of_the_text(jobs: Jobs, source: Path) -> None:
     surfaces = []
     for name in ("out.jsonl", "out.parquet"):
         out = source.parent / name
@@ -241,8 +241,8 @@ def test_rows_of_tokens_have_the_pieces_of_the_text(jobs: Jobs, source: Path) ->
     assert surfaces[0][2] == ["on", "the", "river", "\n", "bank", ",", "\\", "the", ""]
 
 
-def test_totals_of_scores_add_up_to_the_summary_of_kenlm(jobs: Jobs) -> None:
-    assert kenlm_summary(Totals()).decode() == (
+def test_kenlm_summary_of_extreme_totals(jobs: Jobs) -> None:
+    assert summary_lines(Totals()).decode() == (
         "Perplexity including OOVs:\tnan\nPerplexity excluding OOVs:\tnan\nOOVs:\t0\nTokens:\t0\n"
     )
-    assert b"OOVs:\tinf\n" in kenlm_summary(Totals(nats=1e6, tokens=1))
+    assert b"OOVs:\tinf\n" in summary_lines(Totals(nats=1e6, tokens=1))

@@ -1,4 +1,4 @@
-"""A job that is killed at any moment and started again writes what it would have written."""
+"""A job that is killed at any moment and started again writes the same bytes."""
 
 import os
 import random
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs
-from tests.support.small_blocks import BLOCK_RECORDS, SIZES
+from tests.support.small_blocks import BLOCK_DOCUMENTS, SIZES
 
 SECONDS = 120
 ALREADY = "already exists; use --overwrite to replace it"
@@ -27,7 +27,7 @@ KILLS = {"out.jsonl": 5}  # the others less often: each is a start
 
 
 def corpus(path: Path) -> Path:
-    """Of 300 documents some are refused."""
+    """Write 300 documents, some of which have problems."""
     chance = random.Random(5)
     words = ["the", "of", "city", "river", "was", "in", "born", "<unk>", "film", "Zxqvyk"]
     lines = []
@@ -43,7 +43,7 @@ def arguments(folder: Path, name: str) -> list[str]:
 
 
 def start(folder: Path, source: Path, name: str, kill: str = "") -> int:
-    """Run a job to its end, or until it kills itself; its exit code."""
+    """Run a job to its end, or until it kills itself; return its exit code."""
     command = [sys.executable, "-m", "tests.support.small_blocks", str(source)]
     process = subprocess.run(
         [*command, "--out", str(folder / name), "--threads", "1", *arguments(folder, name)],
@@ -61,7 +61,7 @@ def start(folder: Path, source: Path, name: str, kill: str = "") -> int:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Of all files that are left, by their names."""
+    """Return the content of all files, by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -70,7 +70,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_killed_again_and_again_the_output_is_the_same_to_the_byte(
+def test_killed_jobs_write_the_same_bytes(
     tmp_path: Path, name: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, size, value in SIZES:
@@ -90,5 +90,5 @@ def test_killed_again_and_again_the_output_is_the_same_to_the_byte(
     assert codes[0] == -signal.SIGKILL, f"seed {seed}"
     assert codes[-1] in (0, FINISHED), f"seed {seed}"  # killed in its last moment, it was finished
     assert contents(killed) == contents(whole), f"seed {seed}"
-    parts = -(-300 // BLOCK_RECORDS) // 3 + 1 if name == "out.parquet" else 1
+    parts = -(-300 // BLOCK_DOCUMENTS) // 3 + 1 if name == "out.parquet" else 1
     assert len(contents(whole)) == parts + ("--errors" in OUTPUTS[name])

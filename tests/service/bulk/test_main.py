@@ -1,4 +1,4 @@
-"""`python -m service.bulk`: what cannot be scored is told, the rest is done; what stops a job."""
+"""`python -m service.bulk`: problems are reported, the rest is scored; errors that stop a job."""
 
 import io
 import json
@@ -10,11 +10,11 @@ import pyarrow.parquet
 import pytest
 
 from service import limits
+from service.bulk.command_line import parse
 from service.bulk.job import Job
-from service.bulk.job_state import locked
-from service.bulk.model import load
-from service.bulk.options import parse
 from service.bulk.progress import Progress
+from service.bulk.resume.lock import lock_file
+from service.bulk.scorer import load_model
 from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
 
@@ -43,7 +43,7 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_cannot_be_scored_is_told_and_the_rest_is_done(jobs: Jobs, tmp_path: Path) -> None:
+def test_problems_are_reported_and_the_rest_scored(jobs: Jobs, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(BAD)
     out, errors = tmp_path / "out.jsonl", tmp_path / "errors.jsonl"
     summary = jobs.summary(tmp_path / "in.jsonl", "--out", out, "--errors", errors)
@@ -69,21 +69,21 @@ def test_what_cannot_be_scored_is_told_and_the_rest_is_done(jobs: Jobs, tmp_path
     assert max(map(len, told)) < 300
 
 
-def test_invalid_utf8_in_text_is_told(jobs: Jobs, tmp_path: Path) -> None:
+def test_invalid_utf8_is_reported(jobs: Jobs, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"The river\n\xff\nThe city\n")
     summary = jobs.summary(tmp_path / "in.txt", "--out", tmp_path / "out.jsonl")
     assert summary["problems"] == {"invalid_utf8": 1}
     assert [row["line"] for row in rows(tmp_path / "out.jsonl")] == [1, 3]
 
 
-def test_after_ten_problems_they_are_counted_only(jobs: Jobs, tmp_path: Path) -> None:
+def test_only_ten_problems_are_printed(jobs: Jobs, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"\n" * 50)
     assert jobs(tmp_path / "in.txt", "--out", tmp_path / "out.jsonl") == 0
     assert len(jobs.errors.splitlines()) == 11
     assert "not scored: 50 empty" in jobs.output.getvalue()
 
 
-def test_strict_stops_at_the_first_and_lets_the_job_go_on(jobs: Jobs, tmp_path: Path) -> None:
+def test_strict_stops_and_the_job_can_resume(jobs: Jobs, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"The river\n\xff\nThe city\n")
     arguments = (tmp_path / "in.txt", "--out", tmp_path / "out.jsonl")
     assert jobs(*arguments, "--strict") == 1
@@ -96,20 +96,22 @@ def test_strict_stops_at_the_first_and_lets_the_job_go_on(jobs: Jobs, tmp_path: 
     assert len(rows(tmp_path / "out.jsonl")) == 2
 
 
-def test_a_jobs_model_has_none_of_the_limits_on_requests(
+def test_a_jobs_model_has_no_request_limits(
     bundle_path: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_TOP_TOKENS", 2)
     monkeypatch.setenv("TIEDLM_MAX_BULK_WAIT", "0.5")  # a server's
-    model = load(bundle_path, 1)
+    model = load_model(bundle_path, 1)
     for limit in ("max_queue_tokens", "max_bulk_wait", "max_request_tokens", "request_timeout"):
         assert getattr(model.settings, limit) >= 1 << 60
     options = parse([str(lines), "--out", str(lines.parent / "out.jsonl")])
-    assert Job(model, options).run()["documents"] == 3
+    job = Job(model, options)
+    job.prepare()
+    assert job.run()["documents"] == 3
     model.close()
 
 
-def test_an_output_that_is_there_is_not_touched(jobs: Jobs, lines: Path) -> None:
+def test_an_existing_output_is_not_changed(jobs: Jobs, lines: Path) -> None:
     out = lines.parent / "out.jsonl"
     out.write_text("mine")
     assert jobs(lines, "--out", out) == 1
@@ -127,7 +129,7 @@ def test_nothing_is_left_but_the_output(jobs: Jobs, lines: Path) -> None:
     assert found == ["b.jsonl", "in.txt", "out.jsonl", "out.parquet"]
 
 
-def test_another_job_does_not_go_on_from_a_state(jobs: Jobs, lines: Path) -> None:
+def test_a_state_of_another_version_is_refused(jobs: Jobs, lines: Path) -> None:
     out = lines.parent / "out.jsonl"
     lines.write_bytes(b"The river\n\xff\n")
     assert jobs(lines, "--out", out, "--strict") == 1
@@ -154,7 +156,7 @@ def test_inputs_that_changed_are_refused(
 
 def test_two_jobs_do_not_write_one_output(jobs: Jobs, lines: Path) -> None:
     out = lines.parent / "out.jsonl"
-    with locked(lines.parent / "out.jsonl.lock"):
+    with lock_file(lines.parent / "out.jsonl.lock"):
         assert jobs(lines, "--out", out) == 1
     assert "another job writes there" in jobs.errors
 
@@ -175,7 +177,7 @@ def test_two_jobs_do_not_write_one_output(jobs: Jobs, lines: Path) -> None:
         (("IN", "--out", "OUT.jsonl", "--calibration", "IN"), "calibration"),
     ],
 )
-def test_what_does_not_go_together_is_one_line(
+def test_conflicting_options_are_one_line(
     jobs: Jobs, lines: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     given = [
@@ -235,7 +237,7 @@ def test_the_command_by_itself(lines: Path) -> None:
     ("package", "name", "written"),
     [("tqdm", "a.jsonl", True), ("pyarrow", "a.parquet", False), ("zstandard", "a.tsv.zst", False)],
 )
-def test_without_the_extra_what_needs_it_says_so(
+def test_a_missing_package_is_named(
     jobs: Jobs,
     lines: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -255,7 +257,7 @@ def test_the_bar_counts_bytes_and_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "stderr", terminal)
     progress = Progress(1000)
     progress.advance(70, 400)
-    progress.say("warning: a line")
+    progress.print_line("warning: a line")
     progress.advance(30, 1000)
     progress.close()
     assert progress.tokens == 100

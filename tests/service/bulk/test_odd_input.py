@@ -1,4 +1,4 @@
-"""One odd document, file or argument never ends a job in a traceback, nor spoils the others."""
+"""An odd document, file or argument never ends a job in a traceback or damages the others."""
 
 import gzip
 import json
@@ -10,14 +10,15 @@ import pyarrow.parquet
 import pytest
 
 from service.bulk.document import Position
-from service.bulk.input.readers import Reader, Source
-from service.bulk.input.splits import splits
+from service.bulk.input.readers import Reader
+from service.bulk.input.splits import split_inputs
+from service.bulk.input.text_parser import Source
 from service.errors import JobError
 from tests.support.bulk_job import Jobs, rows
 
 HUGE = "99999999999999999999"
 DEEP = "[" * 5000 + "]" * 5000
-# Members beside the text, which is read whatever they are.
+# Members next to the text, none of which makes the text a problem.
 MEMBERS = [
     '"x": NaN',
     '"x": [Infinity, -Infinity]',
@@ -48,7 +49,7 @@ def write(path: Path, table: "pyarrow.Table", **how: object) -> Path:
 
 
 def texts(path: Path) -> list[str]:
-    return [record.text for record in Reader([path], Source()).records(Position())]
+    return [document.text for document in Reader([path], Source()).documents(Position())]
 
 
 def test_odd_members_do_not_refuse_a_text(jobs: Jobs, tmp_path: Path) -> None:
@@ -89,9 +90,9 @@ def test_a_huge_limit_is_no_limit(jobs: Jobs, tmp_path: Path, name: str, documen
 def test_a_large_limit_sets_no_memory_aside(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"a\nb\n")
     source = Source(kind="file", max_bytes=1 << 45)
-    (record,) = Reader([tmp_path / "in.txt"], source).records(Position())
-    assert record.text == "a\nb"
-    assert record.place == str(tmp_path / "in.txt")
+    (document,) = Reader([tmp_path / "in.txt"], source).documents(Position())
+    assert document.text == "a\nb"
+    assert document.place == str(tmp_path / "in.txt")
 
 
 def test_several_columns_of_one_name(jobs: Jobs, tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_the_id_may_be_the_text(jobs: Jobs, tmp_path: Path) -> None:
     ],
     ids=["no rows", "no rows and another column", "no columns"],
 )
-def test_a_table_of_nothing_has_no_documents(
+def test_an_empty_table_has_no_documents(
     jobs: Jobs, tmp_path: Path, table: "pyarrow.Table"
 ) -> None:
     corpus = tmp_path / "corpus"
@@ -132,7 +133,9 @@ def test_a_table_of_nothing_has_no_documents(
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
-def test_a_damaged_page_is_told_with_its_row(jobs: Jobs, tmp_path: Path, compression: str) -> None:
+def test_a_corrupt_page_is_reported_with_its_row(
+    jobs: Jobs, tmp_path: Path, compression: str
+) -> None:
     many = [f"The river {number} " + "x" * 50 for number in range(1000)]
     path = write(
         tmp_path / "in.parquet",
@@ -163,7 +166,7 @@ def test_a_damaged_page_is_told_with_its_row(jobs: Jobs, tmp_path: Path, compres
         lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1",
     ],
 )
-def test_files_that_are_no_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: object) -> None:
+def test_files_that_are_not_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: object) -> None:
     path = write(tmp_path / "in.parquet", pyarrow.table({"text": ["The river"] * 100}))
     assert callable(spoil)
     path.write_bytes(spoil(path.read_bytes()))
@@ -171,7 +174,7 @@ def test_files_that_are_no_parquet_are_named(jobs: Jobs, tmp_path: Path, spoil: 
     assert jobs.errors.startswith(f"error: {path}: not Parquet: ")
     assert jobs.errors.count("\n") == 1
     with pytest.raises(JobError, match="not Parquet"):
-        splits([path], Source())
+        split_inputs([path], Source())
 
 
 def test_ids_need_not_be_utf8(jobs: Jobs, tmp_path: Path) -> None:
@@ -181,7 +184,7 @@ def test_ids_need_not_be_utf8(jobs: Jobs, tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "out.jsonl")] == ["\\xff", "ok"]
 
 
-def test_a_column_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_column_without_text_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", pyarrow.table({"text": [[1]], "other": ["a"]}))
     with pytest.raises(JobError, match=r"the column text is list<.*>, not text"):
         texts(path)
@@ -200,7 +203,7 @@ def test_a_file_that_is_gone_is_one_line(tmp_path: Path, name: str) -> None:
         texts(tmp_path / name)
 
 
-def test_an_error_without_a_file_is_told(
+def test_an_error_without_a_file_is_one_line(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:

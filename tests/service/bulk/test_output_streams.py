@@ -47,7 +47,7 @@ def test_buckets_of_the_input_go_into_a_pipe(lines: Path) -> None:
     assert '"documents": 2' in done.stderr
 
 
-def test_what_standard_output_holds_already_stays(lines: Path) -> None:
+def test_earlier_content_of_standard_output_stays(lines: Path) -> None:
     target = lines.parent / "all.tsv"
     with target.open("wb") as file:
         file.write(b"before\n")
@@ -68,7 +68,7 @@ def test_standard_output_into_the_input_is_refused(lines: Path) -> None:
     assert lines.read_bytes() == before
 
 
-def test_a_reader_that_leaves_is_told_in_a_line(lines: Path) -> None:
+def test_a_closed_pipe_is_one_line(lines: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = run(lines, "--out", "-", stdout=writing, stderr=subprocess.PIPE, capture_output=False)
@@ -119,7 +119,7 @@ def test_errors_into_a_pipe_beside_a_file(lines: Path) -> None:
         (("--errors", "-"), "are the same file"),
     ],
 )
-def test_what_a_stream_cannot_take_is_one_line(
+def test_formats_without_streams_are_one_line(
     jobs: Jobs, lines: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     read, write = os.pipe()
@@ -135,7 +135,7 @@ def test_what_a_stream_cannot_take_is_one_line(
     assert jobs.errors.count("\n") == 1
 
 
-def test_a_file_of_that_name_is_no_stream(
+def test_a_file_named_dash_is_not_a_stream(
     jobs: Jobs, lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(lines.parent)

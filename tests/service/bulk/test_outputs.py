@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.job_files import JobFiles
-from service.bulk.job_state import locked
+from service.bulk.resume.files import JobFiles
+from service.bulk.resume.lock import lock_file
 from service.errors import OutputError
 from tests.support.api_client import ROOT
 from tests.support.bulk_job import Jobs, rows
@@ -27,7 +27,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """Every file and every link in a folder."""
+    """Return the content of every file and link in a folder."""
     return {
         str(path.relative_to(folder)): str(path.readlink())
         if path.is_symlink()
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes | str]:
 
 
 def refused(jobs: Jobs, folder: Path, *arguments: str | Path) -> str:
-    """Run a job that must not start; its message. Nothing in the folder may change."""
+    """Run a job that must not start or change the folder; return its message."""
     before = contents(folder)
     assert jobs(*arguments) == 1
     assert contents(folder) == before
@@ -85,7 +85,7 @@ def test_an_input_called_dash_is_never_an_output(
         assert f"{flag} - is the input -" in refused(jobs, tmp_path, *command, *own, *overwrite)
 
 
-def test_a_glob_that_holds_the_last_output_is_refused(jobs: Jobs, source: Path) -> None:
+def test_a_glob_with_the_output_is_refused(jobs: Jobs, source: Path) -> None:
     folder = source.parent
     out = folder / "scores.jsonl"
     assert jobs(source, "--out", out) == 0
@@ -155,7 +155,7 @@ def test_a_link_that_leads_nowhere_exists_already(jobs: Jobs, source: Path) -> N
 
 @pytest.mark.parametrize("name", ["corpus", "thesis"])
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
-def test_a_folder_of_others_files_is_never_removed(
+def test_a_folder_of_foreign_files_is_not_removed(
     jobs: Jobs, tmp_path: Path, name: str, form: str
 ) -> None:
     for folder, file in (("corpus", "part-00000.jsonl"), ("thesis", "chapter.tex")):
@@ -208,27 +208,29 @@ def test_links_beside_the_output_are_never_followed(jobs: Jobs, source: Path, su
         assert not (folder / "out.jsonl").exists()
 
 
-def test_a_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path) -> None:
+def test_a_foreign_lock_is_kept(jobs: Jobs, source: Path) -> None:
     lock = source.parent / "poetry.lock"
     lock.write_text("[[package]]")
     arguments = (source, "--out", source.parent / "poetry", "--format", "jsonl")
     assert "is not a lock of a job" in refused(jobs, source.parent, *arguments)
 
 
-def test_an_empty_lock_file_of_another_program_is_kept(jobs: Jobs, source: Path) -> None:
+def test_a_foreign_empty_lock_is_kept(jobs: Jobs, source: Path) -> None:
     lock = source.parent / "out.jsonl.lock"
     lock.touch()
     assert jobs(source, "--out", source.parent / "out.jsonl") == 0
     assert lock.read_bytes() == b""
-    with locked(lock):
+    with lock_file(lock):
         assert jobs(source, "--out", source.parent / "out.jsonl", "--overwrite") == 1
     assert "another job writes there" in jobs.errors
 
 
-def test_a_lock_that_a_killed_job_left_is_taken(jobs: Jobs, source: Path) -> None:
+def test_a_killed_jobs_lock_is_reused(jobs: Jobs, source: Path) -> None:
     lock = source.parent / "out.jsonl.lock"
-    code = "import os, sys\nfrom pathlib import Path\nfrom service.bulk.job_state import locked\n"
-    code += "with locked(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom service.bulk.resume.lock import lock_file\n"
+    )
+    code += "with lock_file(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code, lock], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert lock.exists()
@@ -269,7 +271,7 @@ def test_output_in_the_inputs_folder_resumes(jobs: Jobs, tmp_path: Path, name: s
     ],
 )
 @pytest.mark.parametrize("killed", [False, True])
-def test_outputs_of_earlier_jobs_are_no_documents(
+def test_outputs_of_earlier_jobs_are_left_out(
     jobs: Jobs, tmp_path: Path, name: str, more: list[str], killed: bool
 ) -> None:
     folder = tmp_path / "corpus"
@@ -311,7 +313,7 @@ def test_an_output_that_is_named_is_read(jobs: Jobs, source: Path, name: str) ->
     assert "left out" not in jobs.errors
 
 
-def test_a_corpus_file_as_output_in_its_folder_is_refused(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_corpus_file_as_output_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
     for name in ("a.jsonl", "b.jsonl"):
@@ -331,17 +333,17 @@ def test_an_output_without_a_name_is_one_line(
     assert "names no file" in said
 
 
-def test_files_of_a_job_are_known_by_state(tmp_path: Path) -> None:
+def test_only_files_with_a_state_are_removed(tmp_path: Path) -> None:
     files = JobFiles(tmp_path / "o.jsonl", None)
     (tmp_path / "o.jsonl.partial").touch()
-    with pytest.raises(OutputError, match=r"no .*o\.jsonl\.state says"):
-        files.begin_again()
+    with pytest.raises(OutputError, match=r"exists without .*o\.jsonl\.state"):
+        files.remove_outputs()
     (tmp_path / "o.jsonl.state").write_text(json.dumps({"version": 1, "job": {}}))
-    files.begin_again()
+    files.remove_outputs()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_state_is_kept(jobs: Jobs, source: Path) -> None:
+def test_a_foreign_state_file_is_kept(jobs: Jobs, source: Path) -> None:
     (source.parent / "out.jsonl.state").write_text("my notes on the state of things")
     for more in ([], ["--overwrite"]):
         out = source.parent / "out.jsonl"

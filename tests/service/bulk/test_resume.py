@@ -1,4 +1,4 @@
-"""A job that goes on notices every change of what it has read."""
+"""A resumed job notices every change of the inputs that it has read."""
 
 import asyncio
 import json
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk import ray_executor
-from service.bulk.job_state import fingerprint
-from service.bulk.model import load
-from service.bulk.options import parse
+from service.bulk.ray_executor import RayJob
+from service.bulk.resume.identity import fingerprint
+from service.bulk.scorer import load_model
+from service.bulk.split_scorer import score_split
 from service.errors import JobError
 from service.settings import STARTER_BUNDLE
-from tests.support.bulk_job import Jobs, rows
+from tests.support.bulk_job import Jobs, parse_scoring, rows
 
 
 def corpus(path: Path, second: str) -> Path:
-    """Of little text in three megabytes; the second text is where no sample of the file is."""
+    """Write 3 MB with little text; no sample of the fingerprint covers the second text."""
     documents = [
         {"text": "The river", "padding": "x" * 100_000},
         {"text": second},
@@ -27,14 +27,14 @@ def corpus(path: Path, second: str) -> Path:
     return path
 
 
-def test_a_small_change_of_what_was_read_is_noticed(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_small_change_of_inputs_is_noticed(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     corpus(source, "The river of ice")
     before = fingerprint(source)
     assert jobs(source, "--out", out, "--strict") == 1
     assert json.loads((tmp_path / "out.jsonl.state").read_bytes())["position"]["records"] == 9
     corpus(source, "The rover of ice")
-    assert fingerprint(source) == before  # the samples say nothing
+    assert fingerprint(source) == before  # no sample covers the change
     assert jobs(source, "--out", out) == 1
     assert "inputs changed" in jobs.errors
     assert not out.exists()
@@ -58,7 +58,7 @@ def test_the_first_input_that_changed_is_named(
     change: Callable[[Path], object],
     said: str,
 ) -> None:
-    monkeypatch.setattr("service.bulk.document.BLOCK_RECORDS", 1)
+    monkeypatch.setattr("service.bulk.document.BLOCK_DOCUMENTS", 1)
     folder = tmp_path / "corpus"
     folder.mkdir()
     for name in ("a.txt", "b.txt"):
@@ -71,18 +71,18 @@ def test_the_first_input_that_changed_is_named(
 
 def test_a_finished_split_of_other_documents_is_refused(tmp_path: Path) -> None:
     source = corpus(tmp_path / "in.jsonl", "The river of ice")
-    options = parse([str(source), "--out", str(tmp_path / "out.jsonl"), "--engine", "ray"])
-    model = load(STARTER_BUNDLE, 1)
-    (split,) = ray_executor._prepare(options)
-    asyncio.run(ray_executor.score_split(model, options, split))
+    options = parse_scoring([str(source), "--out", str(tmp_path / "out.jsonl"), "--engine", "ray"])
+    model = load_model(STARTER_BUNDLE, 1)
+    (split,) = RayJob(options).prepare()
+    asyncio.run(score_split(model, options, split))
     model.close()
-    assert ray_executor._prepare(options) == []
+    assert RayJob(options).prepare() == []
     corpus(source, "The rover of ice")
     with pytest.raises(JobError, match="inputs changed"):
-        ray_executor._prepare(options)
+        RayJob(options).prepare()
 
 
-def test_an_output_that_came_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> None:
+def test_an_output_created_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> None:
     source, out = corpus(tmp_path / "in.jsonl", "The river"), tmp_path / "out.jsonl"
     assert jobs(source, "--out", out, "--strict") == 1
     out.write_text("mine")
@@ -93,10 +93,10 @@ def test_an_output_that_came_meanwhile_is_kept(jobs: Jobs, tmp_path: Path) -> No
     assert jobs(source, "--out", out) == 0
 
 
-def test_a_part_that_is_gone_is_missed(
+def test_a_missing_part_is_named(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.bulk.output.writers.BLOCKS_OF_A_PART", 1)
+    monkeypatch.setattr("service.bulk.output.parquet_writer.BLOCKS_PER_PART", 1)
     source, out = corpus(tmp_path / "in.jsonl", "The river"), tmp_path / "out.parquet"
     assert jobs(source, "--out", out, "--strict") == 1
     (tmp_path / "out.parquet.partial" / "part-00000.parquet").unlink()
@@ -104,7 +104,7 @@ def test_a_part_that_is_gone_is_missed(
     assert "part-00000.parquet is missing; --overwrite" in jobs.errors
 
 
-def test_options_can_change_before_anything_is_done(jobs: Jobs, tmp_path: Path) -> None:
+def test_options_can_change_before_the_first_commit(jobs: Jobs, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(b'{"body": "The river"}\n')
     assert jobs(source, "--out", out, "--strict") == 1

@@ -1,4 +1,4 @@
-"""The records of all splits are those of the inputs, in order."""
+"""The documents of all splits are those of the inputs, in order."""
 
 import gzip
 import itertools
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from service.bulk.document import Position
 from service.bulk.input import splits as module
-from service.bulk.input.readers import Reader, Source
-from service.bulk.input.splits import splits
+from service.bulk.input.readers import Reader
+from service.bulk.input.splits import split_inputs
+from service.bulk.input.text_parser import Source
 
 
 @given(
@@ -37,13 +38,13 @@ def test_splits_together_are_the_inputs(
         path.write_bytes(gzip.compress(content) if form == ".txt.gz" else content)
     source = Source(keep_empty=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PIECE_BYTES", 16)
-        found = splits(paths, source, size)
-    whole = [(r.source, r.line, r.text) for r in Reader(paths, source).records(Position())]
+        patch.setattr(module, "READ_BYTES", 16)
+        found = split_inputs(paths, source, size)
+    whole = [(r.source, r.line, r.text) for r in Reader(paths, source).documents(Position())]
     parts = [
         (r.source, r.line, r.text)
         for split in found
-        for r in Reader(paths, source).records(split.begin, split.end, one_input=True)
+        for r in Reader(paths, source).documents(split.begin, split.end, one_input=True)
     ]
     assert parts == whole
     assert [split.index for split in found] == list(range(len(found)))
@@ -51,7 +52,7 @@ def test_splits_together_are_the_inputs(
 
 def test_a_large_input_has_several(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"some line\n" * 1_000_000)
-    found = splits([tmp_path / "a.txt"], Source(), 3_000_000)
+    found = split_inputs([tmp_path / "a.txt"], Source(), 3_000_000)
     assert [split.begin.line for split in found] == sorted({s.begin.line for s in found})
     sizes = [b.begin.offset - a.begin.offset for a, b in itertools.pairwise(found)]
     assert all(3_000_000 <= size < 5_000_000 for size in sizes)

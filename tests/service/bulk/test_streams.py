@@ -1,4 +1,4 @@
-"""Inputs that are no files: standard input, pipes, FIFOs; and inputs with odd names."""
+"""Streams as inputs: standard input, pipes, FIFOs; and inputs with odd names."""
 
 import gzip
 import json
@@ -14,15 +14,15 @@ import pytest
 import zstandard
 
 from service.bulk import ray_executor
-from service.bulk.input.files import named, printable
-from service.bulk.input.splits import splits
+from service.bulk.command_line import parse
+from service.bulk.input.files import input_argument, printable
+from service.bulk.input.splits import split_inputs
 from service.bulk.job import Job
-from service.bulk.options import parse
-from service.bulk.output.writers import FileSink
+from service.bulk.output.writers import FileWriter
 from service.errors import JobError
 from service.language_model import LanguageModel
 from tests.support.api_client import ROOT
-from tests.support.bulk_job import Jobs, rows
+from tests.support.bulk_job import Jobs, parse_scoring, rows
 
 SECONDS = 120
 TEXT = b"The river\nThe city of London\nin\n"
@@ -45,7 +45,7 @@ def shell(
 
 
 def feed(path: Path, content: bytes) -> threading.Thread:
-    """Make a FIFO, and write to whoever opens it."""
+    """Make a FIFO, and write `content` to its reader."""
     os.mkfifo(path)
     thread = threading.Thread(target=path.write_bytes, args=(content,), daemon=True)
     thread.start()
@@ -140,7 +140,7 @@ def test_a_stream_has_the_buckets_of_a_file(jobs: Jobs, tmp_path: Path) -> None:
     assert tables[0].replace("in.txt", "pipe") == tables[1]
 
 
-def test_parquet_is_no_stream(jobs: Jobs, tmp_path: Path) -> None:
+def test_parquet_as_a_stream_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.parquet")
     assert jobs(tmp_path / "a.parquet", "--out", tmp_path / "out.jsonl") == 1
     assert jobs.errors.splitlines()[-1] == (
@@ -150,8 +150,10 @@ def test_parquet_is_no_stream(jobs: Jobs, tmp_path: Path) -> None:
 
 def test_ray_refuses_streams_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr(ray_executor, "_ray", lambda: None)
-    options = parse([str(tmp_path / "pipe"), "--out", str(tmp_path / "o.jsonl"), "--engine", "ray"])
+    monkeypatch.setattr(ray_executor, "_import_ray", lambda: None)
+    options = parse_scoring(
+        [str(tmp_path / "pipe"), "--out", str(tmp_path / "o.jsonl"), "--engine", "ray"]
+    )
     with pytest.raises(JobError, match="pipe: --engine ray cannot read a stream"):
         ray_executor.run(options)
 
@@ -170,8 +172,8 @@ def test_closed_standard_input_is_refused(tmp_path: Path) -> None:
 def test_a_file_called_minus_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("./-").write_bytes(TEXT)
-    assert named("./-").read_bytes() == TEXT
-    assert named("-") == named("/dev/stdin") != named("./-")
+    assert input_argument("./-").read_bytes() == TEXT
+    assert input_argument("-") == input_argument("/dev/stdin") != input_argument("./-")
 
 
 def test_an_empty_name_is_refused(jobs: Jobs, tmp_path: Path) -> None:
@@ -203,11 +205,14 @@ def test_parquet_in_a_folder_of_an_odd_name(jobs: Jobs, tmp_path: Path) -> None:
     summary = jobs.summary(folder, "--out", tmp_path / "out.jsonl")
     assert summary["documents"] == 1
     assert (
-        len(splits([folder / f"{ODD}.parquet"], parse([str(folder), "--out", "o.tsv"]).source)) == 1
+        len(
+            split_inputs([folder / f"{ODD}.parquet"], parse([str(folder), "--out", "o.tsv"]).source)
+        )
+        == 1
     )
 
 
-def test_a_job_of_an_odd_name_goes_on(
+def test_a_job_with_an_odd_name_resumes(
     jobs: Jobs, model: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ODD).write_bytes(b"The river\n" * 3000)
@@ -215,16 +220,18 @@ def test_a_job_of_an_odd_name_goes_on(
     jobs.summary(tmp_path / ODD, "--out", tmp_path / "whole.jsonl")
     writes = iter(range(2))
 
-    def stopping(sink: FileSink, payload: bytes, write=FileSink.write) -> None:  # type: ignore[no-untyped-def]
+    def stopping(sink: FileWriter, payload: bytes, write=FileWriter.write) -> None:  # type: ignore[no-untyped-def]
         if payload and next(writes, None) is None:
             raise OSError(28, "No space left on device")
         write(sink, payload)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileSink, "write", stopping)
+        patch.setattr(FileWriter, "write", stopping)
         assert jobs(*arguments) == 1
         assert jobs.errors == "error: No space left on device\n"
-    assert Job(model, parse(arguments)).state.position.records == 2048
+    job = Job(model, parse(arguments))
+    job.prepare()
+    assert job.state.position.documents == 2048
     assert jobs(*arguments) == 0
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
@@ -283,7 +290,7 @@ def test_suffixes_of_outputs_in_capitals(jobs: Jobs, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "then"), [("pipe", "begins again"), ("in.txt", "goes on from here")]
 )
-def test_stopping_says_what_the_same_command_does(
+def test_an_interrupt_prints_whether_the_job_resumes(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str
 ) -> None:
     (tmp_path / "in.txt").write_bytes(TEXT)

@@ -1,4 +1,4 @@
-"""The tables of service.bulk as pandas, R and awk read them, each as it does by default."""
+"""TSV output of service.bulk, read by pandas, R and awk with their defaults."""
 
 import json
 import math
@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bulk.output.cell import escaped
-from service.bulk.output.formats import tsv
+from service.bulk.output.tsv import escape, header, row_encoder
 from tests.support.bulk_job import Jobs, rows
 
 TEXTS = [
@@ -54,12 +53,12 @@ def source(tmp_path: Path) -> Path:
 
 
 def text_of(cell: str) -> str:
-    """The rule for readers: a cell is what stands between the quotes of a JSON string."""
+    """Return the text of a cell, which is the inside of a JSON string."""
     return str(json.loads(f'"{cell}"'))
 
 
 def read_delim(content: str) -> list[list[str]]:
-    """R's `read.delim`: a quote anywhere begins a part in which tabs and line ends are text."""
+    """Parse as R's `read.delim` does: between quotes, tabs and line ends are text."""
     table, row, cell, quoted = list[list[str]](), list[str](), "", False
     for character in content:
         if character == '"':
@@ -149,17 +148,17 @@ def test_any_text_is_one_cell(texts: list[str], tmp_path_factory: pytest.TempPat
     path = tmp_path_factory.mktemp("tsv") / "out.tsv"
     names = ["line", "text", "last"]
     given_rows = [{"line": n, "text": text, "last": 0.5} for n, text in enumerate(texts)]
-    path.write_bytes(("\t".join(names) + "\n").encode() + tsv(names)(given_rows))
+    path.write_bytes(header(names) + row_encoder(names)(given_rows))
     table = pandas.read_csv(path, sep="\t", dtype={"text": str})
     assert table["last"].tolist() == [0.5] * len(texts)
     assert ["" if pandas.isna(cell) else text_of(cell) for cell in table["text"]] == texts
     assert len(path.read_bytes().decode().splitlines()) == len(texts) + 1
     for text in texts:
-        assert text_of(escaped(text)) == text
+        assert text_of(escape(text)) == text
 
 
 def test_ordinary_text_is_written_as_it_stands() -> None:
     for text in ("The river , 3.5 % – naïve 河 🙂 'quoted' #1", "nanny", "NAT", " NA"):
-        assert escaped(text) == text
-    assert escaped('a "b"\t\\\n') == "a \\u0022b\\u0022\\t\\\\\\n"
-    assert escaped("NA") == "\\u004eA"
+        assert escape(text) == text
+    assert escape('a "b"\t\\\n') == "a \\u0022b\\u0022\\t\\\\\\n"
+    assert escape("NA") == "\\u004eA"

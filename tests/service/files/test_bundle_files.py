@@ -1,4 +1,4 @@
-"""What stands in the place of a bundle's file: pipes, devices, files of absurd sizes."""
+"""Pipes, devices and files of absurd sizes in the place of a bundle's file."""
 
 import json
 import os
@@ -48,7 +48,7 @@ PLACED: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", PLACED)
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_no_file_is_refused_at_once(copy: Path, name: str, kind: str) -> None:
+def test_other_file_types_are_refused_at_once(copy: Path, name: str, kind: str) -> None:
     (copy / name).unlink()
     PLACED[kind](copy / name)
     assert name in refusal(copy)
@@ -68,7 +68,7 @@ def test_a_file_behind_a_link_is_read(copy: Path) -> None:
 
 
 def test_a_file_larger_than_memory_is_never_read(copy: Path) -> None:
-    """It has no blocks on the disk, and the manifest knows its size."""
+    """The file is sparse, and the manifest has its size."""
     size = usable_memory() + 1
     with (copy / "weights.bin").open("r+b") as file:
         file.truncate(size)
@@ -79,7 +79,7 @@ def test_a_file_larger_than_memory_is_never_read(copy: Path) -> None:
 def test_a_file_of_another_size_is_never_read(copy: Path) -> None:
     with (copy / "weights.bin").open("r+b") as file:
         file.truncate(usable_memory() + 1)
-    assert "the manifest says" in refusal(copy)
+    assert "bytes in the manifest" in refusal(copy)
 
 
 def test_a_manifest_of_absurd_size_is_never_read(copy: Path) -> None:

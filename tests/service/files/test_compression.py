@@ -1,4 +1,4 @@
-"""Compressed files are read to their very end; whatever is missing or strange there is damage."""
+"""Compressed files are read to their end; anything missing or unexpected is corruption."""
 
 import gzip
 import io
@@ -29,23 +29,23 @@ def packed(content: bytes, suffix: str) -> bytes:
 
 
 def unpacked(content: bytes, suffix: str) -> bytes:
-    """As it is read; raises what `damage` names."""
+    """Return the decompressed content. Raises one of `corruption_errors`."""
     path = Path("a.txt" + suffix)
-    with compression.reader(io.BytesIO(content), path) as file:
+    with compression.decompressed(io.BytesIO(content), path) as file:
         return b"".join(file)
 
 
 def is_damaged(content: bytes, suffix: str) -> bool:
     try:
         unpacked(content, suffix)
-    except compression.damage(Path("a.txt" + suffix)):
+    except compression.corruption_errors(Path("a.txt" + suffix)):
         return True
     return False
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @given(data=st.data())
-def test_every_cut_is_damage_but_between_frames(suffix: str, data: st.DataObject) -> None:
+def test_only_cuts_between_frames_are_valid(suffix: str, data: st.DataObject) -> None:
     parts = data.draw(st.lists(st.binary(max_size=300), min_size=1, max_size=3))
     frames = [packed(part, suffix) for part in parts]
     whole = b"".join(frames)
@@ -59,12 +59,12 @@ def test_every_cut_is_damage_but_between_frames(suffix: str, data: st.DataObject
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 @pytest.mark.parametrize("tail", [b"x", b"xyz", b"garbage behind the frame" * 9])
-def test_what_stands_behind_the_last_frame_is_damage(suffix: str, tail: bytes) -> None:
+def test_bytes_after_the_last_frame_are_corruption(suffix: str, tail: bytes) -> None:
     assert is_damaged(packed(b"some text\n", suffix) + tail, suffix)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_a_wrong_checksum_is_damage(suffix: str) -> None:
+def test_a_wrong_checksum_is_corruption(suffix: str) -> None:
     content = bytearray(packed(TEXT, suffix))
     content[-5 if suffix == ".gz" else -1] ^= 1
     assert is_damaged(bytes(content), suffix)
@@ -78,7 +78,7 @@ def test_skippable_frames_are_skipped() -> None:
 
 
 def test_a_long_window_is_read() -> None:
-    """That of `zstd --long=31`: a frame of one raw block, as RFC 8878 has it."""
+    """Read a frame of one raw block (RFC 8878) with the window of `zstd --long=31`."""
     window = bytes([(31 - 10) << 3])
     block = (len(LINES[0]) << 3 | 1).to_bytes(3, "little") + LINES[0]
     content = b"\x28\xb5\x2f\xfd\0" + window + block
@@ -87,7 +87,7 @@ def test_a_long_window_is_read() -> None:
     assert is_damaged(content[:-1], ".zst")
 
 
-def test_a_window_beyond_memory_says_how_to_unpack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_too_large_window_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "ZSTD_WINDOW", 1 << 20)
     large = zstandard.ZstdCompressor(
         compression_params=zstandard.ZstdCompressionParameters(window_log=22)
@@ -97,10 +97,10 @@ def test_a_window_beyond_memory_says_how_to_unpack(monkeypatch: pytest.MonkeyPat
         unpacked(content, ".zst")
 
 
-def test_a_frame_of_much_is_unpacked_bit_by_bit() -> None:
+def test_a_large_frame_is_decompressed_in_steps() -> None:
     content = zstandard.ZstdCompressor().compress(bytes(1 << 28))
     raw = io.BytesIO(content)
-    with compression.reader(raw, Path("a.zst")) as file:
+    with compression.decompressed(raw, Path("a.zst")) as file:
         assert file.read(1 << 20) == bytes(1 << 20)
         assert raw.tell() < len(content) / 4
 
@@ -108,8 +108,10 @@ def test_a_frame_of_much_is_unpacked_bit_by_bit() -> None:
 def test_own_frames_are_read_back() -> None:
     for suffix in (".gz", ".zst"):
         path = Path("a" + suffix)
-        content = compression.frame(b"one\n", path) + compression.frame(b"", path)
-        assert unpacked(content + compression.frame(b"two\n", path), suffix) == b"one\ntwo\n"
+        content = compression.compress_frame(b"one\n", path) + compression.compress_frame(b"", path)
+        assert (
+            unpacked(content + compression.compress_frame(b"two\n", path), suffix) == b"one\ntwo\n"
+        )
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
@@ -131,7 +133,7 @@ def test_a_truncated_input_ends_the_job(
     assert not out.exists()
 
 
-def test_lines_before_the_damage_are_counted(jobs: Jobs, tmp_path: Path) -> None:
+def test_lines_before_the_corruption_are_counted(jobs: Jobs, tmp_path: Path) -> None:
     source = tmp_path / "in.txt.zst"
     source.write_bytes(packed(b"the river\n" * 7, ".zst") + packed(TEXT, ".zst")[:-9])
     assert jobs(source, "--out", tmp_path / "out.jsonl") == 1
@@ -139,7 +141,7 @@ def test_lines_before_the_damage_are_counted(jobs: Jobs, tmp_path: Path) -> None
     assert 7 <= line < 7 + len(LINES)
 
 
-def test_a_whole_file_as_document_is_read_to_its_end(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_file_as_document_is_read_completely(jobs: Jobs, tmp_path: Path) -> None:
     for suffix in (".gz", ".zst"):
         source = tmp_path / f"in.txt{suffix}"
         source.write_bytes(packed(b"the river\n" * 50, suffix))

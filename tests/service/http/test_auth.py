@@ -1,4 +1,4 @@
-"""API keys: where they come from, who gets in, and what a start without good keys says."""
+"""API keys: their sources, their checks, and start errors for invalid keys."""
 
 import hashlib
 import hmac
@@ -53,7 +53,7 @@ def accepts(checked: Authenticator, key: str, path: str = "/score") -> bool:
     return True
 
 
-def test_every_key_of_a_file_opens_and_comments_are_none(tmp_path: Path) -> None:
+def test_all_keys_of_a_file_are_valid(tmp_path: Path) -> None:
     lines = f"\ufeff# keys of the two teams\r\n{ONE}\r\n\r\n  {OTHER}  \n  # {WRONG}\n"
     made = authenticator(keys_file(tmp_path, lines))
     assert accepts(made, ONE)
@@ -62,7 +62,7 @@ def test_every_key_of_a_file_opens_and_comments_are_none(tmp_path: Path) -> None
         assert not accepts(made, key)
 
 
-def test_keys_of_the_environment_open_too(tmp_path: Path) -> None:
+def test_keys_of_the_environment_are_valid(tmp_path: Path) -> None:
     made = authenticator(keys_file(tmp_path, ONE), f" {OTHER} ,{WRONG},")
     assert accepts(made, ONE)
     assert accepts(made, OTHER)
@@ -70,32 +70,32 @@ def test_keys_of_the_environment_open_too(tmp_path: Path) -> None:
     assert not accepts(made, ADMIN)
 
 
-def test_without_keys_everybody_accepts() -> None:
+def test_without_keys_every_request_is_accepted() -> None:
     made = authenticator()
     assert not made.requires_key
     made.check("/score", Headers())
 
 
 @pytest.mark.parametrize("header", ["Basic {}", "{}", "Bearer", "Bearer  ", "Bearer{}", "Token {}"])
-def test_a_key_without_its_scheme_is_none(header: str) -> None:
+def test_a_key_without_its_scheme_is_invalid(header: str) -> None:
     with pytest.raises(NoKey):
         authenticator(keys=ONE).check("/score", Headers({"Authorization": header.format(ONE)}))
 
 
 @pytest.mark.parametrize("header", [f"Bearer {ONE}", f"bearer {ONE}", f"BEARER  {ONE} "])
-def test_the_scheme_is_taken_however_it_is_spelled(header: str) -> None:
+def test_the_scheme_ignores_case(header: str) -> None:
     authenticator(keys=ONE).check("/score", Headers({"Authorization": header}))
 
 
 @pytest.mark.parametrize("key", ["é" * 20, "\xff" * 20, "x" * 60_000, "\x01\x02"])
-def test_odd_keys_are_wrong_keys(key: str) -> None:
+def test_odd_keys_are_invalid(key: str) -> None:
     raw = Headers(raw=[(b"authorization", b"Bearer " + key.encode("latin-1"))])
     with pytest.raises(NoKey):
         authenticator(keys=ONE).check("/score", raw)
 
 
-def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long it takes must not tell which key is nearly right, nor whether an early one is."""
+def test_every_key_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time must not depend on which key is nearly right, or on its position."""
     compared: list[int] = []
     compare = hmac.compare_digest
 
@@ -123,7 +123,7 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
         b"\xff",
     ],
 )
-def test_a_file_without_good_keys_stops_the_start(tmp_path: Path, content: str | bytes) -> None:
+def test_an_invalid_file_is_a_start_error(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(StartError) as caught:
         authenticator(keys_file(tmp_path, content))
     assert "keys" in caught.value.message
@@ -131,12 +131,12 @@ def test_a_file_without_good_keys_stops_the_start(tmp_path: Path, content: str |
 
 
 @pytest.mark.parametrize("keys", ["", ",", "short", f"{ONE},short"])
-def test_an_environment_without_good_keys_stops_the_start(keys: str) -> None:
+def test_invalid_variables_are_a_start_error(keys: str) -> None:
     with pytest.raises(StartError, match="TIEDLM_API_KEYS"):
         authenticator(keys=keys)
 
 
-def test_no_file_stops_the_start(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_start_error(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(StartError, match=re.escape(str(path))):
             authenticator(path)
@@ -144,7 +144,7 @@ def test_no_file_stops_the_start(tmp_path: Path) -> None:
             authenticator(admin_path=path)
 
 
-def test_a_start_without_good_keys_is_one_line(tmp_path: Path) -> None:
+def test_invalid_keys_are_one_line(tmp_path: Path) -> None:
     short = keys_file(tmp_path, "sesame\n")
     line = failure("--port", "0", "--api-keys-file", str(short))
     assert "16 ASCII characters" in line
@@ -158,7 +158,7 @@ def _always_checks_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_always_checks_files")
-def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     path = keys_file(tmp_path, ONE)
     made = authenticator(path)
     assert accepts(made, ONE)
@@ -170,7 +170,7 @@ def test_a_changed_file_counts_without_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_always_checks_files")
-def test_a_file_that_became_unreadable_leaves_the_keys_and_says_so_once(
+def test_an_unreadable_file_keeps_the_former_keys(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = keys_file(tmp_path, ONE)
@@ -187,14 +187,14 @@ def test_a_file_that_became_unreadable_leaves_the_keys_and_says_so_once(
     assert not accepts(made, ONE)
 
 
-def test_admin_routes_need_an_admin_key_and_no_other_route_takes_one(tmp_path: Path) -> None:
+def test_admin_keys_are_for_admin_routes_only(tmp_path: Path) -> None:
     made = authenticator(keys=ONE, admin_path=keys_file(tmp_path, ADMIN))
     assert accepts(made, ADMIN, "/admin/reload")
     assert not accepts(made, ONE, "/admin/reload")
     assert not accepts(made, ADMIN, "/score")
 
 
-def test_without_admin_keys_no_key_opens_admin_routes() -> None:
+def test_without_admin_keys_admin_routes_are_forbidden() -> None:
     for made in (authenticator(), authenticator(keys=ONE)):
         with pytest.raises(Forbidden):
             made.check("/admin/reload", bearer(ONE))
@@ -237,7 +237,7 @@ CLOSED = [
 
 
 @pytest.mark.parametrize(("method", "route"), CLOSED)
-def test_closed_routes_want_a_key(http: httpx.Client, method: str, route: str) -> None:
+def test_closed_routes_need_a_key(http: httpx.Client, method: str, route: str) -> None:
     for headers in ({}, {"Authorization": f"Bearer {WRONG}"}, {"Authorization": f"Bearer {ADMIN}"}):
         response = http.request(method, route, headers=headers, json={"text": "a"})
         refusal = error_json(response, 401, "unauthorized")
@@ -246,7 +246,7 @@ def test_closed_routes_want_a_key(http: httpx.Client, method: str, route: str) -
 
 
 @pytest.mark.parametrize("key", [ONE, OTHER])
-def test_a_key_opens(http: httpx.Client, key: str) -> None:
+def test_a_valid_key_is_accepted(http: httpx.Client, key: str) -> None:
     headers = {"Authorization": f"Bearer {key}"}
     assert http.post("/score", json={"text": "a"}, headers=headers).status_code == 200
     assert http.get("/info", headers=headers).status_code == 200
@@ -259,15 +259,15 @@ def test_open_routes_stay_open(http: httpx.Client, route: str) -> None:
     assert http.get(route).status_code == 200
 
 
-def test_what_the_documentation_page_loads_is_open_too(http: httpx.Client) -> None:
+def test_files_of_the_documentation_are_open(http: httpx.Client) -> None:
     found = re.findall(r'(?:src|href)="(/[^"]+)"', http.get("/docs").text)
     assert found
     for path in found:
         assert http.get(path).status_code == 200
 
 
-def test_a_refused_body_is_not_read(locked: Address) -> None:
-    """The answer comes though none of the eight announced megabytes does."""
+def test_a_body_without_a_key_is_not_read(locked: Address) -> None:
+    """The response arrives although none of the eight announced megabytes is sent."""
     head = "POST /score HTTP/1.1\r\nHost: tests\r\nContent-Type: application/json\r\n"
     with socket.create_connection(locked, timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: {8 << 20}\r\n\r\n".encode())
@@ -283,7 +283,7 @@ def test_admin_routes_on_the_wire(http: httpx.Client, model: LanguageModel) -> N
         assert error_json(response, 403, "forbidden")["type"] == "permission_error"
 
 
-def test_the_python_client_takes_a_key(locked: Address) -> None:
+def test_the_python_client_sends_a_key(locked: Address) -> None:
     url = f"http://{locked[0]}:{locked[1]}"
     with Client(url, api_key=ONE) as client:
         assert client.score("a").summary.token_count == 2

@@ -1,4 +1,4 @@
-"""The end of a process: it says no to a balancer first, and ends when nobody is left to answer."""
+"""Draining: the server becomes unready first, and ends after its last response."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ def wait_until_draining(http: httpx.Client) -> None:
         time.sleep(0.01)
 
 
-def test_a_draining_server_is_not_ready_and_still_serves(bundle_path: Path) -> None:
+def test_a_draining_server_is_unready_and_serves(bundle_path: Path) -> None:
     with running(bundle_path, "--drain-seconds", "2") as (process, port), http_client(port) as http:
         kept = http.post("/score", json={"text": "The city"})
         assert "Connection" not in kept.headers
@@ -48,8 +48,8 @@ def test_a_draining_server_is_not_ready_and_still_serves(bundle_path: Path) -> N
             http.get("/health/live")
 
 
-def test_nothing_is_lost_under_load(bundle_path: Path) -> None:
-    """Clients that leave when they are asked to, and others that come anew while it drains."""
+def test_draining_under_load_loses_no_request(bundle_path: Path) -> None:
+    """Some clients obey `Connection: close`; others connect again while the server drains."""
     flags = ("--drain-seconds", "2", "--max-queue-seconds", "60")
     with running(bundle_path, *flags) as (process, port):
         answers = reference(port)
@@ -89,7 +89,7 @@ def test_an_interrupt_does_not_drain(bundle_path: Path) -> None:
 
 @contextmanager
 def reader_of_much(port: int) -> Iterator[socket.socket]:
-    """It has taken the first byte of an answer of some twenty megabytes."""
+    """A connection that read the first byte of a response of about twenty megabytes."""
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect(("127.0.0.1", port))
@@ -100,14 +100,14 @@ def reader_of_much(port: int) -> Iterator[socket.socket]:
         yield reader
 
 
-def test_a_reader_that_stands_still_does_not_hold_up_the_end(bundle_path: Path) -> None:
+def test_a_stalled_reader_does_not_delay_the_end(bundle_path: Path) -> None:
     flags = ("--drain-seconds", "0", "--client-timeout", "1")
     with running(bundle_path, *flags) as (process, port), reader_of_much(port):
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
 
 
-def test_a_reader_that_takes_a_little_now_and_then_does_not_either(bundle_path: Path) -> None:
+def test_a_slow_reader_does_not_delay_the_end(bundle_path: Path) -> None:
     flags = ("--drain-seconds", "0", "--client-timeout", "10", "--request-timeout", "1")
     with running(bundle_path, *flags) as (process, port), reader_of_much(port) as reader:
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""However much is wrong in a request, little is said of it: saying it all takes memory and time."""
+"""A request with many errors gets one error, because a list of all takes memory and time."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from service.http.native.score_request import ScoreRequest
 from service.http.openai.request_schemas import CompletionRequest, DetokenizeRequest
 
 MANY = 5000
-MOST = 8  # a prompt may be of four types, and each says what is wrong with it as one
+MOST = 8  # a prompt may be of four types; each of them reports an error
 
 FIELDS = {f"field{number}": 1 for number in range(MANY)}
 BODIES: list[tuple[type[BaseModel], dict[str, Any]]] = [
@@ -37,20 +37,22 @@ BODIES: list[tuple[type[BaseModel], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "body"), BODIES)
-def test_of_many_errors_the_first_is_told(kind: type[BaseModel], body: dict[str, Any]) -> None:
+def test_only_the_first_of_many_errors_is_returned(
+    kind: type[BaseModel], body: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError) as caught:
         kind.model_validate(body)
     assert caught.value.error_count() <= MOST
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), True, "1", None, 10**400])
-def test_a_probability_that_is_none_is_told_with_its_word(share: Any) -> None:
+def test_an_invalid_probability_is_named_with_its_word(share: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         ScoreRequest.model_validate({"text": "a", "targets": [[{"river": share, "city": 0.5}]]})
     assert "'river'" in str(caught.value)
 
 
 @pytest.mark.parametrize("field", ["seed", "max_tokens"])
-def test_an_integer_has_an_end(field: str) -> None:
+def test_integers_have_a_limit(field: str) -> None:
     with pytest.raises(ValidationError):
         CompletionRequest.model_validate({"model": "m", "prompt": "a", field: 10**4000})

@@ -46,7 +46,7 @@ def test_head_has_the_status_and_headers_of_get(api: ApiClient, route: str) -> N
 
 
 def test_head_leaves_nothing_on_the_connection(address: Address) -> None:
-    """A body after the head would be read as the next answer."""
+    """The client would read a body after the head as the next response."""
     ask = "{} /openapi.json HTTP/1.1\r\nHost: tests\r\n{}\r\n"
     with socket.create_connection(address, timeout=60) as connection:
         connection.sendall((ask.format("HEAD", "") * 2).encode())

@@ -1,4 +1,4 @@
-"""Headers that protect whoever opens an answer in a browser, and pages of other sites."""
+"""Security headers of every response, and CORS headers for pages of other sites."""
 
 import re
 import socket
@@ -44,13 +44,13 @@ def check_protection(headers: httpx.Headers) -> None:
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES)
-def test_every_answer_is_protected(api: ApiClient, method: str, route: str) -> None:
+def test_every_response_has_security_headers(api: ApiClient, method: str, route: str) -> None:
     headers = api.http.request(method, route).headers
     check_protection(headers)
     assert not [name for name in headers if name.lower().startswith("access-control-")]
 
 
-def test_what_is_no_http_is_refused_in_the_one_envelope(address: tuple[str, int]) -> None:
+def test_invalid_http_is_answered_with_an_envelope(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00 hello over TLS\r\n\r\n")
         received = b""
@@ -78,14 +78,14 @@ def preflight(client: httpx.Client, origin: str) -> httpx.Response:
     return client.options("/score", headers=asked)
 
 
-def test_without_a_setting_no_page_may_call(api: ApiClient) -> None:
+def test_no_foreign_page_is_allowed_by_default(api: ApiClient) -> None:
     asked = api.http.post("/score", json={"text": "a"}, headers={"Origin": PAGE})
     assert asked.status_code == 200
     for response in (asked, preflight(api.http, PAGE)):
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_a_page_that_is_named_may_call(open_to_a_page: httpx.Client) -> None:
+def test_a_configured_page_is_allowed(open_to_a_page: httpx.Client) -> None:
     allowed = preflight(open_to_a_page, PAGE)
     assert allowed.status_code == 200
     assert "authorization" in allowed.headers["Access-Control-Allow-Headers"].lower()
@@ -99,9 +99,7 @@ def test_a_page_that_is_named_may_call(open_to_a_page: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("origin", [PAGE, STRANGER])
-def test_a_preflight_is_an_answer_like_all_others(
-    open_to_a_page: httpx.Client, origin: str
-) -> None:
+def test_a_preflight_has_the_common_headers(open_to_a_page: httpx.Client, origin: str) -> None:
     def counted() -> float:
         page = open_to_a_page.get("/metrics").text
         found = re.findall(r'^tiedlm_requests_total\{route="preflight",.*\} (\S+)$', page, re.M)
@@ -127,7 +125,7 @@ def test_a_page_can_read_an_internal_error(
     check_protection(refused.headers)
 
 
-def test_another_page_may_not(open_to_a_page: httpx.Client) -> None:
+def test_other_pages_are_not_allowed(open_to_a_page: httpx.Client) -> None:
     refused = preflight(open_to_a_page, STRANGER)
     assert refused.status_code == 400
     asked = open_to_a_page.post("/score", json={"text": "a"}, headers={"Origin": STRANGER})
@@ -135,8 +133,8 @@ def test_another_page_may_not(open_to_a_page: httpx.Client) -> None:
         assert response.headers.get("Access-Control-Allow-Origin") is None
 
 
-def test_a_page_can_read_that_its_key_is_wrong(model: LanguageModel) -> None:
-    """A browser asks before it sends a key, and must be able to read the refusal."""
+def test_a_page_can_read_an_authentication_error(model: LanguageModel) -> None:
+    """A browser sends a preflight before a key, and must be able to read the error."""
     with http_client_for(model, cors_origins=[PAGE], api_keys=SecretStr("k" * 16)) as client:
         assert preflight(client, PAGE).status_code == 200
         refused = client.post("/score", json={"text": "a"}, headers={"Origin": PAGE})

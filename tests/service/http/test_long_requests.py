@@ -1,6 +1,4 @@
-"""Of requests with many small parts: counts are compared first, and what is long is done away from
-the event loop.
-"""
+"""Requests with many small values: counts are checked first, long work is off the loop."""
 
 import math
 import threading
@@ -16,10 +14,10 @@ END = {"<eos>": 1.0}
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """In which words are looked up and ids decoded."""
+    """Collect the threads that look words up and decode ids."""
     found: list[str] = []
 
-    def noted(name: str) -> None:
+    def recording(name: str) -> None:
         method = getattr(Tokenizer, name)
 
         def call(*arguments: Any) -> Any:
@@ -29,13 +27,11 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(Tokenizer, name, call)
 
     for name in ("word_ids", "decode"):
-        noted(name)
+        recording(name)
     return found
 
 
-def test_lists_of_ids_beyond_the_limit_are_not_looked_at(
-    api: ApiClient, threads: list[str]
-) -> None:
+def test_too_long_lists_of_ids_are_not_read(api: ApiClient, threads: list[str]) -> None:
     lists = [[2] * 1000] * 200
     refusal = error_json(api.post("/score", token_ids=[*lists, [-1]]), 422, "input_too_long")
     assert "at most 200000" in refusal["message"]
@@ -43,7 +39,7 @@ def test_lists_of_ids_beyond_the_limit_are_not_looked_at(
 
 
 @pytest.mark.parametrize("lists", [[[2] * 16] * 100, [[]] * 2000])
-def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
+def test_many_lists_of_ids_leave_the_event_loop(
     api: ApiClient, threads: list[str], lists: list[list[int]]
 ) -> None:
     assert len(api.score(token_ids=lists, tokens=False)["results"]) == len(lists)
@@ -62,7 +58,7 @@ def test_many_short_lists_of_ids_are_read_away_from_the_event_loop(
         ([[{"Zxqvyk": 1.0}] * 100_000], "targets.0"),
     ],
 )
-def test_targets_are_counted_before_a_word_is_looked_up(
+def test_targets_are_counted_before_any_lookup(
     api: ApiClient, threads: list[str], targets: list[list[dict[str, float]]], param: str
 ) -> None:
     refusal = error_json(
@@ -95,16 +91,14 @@ def test_every_scored_position_has_a_target(api: ApiClient, fields: Json, positi
     assert all(token["soft_cross_entropy"] > 0 for token in found)
 
 
-def test_after_a_state_the_first_position_has_a_target_too(api: ApiClient) -> None:
+def test_a_state_adds_a_first_target(api: ApiClient) -> None:
     state = api.score_one(text="the", eos=False, return_state=True)["state"]
     result = api.score_one(text="city", state=state, targets=[[{"city": 1.0}, END]])
     for token in result["tokens"]:
         assert token["soft_cross_entropy"] == pytest.approx(-token["logprob"], abs=1e-6)
 
 
-def test_many_targets_are_converted_away_from_the_event_loop(
-    api: ApiClient, threads: list[str]
-) -> None:
+def test_many_targets_leave_the_event_loop(api: ApiClient, threads: list[str]) -> None:
     text = " ".join(["the"] * 1000)
     targets = [[{"the": 0.25, "<unk>": 0.75}] * 1000 + [END]]
     tokens = api.score_one(text=text, targets=targets)["tokens"]

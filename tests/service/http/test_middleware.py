@@ -1,4 +1,4 @@
-"""What holds for every request: its id, its size, its type, and a client that leaves."""
+"""Checks of every request: its id, its size, its type, and a client that disconnects."""
 
 import logging
 import socket
@@ -28,7 +28,7 @@ def head(*lines: str) -> bytes:
 
 
 def answered(connection: socket.socket) -> tuple[int, Any]:
-    """Status and JSON body of an answer after which the server closes."""
+    """Return status and JSON body of a response after which the server closes."""
     received = b""
     while chunk := connection.recv(65536):
         received += chunk
@@ -37,7 +37,7 @@ def answered(connection: socket.socket) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("given", ["abc", "!", "~", "x" * 128, 'a"b\\c,d'])
-def test_a_request_id_comes_back(api: ApiClient, given: str) -> None:
+def test_a_valid_request_id_is_returned(api: ApiClient, given: str) -> None:
     for route in ("/health/live", "/nowhere"):
         response = api.http.get(route, headers={"X-Request-Id": given})
         assert response.headers.get_list("X-Request-Id") == [given]
@@ -51,7 +51,7 @@ def test_an_invalid_request_id_is_replaced(api: ApiClient, given: str) -> None:
     assert replaced.isalnum()
 
 
-def test_every_answer_has_its_own_request_id(api: ApiClient) -> None:
+def test_every_response_has_its_own_request_id(api: ApiClient) -> None:
     responses = [
         api.post("/score", text="a"),
         api.post("/score"),
@@ -68,37 +68,37 @@ def test_every_answer_has_its_own_request_id(api: ApiClient) -> None:
 
 @pytest.mark.parametrize("route", ["/score", "/next-token", "/v1/completions"])
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_another_type_of_body_is_refused(api: ApiClient, route: str, kind: str | None) -> None:
+def test_other_content_types_are_rejected(api: ApiClient, route: str, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     response = api.http.post(route, content=b'{"text": "a"}', headers=headers)
     assert "application/json" in error_json(response, 415, "unsupported_media_type")["message"]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
-def test_json_is_taken_however_it_is_spelled(api: ApiClient, kind: str) -> None:
+def test_the_content_type_ignores_case(api: ApiClient, kind: str) -> None:
     headers = {"Content-Type": kind}
     assert api.http.post("/score", content=b'{"text": "a"}', headers=headers).status_code == 200
 
 
-def test_no_such_route(api: ApiClient) -> None:
+def test_an_unknown_route_is_404(api: ApiClient) -> None:
     for response in (api.http.get("/nowhere"), api.post("/scores", text="a")):
         assert error_json(response, 404, "not_found")["type"] == "not_found_error"
 
 
 @pytest.mark.parametrize(("method", "route"), [("GET", "/score"), ("DELETE", "/health/live")])
-def test_a_method_that_a_route_does_not_take(api: ApiClient, method: str, route: str) -> None:
+def test_a_wrong_method_is_405(api: ApiClient, method: str, route: str) -> None:
     response = api.http.request(method, route)
     error_json(response, 405, "method_not_allowed")
     assert response.headers["Allow"]
 
 
-def test_a_body_of_just_the_limit_is_read(api: ApiClient) -> None:
+def test_a_body_at_the_limit_is_accepted(api: ApiClient) -> None:
     body = b'{"text": "a"}'
     assert api.send("/score", body.ljust(LIMIT)).status_code == 200
     error_json(api.send("/score", body.ljust(LIMIT + 1)), 413, "body_too_large")
 
 
-def test_an_announced_size_over_the_limit_is_refused_before_the_body(
+def test_an_announced_size_above_the_limit_is_rejected(
     connection: socket.socket,
 ) -> None:
     connection.sendall(head(*JSON_HEADER, f"Content-Length: {9 << 20}") + b'{"text":')
@@ -106,7 +106,7 @@ def test_an_announced_size_over_the_limit_is_refused_before_the_body(
     assert (status, body["error"]["code"]) == (413, "body_too_large")
 
 
-def test_an_unannounced_body_is_refused_while_it_comes(connection: socket.socket) -> None:
+def test_a_growing_body_above_the_limit_is_rejected(connection: socket.socket) -> None:
     connection.sendall(head(*JSON_HEADER, "Transfer-Encoding: chunked"))
     chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
     for _ in range(8):
@@ -116,14 +116,14 @@ def test_an_unannounced_body_is_refused_while_it_comes(connection: socket.socket
     assert (status, body["error"]["code"]) == (413, "body_too_large")
 
 
-def test_a_chunked_body_within_the_limit_is_taken(api: ApiClient) -> None:
+def test_a_chunked_body_within_the_limit_is_accepted(api: ApiClient) -> None:
     chunks = iter([b'{"te', b'xt": "', "é".encode()[:1], "é".encode()[1:], b'"}'])
     response = api.http.post("/score", content=chunks, headers=JSON_TYPE)
     assert response.status_code == 200
     assert response.json() == api.score(text="é")
 
 
-def test_a_client_that_leaves_half_way_through_its_body_harms_nothing(
+def test_a_disconnect_within_a_body_harms_nothing(
     connection: socket.socket, api: ApiClient
 ) -> None:
     connection.sendall(head(*JSON_HEADER, "Content-Length: 100") + b'{"te')
@@ -132,8 +132,8 @@ def test_a_client_that_leaves_half_way_through_its_body_harms_nothing(
 
 
 class Noticed(logging.Handler):
-    """Set as soon as the service has written down that the client of request `leaver` left: others
-    of earlier tests may be missed only now.
+    """Sets an event when the service logs that the client of request `leaver` disconnected; clients
+    of earlier tests may be logged only now.
     """
 
     def __init__(self) -> None:
@@ -159,16 +159,18 @@ def waits(api: ApiClient) -> bool:
     return 'tiedlm_queue_tokens{lane="bulk"} 0.0' not in api.http.get("/metrics").text
 
 
-def test_the_work_of_a_client_that_left_is_dropped(
+def test_a_disconnect_cancels_queued_work(
     api: ApiClient,
     model: LanguageModel,
     connection: socket.socket,
     noticed: Noticed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All workers are held at a gate; one more request waits, its client leaves, the gate opens."""
+    """All workers wait at a gate. One more request is queued, its client disconnects, the gate
+    opens.
+    """
     gate, running = threading.Event(), threading.Semaphore(0)
-    encode, read = model.engine.encode, list[int]()
+    encode, read = model._engine.encode, list[int]()
 
     def held(ids: Any, lengths: Any, state: Any) -> Any:
         read.extend(ids.ravel().tolist())
@@ -176,11 +178,11 @@ def test_the_work_of_a_client_that_left_is_dropped(
         assert gate.wait(SECONDS)
         return encode(ids, lengths, state)
 
-    monkeypatch.setattr(model.engine, "encode", held)
+    monkeypatch.setattr(model._engine, "encode", held)
     body = b'{"token_ids": [[7777, 7777]]}'
     with ThreadPoolExecutor() as pool:
         try:
-            for _ in range(model.threads):
+            for _ in range(model.info.threads):
                 pool.submit(api.score, texts=["The city", "A town"])
                 assert running.acquire(timeout=SECONDS)
             lines = ("X-Request-Id: leaver", f"Content-Length: {len(body)}")

@@ -1,4 +1,4 @@
-"""Leases: a request keeps the model it began with, and a model ends after its last request."""
+"""Leases: a request keeps its first model, and a replaced model closes after its last request."""
 
 import asyncio
 import gc
@@ -32,20 +32,18 @@ def first(copy: Path) -> Iterator[LanguageModel]:
 
 
 def workers(before: set[threading.Thread]) -> list[str]:
-    """Inference threads that were started since."""
+    """Return the inference threads that started since `before`."""
     return [t.name for t in threading.enumerate() if t not in before and "inference" in t.name]
 
 
-def test_a_request_finishes_on_the_model_that_it_began_with(
-    first: LanguageModel, copy: Path
-) -> None:
+def test_a_request_finishes_on_its_first_model(first: LanguageModel, copy: Path) -> None:
     edit_manifest(copy, lambda manifest: manifest.update(name="second"))
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        with serving.lease() as leased:
-            await serving.reload()
-            with serving.lease() as later:
+        models = ModelRegistry(first)
+        with models.lease() as leased:
+            await models.reload()
+            with models.lease() as later:
                 assert (leased.bundle.manifest.name, later.bundle.manifest.name) == (
                     "starter",
                     "second",
@@ -54,23 +52,21 @@ def test_a_request_finishes_on_the_model_that_it_began_with(
             (old,) = await leased.score([passage] * 1)
             (new,) = await later.score([passage] * 1)
             assert old.logprobs.tolist() == new.logprobs.tolist()
-        await serving.close()
+        await models.close()
 
     asyncio.run(live())
 
 
-def test_the_old_models_threads_end_after_its_last_request(
-    first: LanguageModel, copy: Path
-) -> None:
+def test_an_old_model_closes_after_its_last_request(first: LanguageModel, copy: Path) -> None:
     before = set(threading.enumerate())
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        with serving.lease():
-            second = await serving.reload()
+        models = ModelRegistry(first)
+        with models.lease():
+            second = await models.reload()
             assert len(workers(before)) == 3
-            with serving.lease():
-                third = await serving.reload()
+            with models.lease():
+                third = await models.reload()
                 assert len(workers(before)) == 6
                 assert second is not third
             for _ in range(6000):
@@ -78,28 +74,28 @@ def test_the_old_models_threads_end_after_its_last_request(
                     break
                 await asyncio.sleep(0.01)
             assert len(workers(before)) == 3
-        await serving.close()
+        await models.close()
 
     asyncio.run(live())
     assert workers(before) == []
 
 
-def test_a_model_that_cannot_be_made_leaves_no_threads(first: LanguageModel, copy: Path) -> None:
-    """Its graphs can be read, but not run: the workers had started already."""
+def test_a_failed_model_leaves_no_threads(first: LanguageModel, copy: Path) -> None:
+    """Its graphs can be loaded but not run, so the workers have started already."""
     before = set(threading.enumerate())
     edit_manifest(copy, lambda manifest: manifest.update(embedding_size=1))
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed):
-            await serving.reload()
-        assert serving.model is first
+            await models.reload()
+        assert models.model is first
 
     asyncio.run(live())
     assert workers(before) == []
 
 
-def test_an_unforeseen_failure_is_a_refusal_too(
+def test_an_unexpected_exception_fails_the_reload(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: object) -> None:
@@ -108,9 +104,9 @@ def test_an_unforeseen_failure_is_a_refusal_too(
     monkeypatch.setattr(first, "reload_from", fail)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed) as caught:
-            await serving.reload()
+            await models.reload()
         assert "somewhere" not in caught.value.message
 
     asyncio.run(live())
@@ -118,7 +114,7 @@ def test_an_unforeseen_failure_is_a_refusal_too(
 
 
 @pytest.mark.parametrize("spoil", ["of another bundle", "gone", "no JSON"])
-def test_a_refusal_names_a_calibration_and_no_file(copy: Path, tmp_path: Path, spoil: str) -> None:
+def test_a_failed_reload_names_no_file(copy: Path, tmp_path: Path, spoil: str) -> None:
     bundle, table = Bundle.load(copy), tmp_path / "table.json"
     histogram = Histogram()
     histogram.add(5.0)
@@ -133,12 +129,12 @@ def test_a_refusal_names_a_calibration_and_no_file(copy: Path, tmp_path: Path, s
         table.write_text("{")
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed) as caught:
-            await serving.reload()
+            await models.reload()
         assert "calibration news" in caught.value.message
         assert "/" not in caught.value.message
-        await serving.close()
+        await models.close()
 
     asyncio.run(live())
 
@@ -147,36 +143,36 @@ def test_reloads_wait_for_each_other(first: LanguageModel, copy: Path) -> None:
     before = set(threading.enumerate())
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        reloaded = await asyncio.gather(*(serving.reload() for _ in range(3)))
-        assert serving.model is reloaded[-1]
-        await serving.close()
+        models = ModelRegistry(first)
+        reloaded = await asyncio.gather(*(models.reload() for _ in range(3)))
+        assert models.model is reloaded[-1]
+        await models.close()
 
     asyncio.run(live())
     assert workers(before) == []
 
 
-def test_nothing_keeps_a_model_that_was_replaced(copy: Path) -> None:
-    """Reference counts alone free it: no circle waits for Python to find it."""
+def test_no_reference_keeps_a_replaced_model(copy: Path) -> None:
+    """Reference counts alone free it; no cycle waits for the garbage collector."""
     gc.disable()
     try:
 
         async def live() -> None:
             model = LanguageModel(Bundle.load(copy), Settings(bundle=copy, threads=1))
-            parts = (model, model.tokenizer, model.engine, model.bundle, model.contexts)
+            parts = (model, model.tokenizer, model._engine, model.bundle, model._contexts)
             kept = [weakref.ref(part) for part in parts]
-            serving = ModelRegistry(model)
-            with serving.lease() as leased:
+            models = ModelRegistry(model)
+            with models.lease() as leased:
                 (passage,) = await leased.encoder.encode_texts(["The city"])
                 await leased.score([passage])
             del model, parts, leased
-            await serving.reload()
+            await models.reload()
             for _ in range(1000):
                 if not any(ref() for ref in kept):
                     break
                 await asyncio.sleep(0.05)
             assert [ref() for ref in kept] == [None] * len(kept)
-            await serving.close()
+            await models.close()
 
         asyncio.run(live())
     finally:

@@ -1,4 +1,4 @@
-"""Text as it comes: odd, long, empty, of any script. It is answered, and with the right figures."""
+"""Odd, long and empty text of any script gets correct scores."""
 
 import math
 
@@ -31,7 +31,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_text_is_cut_where_its_offsets_say(api: ApiClient, name: str) -> None:
+def test_offsets_of_odd_text_are_exact(api: ApiClient, name: str) -> None:
     text = ODD[name]
     *tokens, end = api.score_one(text=text)["tokens"]
     at = 0
@@ -71,9 +71,7 @@ def test_any_text_is_scored_and_any_context_conditions(
 
 @settings(max_examples=20)
 @given(context=st.text(max_size=50))
-def test_any_context_has_a_distribution_that_score_agrees_with(
-    api: ApiClient, context: str
-) -> None:
+def test_distributions_agree_with_scores(api: ApiClient, context: str) -> None:
     tokens = api.next_token(context=context, top_k=2)["tokens"]
     continuations = [[token["id"]] for token in tokens]
     results = api.score(token_ids=continuations, context=context, eos=False)["results"]
@@ -83,7 +81,7 @@ def test_any_context_has_a_distribution_that_score_agrees_with(
 
 
 @pytest.mark.parametrize("blank", [" ", " " * LONG, "\t \r\u3000\u00a0", "\x0b\x0c"])
-def test_only_white_space_is_an_empty_text(api: ApiClient, blank: str) -> None:
+def test_white_space_alone_is_an_empty_text(api: ApiClient, blank: str) -> None:
     result = api.score_one(text=blank)
     assert token_ids(result) == [END]
     assert logprobs(result) == logprobs(api.score_one(text=""))
@@ -94,11 +92,11 @@ def test_only_white_space_is_an_empty_text(api: ApiClient, blank: str) -> None:
     )
 
 
-def test_only_newlines_are_ends_alone(api: ApiClient) -> None:
+def test_newlines_alone_are_only_ends(api: ApiClient) -> None:
     assert token_ids(api.score_one(text="\n" * 5)) == [END] * 6
 
 
-def test_a_hundred_thousand_words_are_scored_as_their_parts(api: ApiClient) -> None:
+def test_a_long_text_scores_as_its_parts(api: ApiClient) -> None:
     words = ["the", "city", "of", "Zxqvyk", "1905", "\n"]
     long = " ".join(words[n * n % len(words)] for n in range(LONG))
     result = api.score_one(text=long)
@@ -120,7 +118,7 @@ def test_many_empty_texts_are_each_scored(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("word", ["\x00", "👩‍👩‍👧‍👦", "שלום", "Zxqvyk", "\ufffe"])
-def test_an_odd_candidate_is_unknown_or_refused_for_its_length(api: ApiClient, word: str) -> None:
+def test_an_odd_candidate_is_unknown_or_too_long(api: ApiClient, word: str) -> None:
     count = api.score_one(text=word, eos=False)["token_count"]
     response = api.post("/next-token", candidates=[word])
     if count == 1:
@@ -131,7 +129,7 @@ def test_an_odd_candidate_is_unknown_or_refused_for_its_length(api: ApiClient, w
         assert str(count) in response.json()["error"]["message"]
 
 
-def test_a_temperature_near_zero_is_answered_with_the_most_probable(api: ApiClient) -> None:
+def test_a_tiny_temperature_picks_the_most_probable(api: ApiClient) -> None:
     (best,) = api.next_token(context="The city", top_k=1)["tokens"]
     for temperature in (1e-5, 1e-300, 5e-324):
         (token,) = api.next_token(context="The city", top_k=1, temperature=temperature)["tokens"]

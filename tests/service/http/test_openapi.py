@@ -1,5 +1,5 @@
-"""The OpenAPI document: its golden copy, a description and an example of every field, and that the
-routes answer what it and the response models say.
+"""The OpenAPI document: its golden copy, a description and an example of every field, and routes
+that respond as it and the response models document.
 """
 
 import json
@@ -65,7 +65,9 @@ def document(api: ApiClient) -> Json:
 
 
 def check(document: Json, schema: Json, value: object, at: str = "body") -> None:
-    """The part of JSON Schema that the document uses; a field that it does not list is an error."""
+    """Check a value against the part of JSON Schema that the document uses. An unlisted field is an
+    error.
+    """
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
@@ -104,21 +106,21 @@ def check_response(document: Json, method: str, response: httpx.Response) -> Non
 
 
 def check_model(model: type[BaseModel], response: httpx.Response) -> None:
-    """Valid without any conversion, and nothing lost on the way back."""
+    """Check that a response is valid without conversion and survives a round trip."""
     content = strict_json(response.content)
     parsed = model.model_validate(content, strict=True)
     assert parsed.model_dump(exclude_unset=True) == content
 
 
 @pytest.mark.parametrize("fields", SCORES)
-def test_score_answers_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+def test_score_responds_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
     response = api.post("/score", **fields)
     check_model(ScoreResponse, response)
     check_response(document, "post", response)
 
 
 @pytest.mark.parametrize("fields", NEXT_TOKENS)
-def test_next_token_answers_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+def test_next_token_responds_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
     response = api.post("/next-token", **fields)
     check_model(NextTokenResponse, response)
     check_response(document, "post", response)
@@ -127,7 +129,7 @@ def test_next_token_answers_as_documented(api: ApiClient, document: Json, fields
 @pytest.mark.parametrize(
     ("route", "kind"), [("/health/live", Health), ("/health/ready", Health), ("/info", Info)]
 )
-def test_operations_answer_as_documented(
+def test_operations_respond_as_documented(
     api: ApiClient, document: Json, route: str, kind: type[BaseModel]
 ) -> None:
     response = api.http.get(route)
@@ -137,7 +139,7 @@ def test_operations_answer_as_documented(
 
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
 @pytest.mark.parametrize("fields", [{"nonsense": 1}, {"token_ids": [-1]}])
-def test_refusals_answer_as_documented(
+def test_errors_are_as_documented(
     api: ApiClient, document: Json, route: str, fields: dict[str, Any]
 ) -> None:
     response = api.post(route, **fields)
@@ -146,14 +148,14 @@ def test_refusals_answer_as_documented(
 
 
 @pytest.mark.parametrize("fields", RESCORES)
-def test_rescore_answers_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+def test_rescore_responds_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
     response = api.post("/rescore", **fields)
     check_model(RescoreResponse, response)
     check_response(document, "post", response)
 
 
 @pytest.mark.parametrize("fields", COMPLETIONS)
-def test_completions_answer_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
+def test_completions_respond_as_documented(api: ApiClient, document: Json, fields: Json) -> None:
     response = api.post("/v1/completions", model="tiedlm", **fields)
     check_model(CompletionResponse, response)
     check_response(document, "post", response)
@@ -166,7 +168,7 @@ def test_completions_answer_as_documented(api: ApiClient, document: Json, fields
         ("/detokenize", {"tokens": [2, 3]}, DetokenizeResponse),
     ],
 )
-def test_tokenizing_answers_as_documented(
+def test_tokenizing_responds_as_documented(
     api: ApiClient, document: Json, route: str, fields: Json, kind: type[BaseModel]
 ) -> None:
     response = api.post(route, **fields)
@@ -177,7 +179,7 @@ def test_tokenizing_answers_as_documented(
 @pytest.mark.parametrize(
     ("route", "kind"), [("/v1/models", ModelList), ("/tokenizer_info", TokenizerInfo)]
 )
-def test_what_is_served_answers_as_documented(
+def test_the_model_list_is_as_documented(
     api: ApiClient, document: Json, route: str, kind: type[BaseModel]
 ) -> None:
     response = api.http.get(route)
@@ -185,7 +187,7 @@ def test_what_is_served_answers_as_documented(
     check_response(document, "get", response)
 
 
-def test_a_model_answers_as_documented(api: ApiClient) -> None:
+def test_a_model_entry_is_as_documented(api: ApiClient) -> None:
     check_model(ModelEntry, api.http.get("/v1/models/tiedlm"))
 
 
@@ -219,7 +221,7 @@ def test_every_field_has_a_description_and_examples(document: Json) -> None:
     assert [name for name, field in fields.items() if not field.get("examples")] == []
 
 
-def test_examples_are_what_their_fields_take(document: Json) -> None:
+def test_examples_are_valid_for_their_fields(document: Json) -> None:
     for name, field in fields_of(document):
         for example in field["examples"]:
             check(document, field, example, name)
@@ -232,11 +234,11 @@ def test_example_requests_can_be_sent(api: ApiClient, document: Json, route: str
 
 
 @pytest.mark.parametrize("route", ["/score", "/next-token", "/rescore"])
-def test_native_requests_take_no_other_field(document: Json, route: str) -> None:
+def test_native_requests_forbid_other_fields(document: Json, route: str) -> None:
     assert request_schema(document, route)["additionalProperties"] is False
 
 
-def test_every_operation_names_its_errors_and_their_one_shape(document: Json) -> None:
+def test_every_operation_documents_its_errors(document: Json) -> None:
     envelope = {"$ref": "#/components/schemas/ErrorEnvelope"}
     for path, operations in document["paths"].items():
         for operation in operations.values():

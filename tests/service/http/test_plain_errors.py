@@ -1,4 +1,4 @@
-"""What the libraries below refuse is said in the one envelope too."""
+"""Plain-text errors of Starlette become error envelopes."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ PAGE = "https://pages.example"
 
 @pytest.fixture(scope="module")
 def open_client(model: LanguageModel) -> Iterator[httpx.Client]:
-    """Of a server that one page may call."""
+    """A client of a server that allows one page."""
     with http_client_for(model, cors_origins=[PAGE]) as client:
         yield client
 
@@ -24,37 +24,37 @@ def open_client(model: LanguageModel) -> Iterator[httpx.Client]:
 @pytest.mark.parametrize(
     "given", ["bytes=a-b", "bytes", "lines=1-2", "bytes=5-2", "bytes=1-2-3", "nonsense"]
 )
-def test_a_range_that_is_none_is_refused(api: ApiClient, route: str, given: str) -> None:
+def test_an_invalid_range_is_rejected(api: ApiClient, route: str, given: str) -> None:
     response = api.http.get(route, headers={"Range": given})
     assert "Range" in error_json(response, 400, "invalid_request")["message"]
 
 
 @pytest.mark.parametrize("route", FILES)
-def test_a_range_beyond_the_file_is_refused(api: ApiClient, route: str) -> None:
+def test_a_range_beyond_the_file_is_rejected(api: ApiClient, route: str) -> None:
     size = len(api.http.get(route).content)
     response = api.http.get(route, headers={"Range": f"bytes={size}-"})
     error_json(response, 416, "range_not_satisfiable")
     assert response.headers["Content-Range"] == f"bytes */{size}"
 
 
-def test_a_range_of_a_file_is_answered(api: ApiClient) -> None:
+def test_a_range_of_a_file_is_served(api: ApiClient) -> None:
     whole = api.http.get(FILES[0]).content
     part = api.http.get(FILES[0], headers={"Range": "bytes=2-5"})
     assert (part.status_code, part.content) == (206, whole[2:6])
 
 
 @pytest.mark.parametrize("route", ["/", "/docs", "/openapi.json", "/playground/main.js", "/info"])
-def test_what_is_no_file_takes_no_range(api: ApiClient, route: str) -> None:
-    """RFC 9110, section 14.2: a server may ignore it."""
+def test_other_routes_ignore_ranges(api: ApiClient, route: str) -> None:
+    """RFC 9110, section 14.2: a server may ignore the header."""
     assert api.http.get(route, headers={"Range": "bytes=a-b"}).status_code == 200
 
 
 @pytest.mark.parametrize("route", ["/static-offline-docs/nowhere.js", "/static-offline-docs/"])
-def test_a_file_that_is_not_there_is_not_found(api: ApiClient, route: str) -> None:
+def test_a_missing_file_is_404(api: ApiClient, route: str) -> None:
     error_json(api.http.get(route), 404, "not_found")
 
 
-def test_a_file_is_not_posted_to(api: ApiClient) -> None:
+def test_a_post_to_a_file_is_405(api: ApiClient) -> None:
     error_json(api.http.post(FILES[0]), 405, "method_not_allowed")
 
 
@@ -70,14 +70,16 @@ def test_a_file_is_not_posted_to(api: ApiClient) -> None:
         },
     ],
 )
-def test_a_foreign_preflight_is_refused(open_client: httpx.Client, headers: dict[str, str]) -> None:
+def test_a_foreign_preflight_is_rejected(
+    open_client: httpx.Client, headers: dict[str, str]
+) -> None:
     response = open_client.options("/score", headers=headers)
     assert "--cors-origins" in error_json(response, 400, "invalid_request")["message"]
     allowed = response.headers.get("Access-Control-Allow-Origin")
     assert allowed == (PAGE if headers["Origin"] == PAGE else None)
 
 
-def test_an_allowed_preflight_is_answered(open_client: httpx.Client) -> None:
+def test_an_allowed_preflight_succeeds(open_client: httpx.Client) -> None:
     headers = {
         "Origin": PAGE,
         "Access-Control-Request-Method": "POST",
@@ -88,7 +90,7 @@ def test_an_allowed_preflight_is_answered(open_client: httpx.Client) -> None:
     assert response.headers["Access-Control-Allow-Origin"] == PAGE
 
 
-def test_refusals_are_counted_by_their_code(api: ApiClient) -> None:
+def test_plain_errors_are_counted_by_code(api: ApiClient) -> None:
     api.http.get(FILES[0], headers={"Range": "bytes=999999999-"})
     page = api.http.get("/metrics").text
     assert 'tiedlm_rejected_total{code="range_not_satisfiable"}' in page

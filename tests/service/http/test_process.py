@@ -1,4 +1,4 @@
-"""`python -m service` as a process of its own: how it starts, what it loads, how it ends."""
+"""`python -m service` as a process: its start, its imports, its end."""
 
 import os
 import shutil
@@ -22,15 +22,15 @@ def copy(bundle_path: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
 
 
-def test_a_free_port_is_taken_and_said_and_sigterm_ends_well(bundle_path: Path) -> None:
+def test_a_free_port_is_printed(bundle_path: Path) -> None:
     with running(bundle_path) as (process, port):
         assert port > 0
         assert score(port)["results"][0]["token_count"] > 0
         stop(process)
 
 
-def test_sigterm_lets_a_request_that_is_on_its_way_finish(bundle_path: Path) -> None:
-    """The server asks for the body, is told to end, and answers when the body has come."""
+def test_sigterm_lets_a_request_finish(bundle_path: Path) -> None:
+    """The server sends 100 Continue, receives SIGTERM, and responds after the body has arrived."""
     body = b'{"text": "The city"}'
     lines = (
         "POST /score HTTP/1.1",
@@ -52,7 +52,7 @@ def test_sigterm_lets_a_request_that_is_on_its_way_finish(bundle_path: Path) -> 
         assert process.wait(SECONDS) == 0
 
 
-def test_files_that_change_while_the_service_runs_change_no_answer(copy: Path) -> None:
+def test_changed_bundle_files_change_no_response(copy: Path) -> None:
     with running(copy) as (_, port):
         before = score(port)
         for name in (*FILES, "manifest.json"):
@@ -67,10 +67,8 @@ def test_files_that_change_while_the_service_runs_change_no_answer(copy: Path) -
             assert score(port) == before
 
 
-def test_a_running_service_has_loaded_neither_torch_nor_the_other_rooms(
-    bundle_path: Path, tmp_path: Path
-) -> None:
-    """`-X importtime` writes down every import; the forbidden packages are here to be imported."""
+def test_the_service_loads_no_torch_or_other_room(bundle_path: Path, tmp_path: Path) -> None:
+    """`-X importtime` prints every import. The forbidden packages are importable here."""
     for package in ("torch", "onnx"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
@@ -89,25 +87,25 @@ def test_importing_the_service_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_port_that_is_taken_is_one_line(bundle_path: Path) -> None:
+def test_a_used_port_is_one_line(bundle_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert port in failure("--bundle", str(bundle_path), "--port", port)
 
 
-def test_a_wrong_flag_is_one_line_naming_flag_and_variable() -> None:
+def test_an_invalid_flag_is_one_line() -> None:
     line = failure("--port", "http")
     assert "--port" in line
     assert "TIEDLM_PORT" in line
 
 
-def test_a_wrong_variable_is_one_line_naming_flag_and_variable() -> None:
+def test_an_invalid_variable_is_one_line() -> None:
     line = failure(TIEDLM_MAX_TEXTS="none")
     assert "--max-texts" in line
     assert "TIEDLM_MAX_TEXTS" in line
 
 
-def test_no_bundle_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_bundle_is_one_line(tmp_path: Path) -> None:
     assert "missing" in failure("--bundle", str(tmp_path / "missing"), "--port", "0")
 
 

@@ -1,4 +1,6 @@
-"""Another bundle takes the place of the one served: no request is lost, and none is worth it."""
+"""Reloads: the served bundle is replaced without a lost request, and a failed reload changes
+nothing.
+"""
 
 import json
 import shutil
@@ -39,13 +41,13 @@ class Service:
             return str(http.get("/info").json()["bundle_hash"])
 
     def described(self) -> list[str]:
-        """The bundles that the metrics tell of."""
+        """Return the bundles in the metrics."""
         with http_client(self.port) as http:
             lines = http.get("/metrics").text.splitlines()
         return [line for line in lines if line.startswith("tiedlm_bundle_info{")]
 
     def restore(self) -> None:
-        """The files, and not what is served."""
+        """Restore the files, but not the served model."""
         shutil.rmtree(self.bundle, ignore_errors=True)
         shutil.copytree(self.pristine, self.bundle)
 
@@ -62,12 +64,12 @@ def service(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def renamed(bundle: Path, number: int) -> None:
-    """The same model in a bundle of another hash."""
+    """Give the same model a bundle of another hash."""
     edit_manifest(bundle, lambda manifest: manifest["training"].update({"number": number}))
 
 
-def test_ten_reloads_under_load_lose_nothing(service: Service) -> None:
-    """Five asked for over HTTP, five by a signal; every answer stays what it was."""
+def test_reloads_under_load_lose_no_request(service: Service) -> None:
+    """Five reloads by HTTP, five by signal; every response stays the same."""
     answers = reference(service.port)
     seen = {service.bundle_hash()}
     with ConcurrentClients(service.port, answers, clients=16) as clients:
@@ -98,7 +100,7 @@ def garbage(name: str) -> Callable[[Path], object]:
 
 
 def exchanged(bundle: Path) -> None:
-    """Both are graphs, and neither is what it is called."""
+    """Swap the two graphs."""
     encoder, decoder = ((bundle / name).read_bytes() for name in ("encoder.onnx", "decoder.onnx"))
     replace(bundle, "encoder.onnx", decoder)
     replace(bundle, "decoder.onnx", encoder)
@@ -110,7 +112,7 @@ def truncated(bundle: Path) -> None:
 
 
 def cut(bundle: Path) -> None:
-    """Half the weights, and a manifest that knows it."""
+    """Halve the weights, and put their new hash into the manifest."""
     content = (bundle / "weights.bin").read_bytes()
     replace(bundle, "weights.bin", content[: len(content) // 2])
 
@@ -140,7 +142,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_bundle_leaves_the_old_one(service: Service, kind: str) -> None:
+def test_a_broken_bundle_keeps_the_old_model(service: Service, kind: str) -> None:
     spoil, said = BROKEN[kind]
     service.restore()
     before, served, described = (
@@ -160,7 +162,7 @@ def test_a_broken_bundle_leaves_the_old_one(service: Service, kind: str) -> None
     assert len(described) == 1
 
 
-def test_a_failed_reload_by_signal_is_in_the_log_and_ends_nothing(service: Service) -> None:
+def test_a_failed_reload_by_signal_is_logged(service: Service) -> None:
     service.restore()
     before = score(service.port)
     (service.bundle / "manifest.json").unlink()
@@ -173,7 +175,7 @@ def test_a_failed_reload_by_signal_is_in_the_log_and_ends_nothing(service: Servi
     assert score(service.port) == before
 
 
-def test_states_outlive_a_reload_of_the_same_bundle_and_of_no_other(service: Service) -> None:
+def test_states_stay_valid_for_the_same_bundle(service: Service) -> None:
     service.restore()
     assert service.reload().status_code == 200
     with http_client(service.port) as http:
@@ -188,7 +190,7 @@ def test_states_outlive_a_reload_of_the_same_bundle_and_of_no_other(service: Ser
         error_json(http.post("/next-token", json=onwards), 422, "invalid_state")
 
 
-def test_a_reload_says_what_is_served_now(service: Service) -> None:
+def test_a_reload_returns_the_new_model(service: Service) -> None:
     service.restore()
     renamed(service.bundle, -2)
     edit_manifest(service.bundle, lambda manifest: manifest.update(name="renamed"))

@@ -1,4 +1,4 @@
-"""Behind a proxy that publishes the service under a prefix, everything is found and guarded."""
+"""A proxy publishes the service under a prefix: all routes work, and all keys are checked."""
 
 import asyncio
 import re
@@ -41,8 +41,8 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("page", ["", "/", "/docs"])
-def test_all_that_a_page_names_is_found(http: httpx.Client, public: str, page: str) -> None:
-    """By the browser's rule for relative addresses."""
+def test_all_addresses_of_a_page_exist(http: httpx.Client, public: str, page: str) -> None:
+    """Addresses are resolved by the browser's rule for relative ones."""
     shown = http.get(public + page)
     assert shown.status_code == 200
     named = [one or two for one, two in ADDRESSES.findall(shown.text)]
@@ -60,7 +60,7 @@ def test_the_documentation_redirects_under_the_prefix(http: httpx.Client, public
     assert http.get(f"{public}/docs/oauth2-redirect").status_code == 200
 
 
-def test_scripts_import_their_neighbours(http: httpx.Client, public: str) -> None:
+def test_imports_of_scripts_exist(http: httpx.Client, public: str) -> None:
     source = http.get(f"{public}/playground/main.js").text
     imported = re.findall(r'from "(\./[^"]+)"', source)
     assert imported
@@ -68,13 +68,15 @@ def test_scripts_import_their_neighbours(http: httpx.Client, public: str) -> Non
         assert http.get(urljoin(f"{public}/playground/main.js", name)).status_code == 200
 
 
-def test_the_document_says_where_the_routes_are(http: httpx.Client, public: str) -> None:
+def test_the_document_names_the_prefix(http: httpx.Client, public: str) -> None:
     document = http.get(f"{public}/openapi.json").json()
     assert document["servers"] == [{"url": PREFIX}]
     assert "/score" in document["paths"]
 
 
-def test_routes_answer_as_without_a_prefix(http: httpx.Client, public: str, api: ApiClient) -> None:
+def test_routes_respond_as_without_a_prefix(
+    http: httpx.Client, public: str, api: ApiClient
+) -> None:
     found = ok_json(http.post(f"{public}/score", json={"text": "The old river"}))
     assert found == api.score(text="The old river")
     assert http.get(f"{public}/v1/models/tiedlm").json()["id"] == "tiedlm"
@@ -94,7 +96,7 @@ def test_without_a_prefix_the_document_names_no_server(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("strips", [True, False])
-def test_the_prefix_opens_no_way_past_the_keys(
+def test_the_prefix_bypasses_no_key(
     model: LanguageModel, http: httpx.Client, tmp_path: Path, strips: bool
 ) -> None:
     keys = tmp_path / "keys"
@@ -113,8 +115,8 @@ def test_the_prefix_opens_no_way_past_the_keys(
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_root_path_of_the_server_counts_too(model: LanguageModel, kept: bool) -> None:
-    """As Ray Serve gives it: in the scope, with the path as it was or without the prefix."""
+def test_the_root_path_of_the_server_is_used(model: LanguageModel, kept: bool) -> None:
+    """Ray Serve puts it into the scope, with the whole path or the path without the prefix."""
     app = create_app(model, Authenticator(Settings(api_keys=SecretStr(KEY))))
 
     async def asked(path: str, **headers: str) -> int:
@@ -149,13 +151,13 @@ def test_a_root_path_of_the_server_counts_too(model: LanguageModel, kept: bool) 
     ("given", "prefix"),
     [("", ""), ("/", ""), ("lm", "/lm"), ("/lm/", "/lm"), ("/a//b-c_d.e~1/", "/a/b-c_d.e~1")],
 )
-def test_a_prefix_is_put_into_form(given: str, prefix: str) -> None:
+def test_a_prefix_is_normalised(given: str, prefix: str) -> None:
     assert Settings(root_path=given).root_path == prefix
 
 
 @pytest.mark.parametrize(
     "given", ["http://a/b", '/a"b', "/a b", "/é", "/a?b", "/<script>", "/a%2F"]
 )
-def test_what_is_no_prefix_is_refused(given: str) -> None:
+def test_an_invalid_prefix_is_rejected(given: str) -> None:
     with pytest.raises(ValueError, match="letters"):
         Settings(root_path=given)

@@ -1,4 +1,4 @@
-"""A bundle is tried out in a process that may hang or die; the old one is served meanwhile."""
+"""A trial load runs in a process that may hang or crash, while the old model is served."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def first(copy: Path) -> Iterator[LanguageModel]:
     made.close()
 
 
-def refusal(bundle: Path) -> str:
+def error_of(bundle: Path) -> str:
     with pytest.raises(BundleError) as found:
         TrialLoader().try_load(bundle)
     assert "\n" not in found.value.message
@@ -63,29 +63,29 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-def test_a_whole_bundle_passes_by_its_hash(copy: Path) -> None:
+def test_a_valid_bundle_returns_its_hash(copy: Path) -> None:
     assert TrialLoader().try_load(copy) == Bundle.load(copy).hash
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_bundle_is_refused_in_one_line(copy: Path, kind: str) -> None:
-    spoil, said = BROKEN[kind]
-    spoil(copy)
-    assert said in refusal(copy)
+def test_a_broken_bundle_is_one_line(copy: Path, kind: str) -> None:
+    damage, message = BROKEN[kind]
+    damage(copy)
+    assert message in error_of(copy)
 
 
-def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other process does this in place of a trial."""
+def replace_trial_load(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the other process run this code instead of a trial load."""
     start = subprocess.Popen
 
     def other(_: list[str], **options: Any) -> Any:
-        return start([sys.executable, "-c", does], **options)
+        return start([sys.executable, "-c", code], **options)
 
     monkeypatch.setattr(subprocess, "Popen", other)
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("code", "message"),
     [
         ("import os; os.abort()", "status -6"),
         ("import os; os.kill(os.getpid(), 9)", "status -9"),
@@ -93,25 +93,25 @@ def trial_that(does: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("import time; time.sleep(1000)", "not loaded within 2 seconds"),
     ],
 )
-def test_what_a_trial_does_not_survive_is_refused(
-    first: LanguageModel, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+def test_a_crash_fails_the_trial_load(
+    first: LanguageModel, monkeypatch: pytest.MonkeyPatch, code: str, message: str
 ) -> None:
-    trial_that(does, monkeypatch)
-    if "sleep" in does:
+    replace_trial_load(code, monkeypatch)
+    if "sleep" in code:
         monkeypatch.setattr(trial_load, "MIN_SECONDS", 1.0)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        with pytest.raises(ReloadFailed, match=said) as found:
-            await serving.reload()
+        models = ModelRegistry(first)
+        with pytest.raises(ReloadFailed, match=message) as found:
+            await models.reload()
         assert "/" not in found.value.message
         assert "\n" not in found.value.message
-        assert serving.model is first
+        assert models.model is first
 
     asyncio.run(live())
 
 
-def test_a_bundle_that_changes_meanwhile_is_refused(
+def test_a_bundle_that_changes_is_rejected(
     first: LanguageModel, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try_load = TrialLoader.try_load
@@ -124,51 +124,51 @@ def test_a_bundle_that_changes_meanwhile_is_refused(
     monkeypatch.setattr(TrialLoader, "try_load", tried_and_changed)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         with pytest.raises(ReloadFailed, match="changed"):
-            await serving.reload()
-        assert serving.model is first
+            await models.reload()
+        assert models.model is first
 
     asyncio.run(live())
 
 
-def test_the_end_does_not_wait_for_a_trial(
+def test_shutdown_does_not_wait_for_a_trial_load(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither for one that runs nor for one behind it."""
-    trial_that("import time; time.sleep(1000)", monkeypatch)
+    """It waits neither for a running trial load nor for a later one."""
+    replace_trial_load("import time; time.sleep(1000)", monkeypatch)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
+        models = ModelRegistry(first)
         async with asyncio.timeout(60):
-            reloads = [asyncio.ensure_future(serving.reload()) for _ in range(2)]
-            while serving._trial_loader._process is None:
+            reloads = [asyncio.ensure_future(models.reload()) for _ in range(2)]
+            while models._trial_loader._process is None:
                 await asyncio.sleep(0.01)
-            await serving.close()
+            await models.close()
             for reload in reloads:
-                with pytest.raises(ReloadFailed, match="because the service ends"):
+                with pytest.raises(ReloadFailed, match="the service is shutting down"):
                     await reload
 
     asyncio.run(live())
 
 
-def test_the_end_does_not_wait_for_memory(
+def test_shutdown_does_not_wait_for_memory(
     first: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The replaced model is still referred to, here by this test."""
+    """A reference keeps the replaced model, here one of this test."""
     monkeypatch.setattr("service.http.model_registry.POLLS", 10**9)
 
     async def live() -> None:
-        serving = ModelRegistry(first)
-        await serving.reload()
+        models = ModelRegistry(first)
+        await models.reload()
         async with asyncio.timeout(60):
-            await serving.close()
+            await models.close()
 
     asyncio.run(live())
 
 
 @pytest.mark.parametrize("arguments", [[], ["bundle"], ["bundle", "many"], ["a", "1", "2"]])
-def test_wrong_arguments_are_a_usage_line(
+def test_wrong_arguments_print_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -185,7 +185,7 @@ def run_main(copy: Path, before: str, after: str = "") -> str:
     return done.stdout
 
 
-def test_a_lower_limit_that_stands_is_kept(copy: Path) -> None:
+def test_a_lower_existing_limit_is_kept(copy: Path) -> None:
     most = MIN_ADDRESS_BYTES - (1 << 20)
     out = run_main(
         copy,
@@ -196,6 +196,6 @@ def test_a_lower_limit_that_stands_is_kept(copy: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="this is not Linux")
-def test_a_trial_is_the_first_to_lose_its_memory(copy: Path) -> None:
+def test_linux_ends_a_trial_load_first(copy: Path) -> None:
     out = run_main(copy, "pass", "print(open('/proc/self/oom_score_adj').read())")
     assert out.split()[-1] == "1000"

@@ -109,7 +109,7 @@ def test_nothing_makes_no_table() -> None:
         Histogram().calibration("tiny", "0" * 64)
 
 
-def test_the_table_is_of_the_corpus_mean_cross_entropies(
+def test_table_holds_mean_cross_entropies_of_corpus(
     corpus: Path, table: Path, api: ApiClient
 ) -> None:
     texts = corpus.read_text().split("\n")
@@ -147,9 +147,7 @@ def test_score_adds_percentiles(calibrated: ApiClient, corpus: Path) -> None:
         {"state": None},
     ],
 )
-def test_figures_that_the_table_does_not_describe_get_no_percentile(
-    calibrated: ApiClient, fields: dict[str, object]
-) -> None:
+def test_partial_texts_get_no_percentile(calibrated: ApiClient, fields: dict[str, object]) -> None:
     if "state" in fields:
         fields = {"state": calibrated.next_token(context="The", return_state=True)["state"]}
     assert calibrated.post("/score", text="a river", **fields).status_code == 200
@@ -157,7 +155,7 @@ def test_figures_that_the_table_does_not_describe_get_no_percentile(
     assert error_json(response, 422, "invalid_request")["param"] == "calibration"
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones(
+def test_unknown_calibration_is_rejected_with_known_names(
     calibrated: ApiClient, api: ApiClient
 ) -> None:
     refusal = error_json(
@@ -169,7 +167,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(
     assert "none" in refusal["message"]
 
 
-def test_info_lists_the_tables_and_the_client_reads_them(calibrated: ApiClient) -> None:
+def test_info_and_client_list_the_tables(calibrated: ApiClient) -> None:
     listed = ok_json(calibrated.http.get("/info"))["calibrations"]
     assert listed == [{"name": "news", "texts": 200}, {"name": "other", "texts": 200}]
     with Client(str(calibrated.http.base_url)) as client:
@@ -206,7 +204,7 @@ def test_what_is_no_table_stops_the_start(
     assert "\n" not in failure.value.message
 
 
-def test_bulk_rows_have_percentiles_and_buckets_of_a_given_table(
+def test_bulk_rows_have_percentiles_and_buckets(
     jobs: Jobs, corpus: Path, table: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.jsonl"

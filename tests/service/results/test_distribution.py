@@ -71,7 +71,7 @@ def ranking(case: Case) -> list[int]:
 
 
 @given(cases())
-def test_listed_words_are_the_most_probable_ties_by_id(case: Case) -> None:
+def test_most_probable_words_are_listed_ties_by_id(case: Case) -> None:
     assert shaped(case).ids.tolist() == ranking(case)[: case.shape.top_k]
 
 
@@ -85,7 +85,7 @@ def test_probabilities_are_renormalised_after_every_step(case: Case) -> None:
 
 
 @given(cases())
-def test_candidates_have_their_probability_and_rank_whatever_is_listed(case: Case) -> None:
+def test_candidates_always_have_probability_and_rank(case: Case) -> None:
     expected, _ = probabilities(case)
     order = ranking(case)
     result = shaped(case)
@@ -114,7 +114,7 @@ def test_entropy_is_of_the_distribution_listed_from(case: Case) -> None:
         assert result.ids.tolist() == []
 
 
-def test_the_entropy_of_a_certain_word_is_zero_and_not_minus_zero() -> None:
+def test_entropy_of_a_certain_word_is_positive_zero() -> None:
     entropy = next_token_distribution(
         np.array([0.0], np.float32), DistributionOptions(top_k=1)
     ).entropy
@@ -137,7 +137,7 @@ def test_nothing_left_lists_nothing() -> None:
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e-300, 5e-324])
-def test_a_temperature_near_zero_leaves_the_most_probable_word(temperature: float) -> None:
+def test_temperature_near_zero_leaves_one_word(temperature: float) -> None:
     row = np.log(np.array([0.2, 0.5, 0.3], np.float32))
     result = next_token_distribution(row, DistributionOptions(top_k=1, temperature=temperature))
     assert result.ids.tolist() == [1]
@@ -153,7 +153,7 @@ def test_a_very_high_temperature_makes_all_words_alike() -> None:
 
 
 @given(cases())
-def test_the_row_that_came_in_is_left_as_it_was(case: Case) -> None:
+def test_input_row_is_not_modified(case: Case) -> None:
     row = np.array(case.row, np.float32)
     next_token_distribution(row, case.shape)
     assert row.tolist() == case.row

@@ -66,7 +66,7 @@ def test_concurrent_requests_never_change_a_distribution(
 
 
 @given(batch=batches, context=texts)
-def test_a_shared_context_is_as_good_as_the_whole_text(
+def test_shared_context_scores_as_the_whole_text(
     api: ApiClient, batch: list[str], context: str
 ) -> None:
     results = api.score(texts=batch, context=f"{context}\n")["results"]
@@ -77,7 +77,7 @@ def test_a_shared_context_is_as_good_as_the_whole_text(
 
 @settings(max_examples=10)
 @given(lines=st.lists(texts, min_size=2, max_size=8), repeats=st.integers(5, 40))
-def test_pieces_of_a_long_text_never_change_a_score(
+def test_chunks_of_a_long_text_change_no_score(
     api: ApiClient, lines: list[str], repeats: int
 ) -> None:
     """Read in as many runs as the batcher likes, or line by line after what stands before it."""

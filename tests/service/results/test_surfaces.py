@@ -48,7 +48,7 @@ def ids_of(tokenizer: Tokenizer, *entries: str) -> list[int]:
 @kinds
 @given(text=texts)
 @example(text=" 我们👩‍👩‍👧 e\u0301\r\n<eos>a\n\n")
-def test_surfaces_of_a_text_make_it_again(tokenizer: Tokenizer, text: str) -> None:
+def test_surfaces_concatenate_to_the_text(tokenizer: Tokenizer, text: str) -> None:
     """A character that several tokens cover counts once."""
     score = scored(tokenizer, text)
     assert score.starts is not None
@@ -70,9 +70,7 @@ def test_surfaces_of_a_text_make_it_again(tokenizer: Tokenizer, text: str) -> No
         (CHARACTERS, "a<unk><eos>", ["a", "<unk>", "<eos>", ""]),
     ],
 )
-def test_a_surface_is_the_text_as_it_was_sent(
-    tokenizer: Tokenizer, text: str, surfaces: list[str]
-) -> None:
+def test_surface_is_the_text_as_sent(tokenizer: Tokenizer, text: str, surfaces: list[str]) -> None:
     score = scored(tokenizer, text)
     assert surfaces_of(tokenizer, score) == surfaces
 
@@ -174,7 +172,7 @@ def test_words_have_the_surface_of_the_text(api: ApiClient) -> None:
             assert one["surface"] == ("\n" if one["text"] == "<eos>" else one["text"])
 
 
-def test_words_by_id_have_the_surface_of_their_entry(model: LanguageModel, api: ApiClient) -> None:
+def test_words_by_id_have_their_entry_as_surface(model: LanguageModel, api: ApiClient) -> None:
     ids = model.tokenizer.encode("The old\nriver").ids.tolist()
     tokens = api.score_one(token_ids=[ids])["tokens"]
     assert [token["surface"] for token in tokens] == ["The", "old", "\n", "river", ""]

@@ -112,7 +112,7 @@ def test_a_busy_thread_refuses_only_long_texts(
     short: dict[str, object],
 ) -> None:
     assert api.post(route, **long).status_code == 200
-    monkeypatch.setattr(model.background_thread, "_check_wait", ALWAYS_BUSY.check_tokenizing)
+    monkeypatch.setattr(model._background_thread, "_check_wait", ALWAYS_BUSY.check_tokenizing)
     response = api.post(route, **long)
     error_json(response, 429, "overloaded")
     assert response.headers["Retry-After"] == "1"
@@ -123,5 +123,5 @@ def test_a_busy_thread_refuses_no_response(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The JSON of 3,000 tokens is written in the thread too; their text was short."""
-    monkeypatch.setattr(model.background_thread, "_check_wait", ALWAYS_BUSY.check_tokenizing)
+    monkeypatch.setattr(model._background_thread, "_check_wait", ALWAYS_BUSY.check_tokenizing)
     assert len(api.score(texts=["a b"] * 1000)["results"]) == 1000

@@ -28,7 +28,7 @@ TEXTS = [
 
 
 @given(st.sampled_from(TEXTS), st.data())
-def test_tokens_start_where_they_say(
+def test_words_start_at_their_offsets(
     model: LanguageModel, prompt: str, data: st.DataObject
 ) -> None:
     """Of any words after any prompt: the offsets rise, and each word stands at its own."""
@@ -43,7 +43,7 @@ def test_tokens_start_where_they_say(
 
 
 @given(st.sampled_from(TEXTS), st.data())
-def test_settled_text_stays(model: LanguageModel, prompt: str, data: st.DataObject) -> None:
+def test_stable_text_never_changes(model: LanguageModel, prompt: str, data: st.DataObject) -> None:
     """What a stream has sent stays true, whatever comes."""
     tokenizer = model.tokenizer
     detokenizer = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
@@ -64,7 +64,7 @@ def test_a_detokenizer_reads_as_its_tokens_do(model: LanguageModel, data: st.Dat
 
 
 @given(text=st.text(max_size=30) | st.text("the cat河é\n", max_size=30))
-def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
+def test_subwords_make_their_text_again(text: str) -> None:
     text = text.replace("<eos>", "")
     detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     encoding = BYTE_PAIRS.encode(text)
@@ -78,7 +78,7 @@ def test_pieces_make_the_text_that_they_were_cut_from(text: str) -> None:
 
 
 @given(ids=st.lists(st.integers(0, BYTE_PAIRS.vocabulary_size - 1), max_size=30))
-def test_any_pieces_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
+def test_any_subwords_equal_the_decoded_text(ids: list[int]) -> None:
     detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     for token in ids:
         before = detokenizer.text[: detokenizer.stable_length]
@@ -90,7 +90,7 @@ def test_any_pieces_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
 
 
 @given(st.data())
-def test_words_start_in_the_text_they_decode_to_where_they_do_one_by_one(
+def test_words_start_where_incremental_decoding_puts_them(
     model: LanguageModel, data: st.DataObject
 ) -> None:
     tokenizer = model.tokenizer
@@ -108,7 +108,7 @@ def test_words_start_in_the_text_they_decode_to_where_they_do_one_by_one(
 
 @pytest.mark.parametrize("tokenizer", SUBWORD.values(), ids=SUBWORD)
 @given(st.data())
-def test_pieces_start_in_the_text_they_decode_to_where_they_do_one_by_one(
+def test_subwords_start_where_incremental_decoding_puts_them(
     tokenizer: Tokenizer, data: st.DataObject
 ) -> None:
     added = data.draw(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
@@ -118,7 +118,7 @@ def test_pieces_start_in_the_text_they_decode_to_where_they_do_one_by_one(
     assert decoded_token_starts(tokenizer, ids, tokenizer.decode(ids)) == detokenizer.starts
 
 
-def test_half_a_character_is_not_settled() -> None:
+def test_half_a_character_is_not_stable() -> None:
     detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     detokenizer.add(BYTE_PAIRS.entries.index("Ġæ"))
     assert (detokenizer.text, detokenizer.stable_length) == (" \ufffd", 1)
@@ -129,7 +129,7 @@ def test_half_a_character_is_not_settled() -> None:
     assert detokenizer.starts == [0, 1, 1]
 
 
-def test_a_token_after_half_a_character_starts_behind_it() -> None:
+def test_token_after_half_a_character_starts_behind() -> None:
     detokenizer = SubwordDetokenizer(BYTE_PAIRS)
     for entry in ("Ġæ", "t", "²", "Ġcat"):
         detokenizer.add(BYTE_PAIRS.entries.index(entry))
@@ -137,7 +137,7 @@ def test_a_token_after_half_a_character_starts_behind_it() -> None:
     assert detokenizer.starts == [0, 2, 3, 4]
 
 
-def test_a_vocabulary_of_words_is_joined_and_one_of_pieces_spelled_out(
+def test_detokenizer_follows_the_kind_of_vocabulary(
     model: LanguageModel,
 ) -> None:
     prompt = np.empty(0, np.int64)

@@ -31,7 +31,7 @@ long_lines = st.text(st.sampled_from("the ca 河é\t<x"), min_size=100, max_size
 ).map("".join)
 
 
-def test_a_manifest_that_does_not_say_is_of_whole_words() -> None:
+def test_subword_defaults_to_false() -> None:
     said = tiny_manifest().model_dump()
     del said["subword"]
     assert Manifest.model_validate(said).subword is False
@@ -48,7 +48,7 @@ def test_a_tokenizer_names_its_kind(model: LanguageModel) -> None:
 
 
 @kinds
-def test_a_carriage_return_before_a_newline_is_a_part_of_the_end(tokenizer: Tokenizer) -> None:
+def test_carriage_return_belongs_to_the_newline(tokenizer: Tokenizer) -> None:
     windows, unix = (plain(tokenizer.encode(f"the cat{end}河{end}")) for end in ("\r\n", "\n"))
     assert [token for token, *_ in windows] == [token for token, *_ in unix]
     assert [span for token, *span in windows if token == tokenizer.end_id] == [[7, 9], [10, 12]]
@@ -67,7 +67,7 @@ def test_spans_cover_every_line(tokenizer: Tokenizer, text: str) -> None:
 
 
 @given(text=texts)
-def test_each_part_of_a_character_spans_all_of_it(text: str) -> None:
+def test_tokens_of_a_character_span_all_of_it(text: str) -> None:
     for token, start, end in plain(BYTE_PAIRS.encode(text)):
         if token != BYTE_PAIRS.end_id:
             assert BYTE_PAIRS.vocabulary.spellings[token] in text[start:end].encode()
@@ -81,13 +81,13 @@ def test_a_character_of_three_bytes() -> None:
 
 
 @given(text=texts)
-def test_pieces_read_as_the_text_was(text: str) -> None:
+def test_decoding_returns_the_text(text: str) -> None:
     assert BYTE_PAIRS.decode(BYTE_PAIRS.encode(text).ids) == text.replace("<eos>", "\n")
 
 
 @kinds
 @given(text=texts)
-def test_decoded_ids_are_cut_into_the_same_ids_again(tokenizer: Tokenizer, text: str) -> None:
+def test_encoding_decoded_ids_returns_them(tokenizer: Tokenizer, text: str) -> None:
     ids = tokenizer.encode(text).ids
     assert tokenizer.encode(tokenizer.decode(ids)).ids.tolist() == ids.tolist()
 
@@ -97,7 +97,7 @@ def test_decoded_ids_are_cut_into_the_same_ids_again(tokenizer: Tokenizer, text:
 @example(text="x" * 300)
 @example(text=" " * 300)
 @example(text="the<eos>" * 40)
-def test_a_long_line_in_parts_gives_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
+def test_chunks_of_a_line_give_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line_encoder, "MARGIN_CHARACTERS", 24)
@@ -106,7 +106,7 @@ def test_a_long_line_in_parts_gives_the_same_tokens(tokenizer: Tokenizer, text: 
             assert plain(tokenizer.encode(text)) == whole
 
 
-def test_a_line_without_spaces_is_cut_into_parts(chunk_lengths: list[int]) -> None:
+def test_line_without_spaces_is_encoded_in_chunks(chunk_lengths: list[int]) -> None:
     BYTE_PAIRS.encode("河" * 50_000)
     CHARACTERS.encode("河" * 50_000)
     assert max(chunk_lengths) <= line_encoder.CHUNK_CHARACTERS
@@ -117,7 +117,7 @@ def spelled(tokenizer: Tokenizer, prefix: str) -> set[str]:
     return {tokenizer.vocabulary.names[i] for i in tokenizer.vocabulary.with_prefix(prefix)}
 
 
-def test_what_is_typed_finds_pieces_with_and_without_their_space() -> None:
+def test_prefix_finds_subwords_with_or_without_space() -> None:
     assert spelled(BYTE_PAIRS, "the") == {" the"}
     assert spelled(BYTE_PAIRS, "ca") == {"ca", "cat", " cat"}
     assert spelled(BYTE_PAIRS, " ca") == {" cat"}
@@ -137,7 +137,7 @@ def test_no_two_ids_have_one_name_or_spelling(tokenizer: Tokenizer) -> None:
     assert len(set(vocabulary.names)) == len(set(vocabulary.spellings)) == len(vocabulary.entries)
 
 
-def test_bytes_that_are_no_character_are_named_so() -> None:
+def test_incomplete_characters_are_named_by_bytes() -> None:
     names = dict(zip(BYTE_PAIRS.entries, BYTE_PAIRS.vocabulary.names, strict=True))
     assert names["Ġæ"] == "bytes:\\x20\\xe6"
     assert names["é"] == "bytes:\\xe9"
@@ -159,7 +159,7 @@ def test_bytes_that_are_no_character_are_named_so() -> None:
         ("<eos>", ["<eos>"]),
     ],
 )
-def test_a_candidate_is_what_it_spells_or_else_an_entry(word: str, entries: list[str]) -> None:
+def test_candidate_is_a_spelling_or_an_entry(word: str, entries: list[str]) -> None:
     assert [BYTE_PAIRS.entries[i] for i in BYTE_PAIRS.word_ids(word)] == entries
 
 
@@ -187,7 +187,7 @@ def test_words_and_ends_sum_to_the_total(tokenizer: Tokenizer, text: str, unscor
         assert words.token_counts.sum() + at_end.sum() == score.totals.tokens
 
 
-def test_white_space_counts_for_the_word_that_follows_and_at_the_end_for_the_last() -> None:
+def test_white_space_counts_for_next_or_last_word() -> None:
     score = scored(CHARACTERS, " the  cat \n o  ")
     words = word_scores(score, CHARACTERS.end_id)
     assert words.spans == [(1, 4), (6, 9), (12, 13)]
@@ -207,7 +207,7 @@ def test_white_space_counts_for_the_word_that_follows_and_at_the_end_for_the_las
         (BYTE_PAIRS, "汉 cat", "汉 cat"),  # the other two bytes of its first character are scored
     ],
 )
-def test_what_an_unscored_token_spans_is_not_counted(
+def test_characters_of_an_unscored_token_are_not_counted(
     tokenizer: Tokenizer, text: str, rest: str
 ) -> None:
     reader = RequestEncoder(tokenizer, Metrics(), BackgroundThread(), 100)
@@ -220,7 +220,7 @@ def test_what_an_unscored_token_spans_is_not_counted(
         assert totals.words == len(rest.split())
 
 
-def test_a_word_without_a_scored_token_has_none() -> None:
+def test_word_without_scored_token_has_count_0() -> None:
     words = word_scores(scored(CHARACTERS, "a <eos> cat", unscored=1), CHARACTERS.end_id)
     assert words.token_counts.tolist() == [0, 1, 4]
     assert words.logprobs[0] == 0

@@ -81,7 +81,7 @@ def test_spans_cut_the_text_into_its_tokens(tokenizer: Tokenizer, text: str) -> 
 
 
 @given(text=texts)
-def test_a_newline_is_the_end_of_a_sentence(tokenizer: Tokenizer, text: str) -> None:
+def test_newline_is_the_end_token(tokenizer: Tokenizer, text: str) -> None:
     expected: list[int] = []
     for index, line in enumerate(text.replace("\r\n", "\n").split("\n")):
         expected += [tokenizer.end_id] if index else []
@@ -90,7 +90,7 @@ def test_a_newline_is_the_end_of_a_sentence(tokenizer: Tokenizer, text: str) -> 
 
 
 @given(text=texts | lines)
-def test_a_long_line_cut_into_pieces_gives_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
+def test_chunks_of_a_line_give_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line_encoder, "CHUNK_CHARACTERS", 5)
@@ -113,9 +113,7 @@ unbroken = st.text(
 @example(text="\t" * 300)
 @example(text="a" + "'s" * 150)
 @example(text="<unk>'s" * 60)
-def test_a_line_without_single_spaces_cut_into_parts_gives_the_same_tokens(
-    tokenizer: Tokenizer, text: str
-) -> None:
+def test_chunks_without_single_spaces_give_the_same_tokens(tokenizer: Tokenizer, text: str) -> None:
     whole = plain(tokenizer.encode(text))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line_encoder, "MARGIN_CHARACTERS", 24)
@@ -125,7 +123,7 @@ def test_a_line_without_single_spaces_cut_into_parts_gives_the_same_tokens(
 
 
 @pytest.mark.parametrize("text", ["a," * 50_000, "the\u3000" * 25_000, "\t" * 100_000])
-def test_what_holds_no_single_space_is_cut_too(
+def test_lines_without_single_spaces_are_encoded_in_chunks(
     starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     starter.encode(text)
@@ -133,15 +131,13 @@ def test_what_holds_no_single_space_is_cut_too(
     assert sum(chunk_lengths) < 1.1 * len(text)
 
 
-def test_a_long_word_is_not_read_again_before_the_next(
-    starter: Tokenizer, chunk_lengths: list[int]
-) -> None:
+def test_long_word_is_not_encoded_again(starter: Tokenizer, chunk_lengths: list[int]) -> None:
     starter.encode(("x" * 20_000 + " ") * 5)
     assert sum(chunk_lengths) < 5 * (4096 + 16_384 + 65_536)
 
 
 @pytest.mark.parametrize("text", ["a," * 4_000_000, "a " * 4_000_000, "\n" * 100_000])
-def test_beyond_the_limit_nothing_is_encoded(
+def test_nothing_is_encoded_beyond_the_limit(
     starter: Tokenizer, chunk_lengths: list[int], text: str
 ) -> None:
     with pytest.raises(InputTooLong, match="at most 5000"):
@@ -149,9 +145,7 @@ def test_beyond_the_limit_nothing_is_encoded(
     assert sum(chunk_lengths) < 5 * line_encoder.CHUNK_CHARACTERS
 
 
-def test_a_word_has_as_many_characters_as_a_request_tokens(
-    starter: Tokenizer, chunk_lengths: list[int]
-) -> None:
+def test_word_is_limited_like_the_request(starter: Tokenizer, chunk_lengths: list[int]) -> None:
     for text in ("x" * 20_000, "the " * 2000 + "x" * 19_000):
         assert starter.encode(text, 20_000).ids.tolist()[-1] == starter.unknown_id
     assert max(chunk_lengths) <= 20_000
@@ -164,13 +158,13 @@ def test_a_word_has_as_many_characters_as_a_request_tokens(
 @given(text=texts)
 @example(text="Zxqvyk's bridge")
 @example(text="('tis) 3.5-4% of “x/y” — no. 1's, don’t!")
-def test_decoded_ids_are_cut_into_the_same_ids_again(starter: Tokenizer, text: str) -> None:
+def test_encoding_decoded_ids_returns_them(starter: Tokenizer, text: str) -> None:
     once = starter.encode(text).ids
     again = starter.encode(starter.decode(once)).ids
     assert again.tolist() == once.tolist()
 
 
-def test_special_strings_in_a_text_are_their_one_id(starter: Tokenizer) -> None:
+def test_special_strings_are_one_id_each(starter: Tokenizer) -> None:
     ids = starter.encode("the <unk> of<eos>the").ids.tolist()
     the, of = starter.entries.index("the"), starter.entries.index("of")
     assert ids == [the, starter.unknown_id, of, starter.end_id, the]
@@ -178,7 +172,7 @@ def test_special_strings_in_a_text_are_their_one_id(starter: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["th", "The", "", "<", "é", "qqqq"])
-def test_a_prefix_finds_all_entries_that_start_so(starter: Tokenizer, prefix: str) -> None:
+def test_prefix_finds_all_its_entries(starter: Tokenizer, prefix: str) -> None:
     expected = [i for i, entry in enumerate(starter.entries) if entry.startswith(prefix)]
     assert sorted(starter.vocabulary.with_prefix(prefix).tolist()) == expected
 
@@ -188,12 +182,12 @@ def test_entries_are_in_the_order_of_their_ids(tiny: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b"null"])
-def test_what_is_no_tokenizer_is_a_bundle_error(content: bytes) -> None:
+def test_invalid_tokenizer_is_a_bundle_error(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"tokenizer\.json"):
         Tokenizer(content, tiny_manifest())
 
 
-def test_a_tokenizer_of_another_size_is_a_bundle_error() -> None:
+def test_tokenizer_of_another_size_is_rejected() -> None:
     with pytest.raises(BundleError, match=r"8 entries, but manifest\.json has vocabulary_size 9"):
         Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest(vocabulary_size=9))
 
@@ -205,6 +199,6 @@ def test_ids_with_gaps_are_a_bundle_error() -> None:
 
 
 @pytest.mark.parametrize("field", ["prefix_token_id", "unknown_token_id"])
-def test_a_special_id_outside_the_vocabulary_is_a_bundle_error(field: str) -> None:
+def test_special_id_outside_vocabulary_is_rejected(field: str) -> None:
     with pytest.raises(BundleError, match=field):
         Tokenizer(tiny_library_tokenizer().to_str().encode(), tiny_manifest(**{field: 8}))

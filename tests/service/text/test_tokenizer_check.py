@@ -53,7 +53,7 @@ def sequence(name: str, *parts: Any) -> dict[str, Any]:
         ("decoder", sequence("decoders", *[DOUBLE] * 60)),
     ],
 )
-def test_what_explodes_is_refused_by_its_part(copy: Path, part: str, value: Any) -> None:
+def test_part_that_lengthens_texts_is_rejected(copy: Path, part: str, value: Any) -> None:
     with pytest.raises(BundleError, match=f"{part}: it may make a text") as found:
         tokenizer(copy, {part: value})
     assert "\n" not in found.value.message
@@ -69,17 +69,17 @@ def test_what_explodes_is_refused_by_its_part(copy: Path, part: str, value: Any)
         sequence("normalizers", {"type": "Prepend", "prepend": "▁"}, DOUBLE),
     ],
 )
-def test_normalizers_in_use_are_taken(copy: Path, value: Any) -> None:
+def test_common_normalizers_are_accepted(copy: Path, value: Any) -> None:
     assert len(tokenizer(copy, {"normalizer": value}).encode("the river").ids) >= 1
 
 
-def test_a_file_too_long_for_its_vocabulary_is_refused(copy: Path) -> None:
+def test_file_too_large_for_its_vocabulary_is_rejected(copy: Path) -> None:
     with pytest.raises(BundleError, match="too large for 14000 entries"):
         tokenizer(copy, {"padded": "a" * 20_000_000})
 
 
 @pytest.mark.parametrize("content", [b"[]", b"1", b"\xff", b"[" * 100_000, b'{"a": 1'])
-def test_what_is_no_object_is_refused(copy: Path, content: bytes) -> None:
+def test_tokenizer_must_be_a_json_object(copy: Path, content: bytes) -> None:
     replace(copy, "tokenizer.json", content)
     loaded = Bundle.load(copy)
     with pytest.raises(BundleError, match=r"tokenizer\.json"):
@@ -102,7 +102,7 @@ def test_padding_and_truncation_change_no_text(copy: Path) -> None:
         assert tokenizer(copy, parts).encode("the old river").ids.tolist() == expected
 
 
-def test_a_regular_expression_without_end_is_refused(copy: Path) -> None:
+def test_catastrophic_regular_expression_is_rejected(copy: Path) -> None:
     """The library gives up after so many steps, with what is no Exception."""
     with pytest.raises(BundleError, match="cannot encode a text") as found:
         tokenizer(copy, {"pre_tokenizer": CATASTROPHE})
@@ -110,13 +110,13 @@ def test_a_regular_expression_without_end_is_refused(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [1, "NFC", {"type": "NFC"}, True])
-def test_a_sequence_without_a_list_is_refused(copy: Path, parts: Any) -> None:
+def test_sequence_without_a_list_is_rejected(copy: Path, parts: Any) -> None:
     with pytest.raises(BundleError, match=r"tokenizer\.json") as found:
         tokenizer(copy, {"normalizer": {"type": "Sequence", "normalizers": parts}})
     assert "\n" not in found.value.message
 
 
-def test_a_model_without_a_type_is_read(copy: Path) -> None:
+def test_model_without_a_type_is_loaded(copy: Path) -> None:
     """As in files of older libraries."""
     content = json.loads((copy / "tokenizer.json").read_text())
     expected = tokenizer(copy, {}).kind

@@ -1,4 +1,4 @@
-"""The cache of tokenized text: made once, found again, whole or not there."""
+"""Tests of the cache of tokenized text: entries are written once, and complete or missing."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ ATTEMPTS = 5
 
 
 class Counting:
-    """A tokenizer that counts the texts it is given; `before` is called with that number."""
+    """A tokenizer that counts its texts and calls `before` with that number."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -42,7 +42,7 @@ class Counting:
 
 
 class Text:
-    """A train split, its tokenizer, and a cache for it."""
+    """A train split, its tokenizer and a cache."""
 
     def __init__(self, folder: Path) -> None:
         self.path = write_corpus(folder / "data", 300) / "train.txt"
@@ -95,7 +95,7 @@ def test_another_byte_or_another_tokenizer_makes_another_entry(text: Text) -> No
     text.counting = Counting(fit_tokenizer(other, text.source.lines()))
     text.tokenize()
     assert (text.counting.texts, len(text.entries())) == (300, 3)
-    text.path.write_bytes(first)  # with the first tokenizer it was known
+    text.path.write_bytes(first)  # the entry of the first tokenizer exists
     text.tokenize()
     assert (text.counting.texts, len(text.entries())) == (600, 4)
 
@@ -115,7 +115,7 @@ def test_an_error_in_the_middle_leaves_nothing(text: Text, monkeypatch: pytest.M
     assert text.tokenize().ids.tolist() == text.expected()
 
 
-def test_a_text_that_changes_while_it_is_read_is_refused(text: Text) -> None:
+def test_text_that_changes_while_read_is_refused(text: Text) -> None:
     source = text.source
     assert source.content.lines == 300
     text.path.write_bytes(text.path.read_bytes().replace(b"cat", b"dog", 1))
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_nothing(text: Text) -> None:
     assert text.entries() == []
 
 
-def test_a_kill_leaves_no_entry_and_what_it_left_goes_after_a_day(text: Text) -> None:
+def test_kill_leaves_a_partial_entry_for_one_day(text: Text) -> None:
     process = start("tests.support.tokenize_slowly", text.path, text.cache)
     while not (text.cache.exists() and any(text.cache.glob("*/ids.int32"))):
         assert process.poll() is None
@@ -142,7 +142,7 @@ def test_a_kill_leaves_no_entry_and_what_it_left_goes_after_a_day(text: Text) ->
     (left,) = text.entries()
     assert left.startswith(".partial-")
     assert text.tokenize().ids.tolist() == text.expected()
-    assert left in text.entries()  # for all that is known, its writer lives
+    assert left in text.entries()  # its writer may still run
 
     day_ago = time.time() - 90_000
     for path in (text.cache / left / "ids.int32", text.cache / left):
@@ -161,7 +161,7 @@ def test_a_kill_leaves_no_entry_and_what_it_left_goes_after_a_day(text: Text) ->
         (f".partial-{'a' * 32}", "counts.json/thesis.tex"),
     ],
 )
-def test_a_folder_that_is_no_entry_is_never_removed(text: Text, folder: str, file: str) -> None:
+def test_other_folders_are_never_removed(text: Text, folder: str, file: str) -> None:
     path = text.cache / folder / file
     path.parent.mkdir(parents=True)
     path.write_text("years of work", encoding="utf-8")
@@ -171,7 +171,7 @@ def test_a_folder_that_is_no_entry_is_never_removed(text: Text, folder: str, fil
     assert path.read_text(encoding="utf-8") == "years of work"
 
 
-def test_two_that_make_the_same_entry_at_once_both_have_it(text: Text) -> None:
+def test_concurrent_writers_share_one_entry(text: Text) -> None:
     at_once = 0
     for _ in range(ATTEMPTS):
         shutil.rmtree(text.cache, ignore_errors=True)
@@ -185,7 +185,7 @@ def test_two_that_make_the_same_entry_at_once_both_have_it(text: Text) -> None:
         for process in processes:
             assert process.communicate()[0] == f"{len(text.expected())}\n"
             assert process.returncode == 0
-        if at_once == 2:  # on a busy machine one may be done before the other begins
+        if at_once == 2:  # on a busy machine one may end before the other begins
             break
     assert at_once == 2
     assert len(text.entries()) == 1
@@ -194,7 +194,7 @@ def test_two_that_make_the_same_entry_at_once_both_have_it(text: Text) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["whole", "damaged"])
-def test_an_entry_that_appears_meanwhile_is_used_if_it_is_whole(text: Text, meanwhile: str) -> None:
+def test_entry_written_meanwhile_is_used_if_complete(text: Text, meanwhile: str) -> None:
     text.tokenize()
     (name,) = text.entries()
     made = text.cache.rename(text.cache.with_name("made")) / name
@@ -232,9 +232,7 @@ def test_a_damaged_entry_is_made_anew(text: Text, name: str, content: bytes | No
     assert text.entries() == [entry.name]
 
 
-def test_runs_share_the_cache_they_are_given_and_leave_no_ids_elsewhere(
-    train: Train, cache: Path, tmp_path: Path
-) -> None:
+def test_runs_share_the_given_cache(train: Train, cache: Path, tmp_path: Path) -> None:
     assert train("--set", "train.epochs=1") == 0
     assert len(list(cache.iterdir())) == 3
     assert not list(train.out.rglob("*.int32"))

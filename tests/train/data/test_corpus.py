@@ -1,4 +1,4 @@
-"""Ids: as a naive tokenisation makes them, in every order of work, and for every shape of line."""
+"""Tests of ids against a naive tokenization, for every order of work and shape of line."""
 
 import random
 from collections import Counter
@@ -23,14 +23,14 @@ def write(path: Path, lines: list[str]) -> Source:
 
 
 def naive_ids(train: list[str], lines: list[str]) -> list[int]:
-    """Ranks by falling count, then spelling, after `<unk>` and `<eos>`; a line ends in `<eos>`."""
+    """Tokenize naively: ids by falling count, then spelling; `<eos>` ends each line."""
     counts = Counter(word for line in train for word in line.split())
     words = sorted(counts, key=lambda word: (-counts[word], word))
     rank = {word: 2 + index for index, word in enumerate(words)}
     return [rank.get(word, 0) if word else 1 for line in lines for word in [*line.split(), ""]]
 
 
-def test_ids_and_counts_are_those_of_a_naive_tokenisation(tmp_path: Path) -> None:
+def test_ids_and_counts_equal_naive_tokenization(tmp_path: Path) -> None:
     train = ["a b b", "", "  c\ta ", "é"] * 30_000  # more lines than one block
     valid = ["a x é", "", "ÿ c 日本"]
     tokenizer = fit_tokenizer(WHITESPACE, train)
@@ -50,7 +50,7 @@ def test_ids_and_counts_are_those_of_a_naive_tokenisation(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("parallel", ["true", "false"])
-def test_the_order_is_that_of_the_text_with_and_without_threads(
+def test_order_is_that_of_the_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: str
 ) -> None:
     lines = [f"{index} {index % 97}" for index in range(20_000)]
@@ -63,7 +63,7 @@ def test_the_order_is_that_of_the_text_with_and_without_threads(
 
 
 @pytest.mark.parametrize("kind", [*COUNTED_KINDS, *SUBWORD_KINDS])
-def test_a_line_cut_in_parts_has_the_ids_of_the_whole(
+def test_split_line_has_the_ids_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     pick = random.Random(0).choice
@@ -81,7 +81,7 @@ def test_a_line_cut_in_parts_has_the_ids_of_the_whole(
     assert split.bytes == sum(len(line.encode()) for line in lines)
 
 
-def test_a_tokenizer_that_knows_every_text_leaves_nothing_unknown(tmp_path: Path) -> None:
+def test_subword_tokenizer_has_no_unknown_tokens(tmp_path: Path) -> None:
     tokenizer = fit_tokenizer(TokenizerConfig(kind="bpe"), sentences(50))
     assert tokenizer.token_to_id("<unk>") is None
     split = tokenize(write(tmp_path / "a.txt", ["the zebra Ж"]), tokenizer, tmp_path, "train")
@@ -94,7 +94,7 @@ def test_a_split_without_words_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "valid.txt").write_text(content, encoding="utf-8")
     source, tokenizer = Source((tmp_path / "valid.txt",)), fit_tokenizer(WHITESPACE, ["a"])
     for _ in range(2):
-        with pytest.raises(CorpusError, match=r"valid split .*valid\.txt\) holds no words"):
+        with pytest.raises(CorpusError, match=r"valid split .*valid\.txt\) has no words"):
             tokenize(source, tokenizer, tmp_path / "cache", "valid")
     assert not list((tmp_path / "cache").iterdir())
 
@@ -104,7 +104,7 @@ def test_the_cache_is_where_the_desktop_keeps_caches(monkeypatch: pytest.MonkeyP
     for variable, folder in {
         "/elsewhere": "/elsewhere/tiedlm",
         "": "/somewhere/.cache/tiedlm",
-        "relative": "/somewhere/.cache/tiedlm",  # to be ignored, says the XDG specification
+        "relative": "/somewhere/.cache/tiedlm",  # the XDG specification requires to ignore it
     }.items():
         monkeypatch.setenv("XDG_CACHE_HOME", variable)
         assert default_cache() == Path(folder)

@@ -1,4 +1,4 @@
-"""Which files of a folder the trainer reads."""
+"""Tests of the choice of files that the trainer reads in a folder."""
 
 import os
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_circles_of_links_end(tmp_path: Path) -> None:
     ]
 
 
-def test_a_link_to_a_folder_above_is_left_out(tmp_path: Path) -> None:
+def test_link_to_a_parent_folder_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, "data/a.txt", "data/sub/b.txt", "private.txt")
     (tmp_path / "data" / "sub" / "up").symlink_to("../..")
     (tmp_path / "data" / "up").symlink_to("..")
@@ -87,7 +87,7 @@ def test_a_folder_is_a_folder_whatever_its_name(tmp_path: Path) -> None:
     assert [p.name for p in splits["test"].files] == ["t.txt"]
 
 
-def test_what_is_no_file_is_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_special_files_are_left_out_with_a_warning(tmp_path: Path) -> None:
     write(tmp_path, "a.TXT", "b.Txt.GZ")
     os.mkfifo(tmp_path / "pipe.txt")
     (tmp_path / "gone.txt").symlink_to("nothing")

@@ -1,4 +1,4 @@
-"""How a text without splits is divided."""
+"""Tests of the division of a text without splits."""
 
 from collections import Counter
 from pathlib import Path
@@ -26,7 +26,7 @@ def divided(data: Path, config: DataConfig = RANDOM) -> tuple[dict[str, list[str
 
 
 @pytest.mark.parametrize("end", ["\n", "\n\n\n\n", "\n \n\t\n\u3000\n", "\n" * 200])
-def test_blank_lines_at_the_end_are_held_out_of_no_split(tmp_path: Path, end: str) -> None:
+def test_trailing_blank_lines_are_not_held_out(tmp_path: Path, end: str) -> None:
     text = "".join(f"line {index}\n" for index in range(20))
     found, note = divided(write(tmp_path / "a.txt", text.rstrip() + end), DataConfig())
     assert found["train"] == [f"line {index}" for index in range(18)]
@@ -36,7 +36,7 @@ def test_blank_lines_at_the_end_are_held_out_of_no_split(tmp_path: Path, end: st
 
 
 def test_blank_lines_within_a_text_move_no_line(tmp_path: Path) -> None:
-    """As before there was a rule for blank lines: a run on the text goes on."""
+    """The division is that of versions without a rule for blank lines, so that runs resume."""
     text = "".join(f"line {index}\n\n" for index in range(40))  # 80 lines: 4 and 4 held out
     found, _ = divided(write(tmp_path / "a.txt", text), DataConfig())
     assert found["valid"] == ["line 36", "", "line 37", ""]
@@ -51,7 +51,7 @@ def test_a_text_of_blank_lines_is_refused(tmp_path: Path) -> None:
 
 
 def test_random_documents_are_whole_and_in_one_split(tmp_path: Path) -> None:
-    """Paragraphs of 1 to 5 lines."""
+    """Return paragraphs of 1 to 5 lines."""
     paragraphs = [[f"p{n} l{k}" for k in range(1 + n % 5)] for n in range(200)]
     text = "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
     found, note = divided(write(tmp_path / "a.txt", text))
@@ -62,7 +62,9 @@ def test_random_documents_are_whole_and_in_one_split(tmp_path: Path) -> None:
         whole = [line for n, p in enumerate(paragraphs) if split_of[f"p{n}"] == split for line in p]
         assert words == whole  # in the order of the text
     for split in ("valid", "test"):
-        assert 30 <= sum(map(bool, found[split])) < 35  # 5 % of 600 lines, and a document over
+        assert (
+            30 <= sum(map(bool, found[split])) < 35
+        )  # 5 % of 600 lines, and up to one document more
     assert "200 documents" in note
     assert "data.seed = 1" in note
 

@@ -39,7 +39,7 @@ def test_the_three_layouts_hold_the_same_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(3, 1), (20, 1), (21, 2), (100, 5), (101, 6)])
-def test_the_last_tenth_of_text_without_splits_is_held_out(
+def test_last_tenth_of_undivided_text_is_held_out(
     tmp_path: Path, count: int, held_out: int
 ) -> None:
     lines = [f"line {index}" for index in range(count)]
@@ -57,7 +57,7 @@ def test_the_last_tenth_of_text_without_splits_is_held_out(
 
 
 @pytest.mark.parametrize("missing", [["valid"], ["train", "test"]])
-def test_a_part_of_a_split_is_refused_by_name(tmp_path: Path, missing: list[str]) -> None:
+def test_missing_splits_are_named(tmp_path: Path, missing: list[str]) -> None:
     write_corpus(tmp_path)
     for split in missing:
         (tmp_path / f"{split}.txt").unlink()
@@ -65,7 +65,7 @@ def test_a_part_of_a_split_is_refused_by_name(tmp_path: Path, missing: list[str]
         find_splits(tmp_path)
 
 
-def test_a_folder_without_enough_text_is_refused_by_name(tmp_path: Path) -> None:
+def test_folder_with_too_little_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="missing: not a folder"):
         find_splits(tmp_path / "missing")
     (tmp_path / "text.md").write_text("a\nb\nc\n", encoding="utf-8")
@@ -76,7 +76,7 @@ def test_a_folder_without_enough_text_is_refused_by_name(tmp_path: Path) -> None
         find_splits(tmp_path)
 
 
-def test_what_is_not_text_is_named_by_file_and_line(tmp_path: Path) -> None:
+def test_binary_content_is_named_by_file_and_line(tmp_path: Path) -> None:
     for content, reason in ((b"a\nb\nc\x00d\n", "NUL"), (b"a\nb\nc\xffd\n", "not UTF-8")):
         for name, written in (("a.txt", content), ("a.txt.gz", gzip.compress(content))):
             (tmp_path / name).write_bytes(written)
@@ -105,7 +105,7 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\x00\ufeff"
     chunk_bytes=st.integers(1, 40),
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_range_of_lines_is_read_in_any_size_of_chunk(
+def test_line_ranges_read_alike_in_any_chunk_size(
     tmp_path: Path,
     files: list[list[str]],
     start: int,
@@ -129,7 +129,7 @@ def test_any_range_of_lines_is_read_in_any_size_of_chunk(
     assert source.content == (hashed, len(expected), len(text))
 
 
-def test_the_same_text_has_the_same_hash_however_it_is_packed(tmp_path: Path) -> None:
+def test_hash_ignores_compression_and_files(tmp_path: Path) -> None:
     text = b"a b\n\nc d\ne\n"
     (tmp_path / "a.txt").write_bytes(text)
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text))
@@ -147,7 +147,7 @@ def test_the_same_text_has_the_same_hash_however_it_is_packed(tmp_path: Path) ->
 
 
 @given(st.lists(st.sampled_from(["a", "bc", " ", "  ", "\t", "é", "日本", "'s", "1", "."])))
-def test_a_long_line_is_cut_at_single_spaces_between_words(parts: list[str]) -> None:
+def test_long_line_is_split_at_single_spaces(parts: list[str]) -> None:
     line = "".join(parts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LONG_LINE", 3)

@@ -1,4 +1,4 @@
-"""Which files make the splits, by the names that corpora give them."""
+"""Tests of finding splits by the names of files and folders."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def splits_of(folder: Path, *names: str) -> tuple[list[list[str]], list[str]]:
-    """The names of each split's files, and the warnings."""
+    """Return the names of each split's files, and the warnings."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"{name}\n" * 3, encoding="utf-8")
@@ -61,15 +61,44 @@ def test_folders_of_splits_have_the_suffixes_of_splits(tmp_path: Path, suffix: s
     assert splits_of(tmp_path, *names) == ([[name] for name in names], [])
 
 
-def test_splits_in_the_only_sub_folder_are_not_mixed(tmp_path: Path) -> None:
+def test_splits_in_the_only_sub_folder_are_refused(tmp_path: Path) -> None:
     names = [f"ptb/ptb.{split}.txt" for split in SPLITS]
     with pytest.raises(CorpusError, match=f"splits are in {tmp_path / 'ptb'}; give --data "):
         splits_of(tmp_path, *names, "README.txt", ".cache/a.txt")
-    found, _ = splits_of(tmp_path, "other/a.txt")  # with a second folder it is one text
+    found, _ = splits_of(tmp_path, "other/a.txt")  # with a second folder it is a single text
     assert len(found[0]) == 5
 
 
-def test_a_part_is_read_once_although_it_is_there_packed(tmp_path: Path) -> None:
+def test_splits_nested_two_levels_deep_are_refused(tmp_path: Path) -> None:
+    names = [f"corpus/ptb/{split}.txt" for split in SPLITS]
+    with pytest.raises(CorpusError, match=f"its splits are in {tmp_path / 'corpus' / 'ptb'}; give"):
+        splits_of(tmp_path, *names)
+
+
+def test_a_linked_parent_folder_ends_the_search(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "up").symlink_to("..")
+    assert splits_of(tmp_path, "a.txt")[0] == [["a.txt"]] * 3
+
+
+def test_every_form_of_a_text_is_read_once(tmp_path: Path) -> None:
+    found, warnings = splits_of(
+        tmp_path,
+        *("train/wiki.tokens", "train/wiki.raw", "train/sub/wiki.raw", "train/b.txt.gz"),
+        *("valid-0.tokens", "valid-0.raw", "valid-1.raw", "test.txt"),
+    )
+    assert found == [
+        ["train/b.txt.gz", "train/sub/wiki.raw", "train/wiki.tokens"],
+        ["valid-0.tokens", "valid-1.raw"],
+        ["test.txt"],
+    ]
+    assert [line.partition(": ")[2] for line in warnings] == [
+        f"{tmp_path}/train/wiki.raw is left out: wiki.tokens is the same text",
+        f"{tmp_path}/valid-0.raw is left out: valid-0.tokens is the same text",
+    ]
+
+
+def test_packed_part_is_read_once(tmp_path: Path) -> None:
     found, warnings = splits_of(
         tmp_path, "train-0.txt", "train-0.txt.gz", "train-1.txt", "valid.txt", "test.txt"
     )

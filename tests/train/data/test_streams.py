@@ -15,12 +15,12 @@ END = 1
 
 
 def numbered(length: int) -> Ids:
-    """Ids that say where they stand; none of the first is `<eos>`."""
+    """Return the ids 2, 3, 4, …, none of which is `<eos>`."""
     return np.arange(length, dtype=np.int32) + 2
 
 
 def text(length: int, seed: int = 0) -> Ids:
-    """Random words in lines of about seven; `<eos>` is 1."""
+    """Return random words in lines of about seven tokens; `<eos>` is 1."""
     random = np.random.default_rng(seed)
     ids = random.integers(2, 50, length).astype(np.int32)
     ids[random.random(length) < 1 / 7] = END
@@ -37,7 +37,7 @@ def epoch(streams: Streams, number: int = 0) -> list[Batch]:
 
 
 def by_stream(batches: list[Batch]) -> list[list[int]]:
-    """The inputs of every stream, one step after another."""
+    """Return the inputs of every stream, step after step."""
     columns = np.concatenate([batch.inputs.numpy() for batch in batches])  # (L, B)
     return [[int(token) for token in column] for column in columns.T]
 
@@ -54,7 +54,7 @@ def test_batches_are_as_the_docstring_draws_them() -> None:
     assert streams.steps == 2
 
 
-def test_the_last_step_is_as_short_as_what_is_left() -> None:
+def test_last_step_has_the_remaining_tokens() -> None:
     streams = make(np.arange(16, dtype=np.int32), batch_size=2, bptt_length=3)
     assert (streams.stream_length, streams.steps, streams.lengths) == (7, 3, [3, 3, 1])
     assert [streams.tokens_before(step) for step in range(4)] == [0, 3, 6, 7]
@@ -72,7 +72,7 @@ def test_the_last_step_is_as_short_as_what_is_left() -> None:
     number=st.integers(0, 3),
 )
 @settings(deadline=None)
-def test_an_epoch_predicts_every_token_but_the_remainder_once(
+def test_epoch_predicts_every_token_once(
     length: int,
     batch_size: int,
     bptt_length: int,
@@ -99,7 +99,7 @@ def test_an_epoch_predicts_every_token_but_the_remainder_once(
     assert sum(streams.lengths) == streams.stream_length == streams.tokens_before(streams.steps)
 
 
-def test_random_lengths_are_those_of_the_seed_and_the_epoch() -> None:
+def test_random_lengths_depend_on_seed_and_epoch() -> None:
     ids = numbered(4001)
     lengths = []
     for seed, number in ((1, 0), (1, 0), (1, 1), (2, 0)):
@@ -111,7 +111,7 @@ def test_random_lengths_are_those_of_the_seed_and_the_epoch() -> None:
 
 
 def test_random_lengths_are_distributed_as_the_paper_says() -> None:
-    """Normal around 70 with a deviation of 5, but around 35 in one step of twenty."""
+    """Lengths are normal around 70 with deviation 5, and around 35 in one step of twenty."""
     streams = make(numbered(400_001), batch_size=2, bptt_length=70, random_bptt=True)
     lengths = np.array(streams.lengths[:-1])
     assert len(lengths) > 2500
@@ -122,12 +122,12 @@ def test_random_lengths_are_distributed_as_the_paper_says() -> None:
         assert group.std() == pytest.approx(5, rel=0.2)
 
 
-def test_no_random_length_is_below_five_but_the_last() -> None:
+def test_random_lengths_are_at_least_five() -> None:
     streams = make(numbered(4001), batch_size=1, bptt_length=6, random_bptt=True)
     assert min(streams.lengths[:-1]) == 5
 
 
-def test_partial_shuffle_turns_each_stream_by_its_own_amount_each_epoch() -> None:
+def test_partial_shuffle_rotates_each_stream_each_epoch() -> None:
     count, length = 6, 500
     streams = make(numbered(count * length + 1), batch_size=count, partial_shuffle=True)
     seen = []
@@ -145,18 +145,19 @@ def test_partial_shuffle_turns_each_stream_by_its_own_amount_each_epoch() -> Non
 
 
 def line_begin(ids: Ids, place: int) -> int:
-    """Where the `<eos>` before a token stands, or the token's own place if it is one."""
+    """Return the index of the last `<eos>` up to a token, which may be the token itself."""
     while ids[place] != END:
         place -= 1
     return place
 
 
 def follow(ids: Ids, streams: Streams) -> tuple[int, int]:
-    """Read an epoch and check every step against the text, without the code's own arithmetic; how
-    often a stream was reset, and how many tokens were read again.
+    """Read an epoch, and check every step against the text by independent arithmetic.
+
+    Return the number of resets, and of tokens that were read again.
     """
     length = streams.stream_length
-    at = list(streams._starts + streams._offsets)  # where each stream goes on
+    at = list(streams._starts + streams._offsets)  # the next place of each stream
     resets = again = 0
     for batch in (streams.batch(step) for step in range(streams.steps)):
         for stream in range(len(at)):
@@ -175,9 +176,7 @@ def follow(ids: Ids, streams: Streams) -> tuple[int, int]:
 
 @pytest.mark.parametrize("partial_shuffle", [False, True])
 @pytest.mark.parametrize("random_bptt", [False, True])
-def test_a_reset_stream_reads_its_line_from_the_end_of_the_one_before(
-    partial_shuffle: bool, random_bptt: bool
-) -> None:
+def test_reset_stream_rereads_its_line(partial_shuffle: bool, random_bptt: bool) -> None:
     ids = text(8 * 700 + 1)
     streams = make(
         ids,
@@ -190,10 +189,10 @@ def test_a_reset_stream_reads_its_line_from_the_end_of_the_one_before(
     resets, again = follow(ids, streams)
     steps = 8 * streams.steps
     assert abs(resets / steps - 0.3) < 4 * (0.3 * 0.7 / steps) ** 0.5 + 8 * 7 / steps
-    assert 2 * resets < again < 12 * resets  # a line has about seven tokens
+    assert 2 * resets < again < 12 * resets  # lines have about seven tokens
 
 
-def test_a_stream_at_the_beginning_of_a_line_is_reset_and_reads_nothing_again() -> None:
+def test_reset_at_a_line_start_rereads_nothing() -> None:
     streams = make(np.full(2001, END, np.int32), batch_size=4, state_reset_probability=0.5)
     reset = np.array([batch.reset.tolist() for batch in epoch(streams)])
     assert 0.2 < reset.mean() < 0.8
@@ -205,7 +204,7 @@ def test_at_probability_0_no_stream_is_ever_reset() -> None:
     assert not any(batch.reset.any() for batch in epoch(streams))
 
 
-def test_a_line_longer_than_the_look_back_is_read_again_near_its_beginning_alone(
+def test_reset_looks_back_a_bounded_distance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "LOOK_BACK", 20)
@@ -217,12 +216,12 @@ def test_a_line_longer_than_the_look_back_is_read_again_near_its_beginning_alone
         if batch.reset[0]:
             reset.append(place)
         place = int(batch.targets[-1, 0]) - 2
-    assert max(reset) > 0  # it did come back from somewhere
+    assert max(reset) > 0  # at least one reset went back
     assert max(reset) <= 20
-    assert place > 500  # and got away
+    assert place > 500  # and the stream advanced
 
 
-def test_a_stream_never_goes_back_beyond_its_own_beginning() -> None:
+def test_stream_never_restarts_before_its_beginning() -> None:
     ids = numbered(2001)
     ids[990] = END  # of stream 0's text; stream 1 begins at 1000, in the same line
     streams = make(ids, batch_size=2, bptt_length=8, state_reset_probability=0.9)
@@ -230,7 +229,7 @@ def test_a_stream_never_goes_back_beyond_its_own_beginning() -> None:
 
 
 @pytest.mark.parametrize("processes", [2, 3, 6])
-def test_the_shares_of_several_processes_are_columns_of_the_whole_batch(processes: int) -> None:
+def test_process_batches_are_columns_of_the_whole(processes: int) -> None:
     ids = text(6 * 300 + 1)
     config: dict[str, Any] = {
         "batch_size": 6,
@@ -251,7 +250,7 @@ def test_the_shares_of_several_processes_are_columns_of_the_whole_batch(processe
 
 
 def test_positions_alone_let_a_stream_go_on() -> None:
-    """What a run saves in the middle of an epoch is enough to read the rest of it."""
+    """The state that a run saves within an epoch is enough to read the rest of the epoch."""
     ids = text(3000)
     config: dict[str, Any] = {
         "batch_size": 5,

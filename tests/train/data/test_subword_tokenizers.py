@@ -1,4 +1,4 @@
-"""Characters, and pieces of words over bytes: nothing is lost, and nothing is left to chance."""
+"""Tests of tokenizers of characters and subwords: lossless and deterministic."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def decoded(tokenizer: Tokenizer, ids: list[int]) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ids_have_no_gaps_and_the_end_is_1(kind: str) -> None:
+def test_ids_have_no_gaps_and_eos_is_1(kind: str) -> None:
     tokenizer = FITTED[kind]
     vocabulary = tokenizer.get_vocab()
     assert sorted(vocabulary.values()) == list(range(tokenizer.get_vocab_size()))
@@ -53,7 +53,7 @@ def test_ids_have_no_gaps_and_the_end_is_1(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_literal_end_is_its_one_id_and_reads_as_a_newline(kind: str) -> None:
+def test_literal_eos_decodes_to_a_newline(kind: str) -> None:
     tokenizer = FITTED[kind]
     encoding = tokenizer.encode("河 <eos>水<eo s>")
     assert encoding.ids.count(1) == 1
@@ -61,7 +61,7 @@ def test_a_literal_end_is_its_one_id_and_reads_as_a_newline(kind: str) -> None:
     assert decoded(tokenizer, encoding.ids) == "河 \n水<eo s>"
 
 
-def test_a_character_that_the_text_has_not_is_unknown() -> None:
+def test_unseen_character_is_unknown() -> None:
     tokenizer = FITTED["char"]
     encoding = tokenizer.encode("河𝒳水<unk>")
     assert encoding.tokens == ["河", "<unk>", "水", "<unk>"]
@@ -69,7 +69,7 @@ def test_a_character_that_the_text_has_not_is_unknown() -> None:
 
 
 @given(text=st.text(st.sampled_from("".join(LINES) + " the'"), max_size=60))
-def test_known_characters_are_one_token_each_and_read_as_they_were(text: str) -> None:
+def test_known_characters_are_one_token_each(text: str) -> None:
     encoding = FITTED["char"].encode(text)
     assert encoding.tokens == list(text)
     assert encoding.offsets == [(i, i + 1) for i in range(len(text))]
@@ -87,7 +87,7 @@ def test_pieces_of_any_line_read_as_it_was(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", PIECES)
 @settings(max_examples=200, deadline=None)
 @given(text=lines)
-def test_spans_cover_the_line_and_parts_of_a_character_span_it(kind: str, text: str) -> None:
+def test_spans_cover_the_line_and_whole_characters(kind: str, text: str) -> None:
     at = 0
     for start, end in FITTED[kind].encode(text).offsets:
         assert start <= at < end or at == end == start + 1
@@ -104,7 +104,7 @@ def test_the_vocabulary_is_no_larger_than_asked(kind: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", PIECES)
-def test_a_larger_vocabulary_cuts_its_text_into_fewer_pieces(kind: str) -> None:
+def test_larger_vocabulary_gives_fewer_tokens(kind: str) -> None:
     def count(size: int) -> int:
         tokenizer = fit_tokenizer(config(kind, vocabulary_size=size), TEXT)
         return sum(len(tokenizer.encode(line).ids) for line in TEXT)
@@ -120,7 +120,7 @@ def test_too_few_entries_for_all_bytes_are_refused(kind: str) -> None:
         config(kind, vocabulary_size=256)
 
 
-def test_what_is_wrong_with_the_size_is_said_in_one_line(tmp_path: Path) -> None:
+def test_wrong_vocabulary_size_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('name = "a"\n[tokenizer]\nkind = "bpe"\nvocabulary_size = 100\n')
     with pytest.raises(ConfigError, match=r"tokenizer: bpe needs a vocabulary_size of 257 or more"):
@@ -148,7 +148,7 @@ print([hashlib.sha256(FITTED[kind].to_str().encode()).hexdigest() for kind in FI
 
 
 def test_another_process_makes_the_same_files() -> None:
-    """Hash tables are ordered by chance in each process; the tokenizer must not be."""
+    """Hash tables have a random order in each process; the tokenizer must not depend on it."""
     runs = {
         subprocess.run(
             [sys.executable, "-c", FIT],
@@ -172,7 +172,7 @@ def test_the_file_alone_makes_the_same_tokenizer(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_split_is_cut_line_by_line_and_counts_what_is_unknown(kind: str, tmp_path: Path) -> None:
+def test_split_is_tokenized_line_by_line(kind: str, tmp_path: Path) -> None:
     tokenizer = FITTED[kind]
     path = tmp_path / "text.txt"
     path.write_text("河水𝒳\n\nthe cat\r\n", encoding="utf-8")

@@ -20,7 +20,7 @@ TEXTS = st.lists(PIECES, min_size=1, max_size=16).map("".join)
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """As the service reads a text: line by line, with `<eos>` for a newline."""
+    """Encode a text as the service does: line by line, with `<eos>` for a newline."""
     ids: list[int] = []
     for index, line in enumerate(text.split("\n")):
         ids += [end_id(tokenizer)] * (index > 0)
@@ -40,9 +40,7 @@ def tokens(config: TokenizerConfig, text: str) -> list[str]:
 
 @pytest.mark.parametrize("config", [WHITESPACE, WORDS])
 @pytest.mark.parametrize("text", ["a b", "a <unk> b <eos>", "<eos> <eos> <eos> <unk> a"])
-def test_unknown_is_0_and_end_is_1_even_where_the_text_spells_them(
-    config: TokenizerConfig, text: str
-) -> None:
+def test_literal_special_tokens_keep_their_ids(config: TokenizerConfig, text: str) -> None:
     tokenizer = fit_tokenizer(config, [text])
     assert tokenizer.token_to_id("<unk>") == 0
     assert end_id(tokenizer) == 1
@@ -51,7 +49,7 @@ def test_unknown_is_0_and_end_is_1_even_where_the_text_spells_them(
 
 
 @pytest.mark.parametrize("config", [WHITESPACE, WORDS])
-def test_frequent_words_come_first_and_equal_ones_by_spelling(config: TokenizerConfig) -> None:
+def test_words_order_by_count_then_spelling(config: TokenizerConfig) -> None:
     vocabulary = fit_tokenizer(config, ["b c a", "d d a", "e a"]).get_vocab()
     assert sorted(vocabulary, key=vocabulary.__getitem__) == [
         *("<unk>", "<eos>", "a", "d", "b", "c", "e")
@@ -65,7 +63,7 @@ def test_vocabulary_size_counts_both_special_tokens() -> None:
     }
 
 
-def test_a_word_seen_less_than_minimum_count_is_unknown() -> None:
+def test_words_below_minimum_count_are_unknown() -> None:
     config = TokenizerConfig(kind="whitespace", minimum_count=2)
     assert fit_tokenizer(config, ["a b a", "c b"]).encode("a b c").ids == [2, 3, 0]
 
@@ -79,9 +77,7 @@ def test_a_word_seen_less_than_minimum_count_is_unknown() -> None:
         (TokenizerConfig(minimum_count=3), ["a a b"]),
     ],
 )
-def test_a_text_without_a_word_to_keep_is_refused(
-    config: TokenizerConfig, lines: list[str]
-) -> None:
+def test_text_without_frequent_words_is_refused(config: TokenizerConfig, lines: list[str]) -> None:
     with pytest.raises(CorpusError, match=f"no word that occurs {config.minimum_count} times"):
         fit_tokenizer(config, lines)
 
@@ -157,7 +153,7 @@ def test_decoded_words_encode_to_the_same_ids(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.lists(CHARACTERS | st.just(" "), max_size=16).map("".join))
-def test_decoded_white_space_tokens_encode_to_the_same_ids(text: str) -> None:
+def test_decoded_whitespace_tokens_encode_alike(text: str) -> None:
     tokenizer = fit_tokenizer(WHITESPACE, ["base", text])
     assert encode(tokenizer, round_trip(tokenizer, text)) == encode(tokenizer, text)
 
@@ -170,16 +166,14 @@ def test_an_unknown_word_keeps_its_ending_when_decoded(text: str) -> None:
     assert encode(tokenizer, round_trip(tokenizer, text)) == ids
 
 
-def test_a_white_space_token_that_holds_the_end_token_stays_whole() -> None:
+def test_whitespace_token_containing_eos_stays_whole() -> None:
     tokenizer = fit_tokenizer(WHITESPACE, ["x<eos> a <eos>y"])
     assert round_trip(tokenizer, "x<eos> a <eos>y") == "x<eos> a <eos>y"
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=TEXTS, config=st.sampled_from([WHITESPACE, WORDS]))
-def test_tokens_are_spans_of_the_text_and_only_white_space_lies_between(
-    text: str, config: TokenizerConfig
-) -> None:
+def test_tokens_are_spans_separated_by_white_space(text: str, config: TokenizerConfig) -> None:
     encoding = fit_tokenizer(config, ["base", text]).encode(text)
     assert [text[start:end] for start, end in encoding.offsets] == encoding.tokens
     edges = [0, *(edge for span in encoding.offsets for edge in span), len(text)]

@@ -1,4 +1,4 @@
-"""Expectation maximisation over pieces: against all ways of cutting a word, written out here."""
+"""Tests of expectation maximisation against an enumeration of all segmentations of a word."""
 
 import math
 from collections import Counter
@@ -40,7 +40,7 @@ def expected_by_hand(
 
 @settings(max_examples=100, deadline=None)
 @given(counts=words, more=longer, seed=st.integers(0, 99))
-def test_a_piece_is_expected_as_often_as_over_all_cuts(
+def test_expected_counts_equal_all_segmentations(
     counts: dict[str, int], more: set[str], seed: int
 ) -> None:
     pieces = [*SYMBOLS, *sorted(more)]
@@ -54,9 +54,7 @@ def test_a_piece_is_expected_as_often_as_over_all_cuts(
 
 @settings(max_examples=50, deadline=None)
 @given(counts=words, more=longer)
-def test_a_lattice_without_some_pieces_is_that_of_the_others(
-    counts: dict[str, int], more: set[str]
-) -> None:
+def test_restricted_lattice_equals_a_new_one(counts: dict[str, int], more: set[str]) -> None:
     pieces = [*SYMBOLS, *sorted(more)]
     kept = [i for i in range(len(pieces)) if i < len(SYMBOLS) or i % 2]
     weights = np.array(list(counts.values()), np.float64)
@@ -82,6 +80,6 @@ def test_symbols_stay_and_no_more_than_asked(
     assert fit_subwords(backwards, [*SYMBOLS, *sorted(more)], size) == fitted
 
 
-def test_the_piece_that_the_text_is_made_of_is_kept() -> None:
+def test_most_useful_subword_is_kept() -> None:
     counts = {"abcabc": 50, "abc": 100, "ca": 3}
     assert "abc" in fit_subwords(counts, [*SYMBOLS, "abc", "ca", "bc", "ab"], 4)

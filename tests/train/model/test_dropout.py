@@ -1,4 +1,4 @@
-"""Masks are read off what comes out of ones: a dropped value is 0, a kept one 1 / (1 − p)."""
+"""Tests of dropout on arrays of ones: a dropped value is 0, a kept value 1 / (1 − p)."""
 
 import pytest
 import torch
@@ -30,9 +30,7 @@ def share_kept(values: Tensor) -> float:
 
 @settings(max_examples=20, deadline=None)
 @given(probability=st.sampled_from([0.1, 0.25, 0.5, 0.8]), steps=st.integers(1, 6))
-def test_a_locked_mask_is_the_same_at_all_time_steps_and_another_for_each_sequence(
-    probability: float, steps: int
-) -> None:
+def test_locked_mask_is_constant_over_time(probability: float, steps: int) -> None:
     out = locked_dropout(torch.ones(steps, 40, 50), probability)
     assert out.equal(out[:1].expand_as(out))
     kept = torch.tensor(1 / (1 - probability))
@@ -47,7 +45,7 @@ def test_a_plain_mask_differs_over_time() -> None:
     assert not any(out[t].equal(out[t + 1]) for t in range(5))
 
 
-def test_the_gradient_goes_through_the_mask_that_the_values_went_through() -> None:
+def test_gradient_passes_the_same_mask() -> None:
     x = torch.ones(3, 4, 5, requires_grad=True)
     out = locked_dropout(x, 0.5)
     torch.autograd.backward(out.sum())
@@ -57,7 +55,7 @@ def test_the_gradient_goes_through_the_mask_that_the_values_went_through() -> No
 
 @pytest.mark.parametrize("locked", [True, False])
 @pytest.mark.parametrize("place", ["dropout_output", "dropout_input"])
-def test_the_model_drops_by_the_kind_that_is_configured(locked: bool, place: str) -> None:
+def test_model_uses_the_configured_dropout(locked: bool, place: str) -> None:
     model = make(locked_dropout=locked, **{place: 0.5})
     seen: list[Tensor] = []
     if place == "dropout_output":
@@ -68,7 +66,7 @@ def test_the_model_drops_by_the_kind_that_is_configured(locked: bool, place: str
 
         def record(*arguments: Tensor, **rest: Tensor) -> object:
             seen.append(arguments[0])
-            return lstm(*arguments, **rest)  # type: ignore[call-overload]  # as it was called
+            return lstm(*arguments, **rest)  # type: ignore[call-overload]  # the arguments of torch.lstm
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "lstm", record)
@@ -78,7 +76,7 @@ def test_the_model_drops_by_the_kind_that_is_configured(locked: bool, place: str
     assert set(seen[0].flatten().tolist()) == {0.0, 2.0}
 
 
-def test_a_dropped_word_is_dropped_everywhere_in_the_batch() -> None:
+def test_dropped_word_is_zero_in_the_whole_batch() -> None:
     matrix = torch.rand(200, 4) + 1
     ids = torch.randint(0, 200, (30, 40))
     probability = 0.3
@@ -102,7 +100,7 @@ def test_a_dropped_word_learns_nothing_as_input() -> None:
     assert matrix.grad.equal(torch.where(dropped, 0.0, 2.0)[:, None].expand(20, 4))
 
 
-def test_the_softmax_still_sees_a_word_whose_embedding_was_dropped() -> None:
+def test_softmax_keeps_dropped_words() -> None:
     model = make(dropout_embedding=0.9)
     hidden, _ = model(torch.zeros(2, 2, dtype=torch.int64), model.zero_state(2))
     matrix, bias = model.output_matrix.detach(), model.output_bias.detach()
@@ -116,7 +114,7 @@ def recurrent_of(model: TiedLSTM) -> list[Tensor]:
 
 @torch.no_grad()
 def naive_lstm(model: TiedLSTM, ids: Tensor, recurrent: list[Tensor]) -> Tensor:
-    """Hidden vectors (T, B, D), one step at a time by the equations, with other recurrent weights.
+    """Return hidden vectors (T, B, D) by the equations, step by step, with other recurrent weights.
 
     i, f, g, o = W x + b + U h + b';  c ← σ(f) c + σ(i) tanh(g);  h = σ(o) tanh(c)
     """
@@ -135,8 +133,8 @@ def naive_lstm(model: TiedLSTM, ids: Tensor, recurrent: list[Tensor]) -> Tensor:
     return torch.stack(inputs)
 
 
-def test_weight_drop_is_an_lstm_whose_recurrent_matrices_miss_entries() -> None:
-    """The same ones over all time steps and sequences: compared with a loop by the equations."""
+def test_weight_drop_masks_recurrent_matrices() -> None:
+    """The same weights are dropped at all steps: compared with a loop by the equations."""
     model = make(dropout_weight=0.4)
     ids = torch.randint(0, V, (7, 3))
     hidden, _ = model(ids, model.zero_state(3), Generator().manual_seed(5))
@@ -153,7 +151,7 @@ def test_weight_drop_is_an_lstm_whose_recurrent_matrices_miss_entries() -> None:
     torch.testing.assert_close(evaluated.detach(), naive_lstm(model, ids, whole))
 
 
-def test_dropped_recurrent_weights_get_no_gradient_and_the_others_do() -> None:
+def test_dropped_recurrent_weights_get_no_gradient() -> None:
     model = make(dropout_weight=0.5)
     hidden, _ = model(torch.randint(0, V, (5, 3)), model.zero_state(3), Generator().manual_seed(1))
     torch.autograd.backward(hidden.pow(2).sum())
@@ -165,8 +163,8 @@ def test_dropped_recurrent_weights_get_no_gradient_and_the_others_do() -> None:
         assert matrix.grad.ne(0).equal(kept)
 
 
-def test_weight_masks_come_from_the_generator_that_processes_share() -> None:
-    """Whatever torch's own generator stands at, which differs from process to process."""
+def test_weight_masks_come_from_the_shared_generator() -> None:
+    """The state of torch's own generator, which differs between processes, has no effect."""
     model = make(dropout_weight=0.5)
     ids, state = torch.randint(0, V, (4, 2)), model.zero_state(2)
     found = []

@@ -44,7 +44,7 @@ def numpy_dense(logits: list[list[float]], probabilities: list[list[float]]) -> 
 
 
 def by_hand(logits: list[float], probabilities: list[float]) -> float:
-    """log Σ exp(logit) − Σ p · logit, for p that sums to 1, around the largest logit."""
+    """Return log Σ exp(logit) − Σ p · logit for a p that sums to 1."""
     largest = max(logits)
     log_sum = math.log(math.fsum(math.exp(x - largest) for x in logits))
     return log_sum - math.fsum(
@@ -59,7 +59,7 @@ dense = pytest.mark.parametrize("dense_losses", [torch_dense, numpy_dense])
 @sparse
 @dense
 def test_the_known_figures(sparse_losses: Losses, dense_losses: DenseLosses) -> None:
-    # As float32 prints them; in double precision they are 0.5619413795 and 3.0762308707.
+    # Printed in float32; in double precision they are 0.5619413795 and 3.0762308707.
     known = pytest.approx([0.56194139, 3.07623076], abs=1.2e-7)
     assert sparse_losses(LOGITS, TARGETS) == known
     assert dense_losses(LOGITS, ONE_HOT) == known
@@ -68,7 +68,7 @@ def test_the_known_figures(sparse_losses: Losses, dense_losses: DenseLosses) -> 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[list[list[float]], list[list[float]], list[int]]:
-    """Logits (N, V), distributions (N, V) and ids (N)."""
+    """Return logits (N, V), distributions (N, V) and ids (N,)."""
     rows, width = draw(st.integers(1, 4)), draw(st.integers(1, 9))
     matrix = st.lists(
         st.lists(st.floats(-30, 30), min_size=width, max_size=width), min_size=rows, max_size=rows
@@ -84,7 +84,7 @@ def cases(draw: st.DrawFn) -> tuple[list[list[float]], list[list[float]], list[i
 @dense
 @settings(max_examples=50, deadline=None)
 @given(case=cases())
-def test_both_forms_equal_the_formula_and_each_other_where_p_is_one_hot(
+def test_sparse_and_dense_equal_the_formula(
     sparse_losses: Losses,
     dense_losses: DenseLosses,
     case: tuple[list[list[float]], list[list[float]], list[int]],
@@ -114,7 +114,7 @@ def test_large_logits_stay_finite(sparse_losses: Losses, dense_losses: DenseLoss
 
 @settings(max_examples=50, deadline=None)
 @given(case=cases())
-def test_the_gradient_in_the_logits_is_softmax_minus_target(
+def test_gradient_is_softmax_minus_target(
     case: tuple[list[list[float]], list[list[float]], list[int]],
 ) -> None:
     values, distributions, ids = case

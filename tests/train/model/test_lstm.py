@@ -44,17 +44,17 @@ def test_one_matrix_is_both_ends_when_tied() -> None:
     ids = torch.tensor([[2], [3]])
     before, _ = forward(model, ids, model.zero_state(1))
     with torch.no_grad():
-        model.embedding.weight[7] += 1.0  # a word that is not read: only its own score moves
+        model.embedding.weight[7] += 1.0  # a word that is not an input: only its own score changes
     after, _ = forward(model, ids, model.zero_state(1))
     moved = (before != after).any(0).any(0)
     assert moved.nonzero().flatten().tolist() == [7]
     with torch.no_grad():
-        model.embedding.weight[2] += 1.0  # a word that is read: every score moves
+        model.embedding.weight[2] += 1.0  # an input word: every score changes
     assert (forward(model, ids, model.zero_state(1))[0] != after).all()
 
 
 def test_gradients_reach_the_matrix_from_both_ends() -> None:
-    """With one word in and its target out, the tied gradient is the sum of the untied ones."""
+    """The gradient of the tied matrix is the sum of the gradients of two untied matrices."""
     torch.manual_seed(0)
     tied, untied = TiedLSTM(TIED, V).eval(), TiedLSTM(UNTIED, V).eval()
     weights = {**copy.deepcopy(tied.state_dict())}
@@ -121,7 +121,7 @@ def test_dropout_acts_in_training_and_not_in_evaluation(place: str, locked: bool
     assert torch.equal(evaluated, seen_by_softmax(without, ids))
 
 
-def test_the_output_is_dropped_where_it_is_asked_for_alone() -> None:
+def test_output_is_dropped_only_on_request() -> None:
     model = TiedLSTM(TIED.model_copy(update={**OFF, "dropout_output": 0.5}), V).train()
     ids, state = some_ids(4, 2), model.zero_state(2)
     assert torch.equal(model(ids, state)[0], model(ids, state)[0])
@@ -146,7 +146,7 @@ def test_shapes_are_as_documented() -> None:
     assert [h.shape for h, _ in after] == [h.shape for h, _ in state]
 
 
-def test_a_detached_state_has_the_values_and_no_history() -> None:
+def test_detached_state_has_no_history() -> None:
     model = TiedLSTM(TIED, V)
     _, state = model(some_ids(3, 2), model.zero_state(2))
     for (h, c), (old_h, old_c) in zip(detach_state(state), state, strict=True):
@@ -157,7 +157,7 @@ def test_a_detached_state_has_the_values_and_no_history() -> None:
         assert not c.requires_grad
 
 
-def test_kept_streams_keep_their_state_and_the_others_begin_from_zero() -> None:
+def test_unmarked_streams_restart_from_zero() -> None:
     model = TiedLSTM(TIED, V).eval()
     _, state = model(some_ids(3, 4), model.zero_state(4))
     kept = mask_state(state, torch.tensor([True, False, False, True]))

@@ -1,4 +1,4 @@
-"""Each added loss against its paper's formula, over logits that stand in memory whole."""
+"""Tests of each added loss against the formula of its paper, with all logits in memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ INPUTS, TARGETS = some_ids(1), some_ids(2)
 
 
 def hidden_of(objective: Objective) -> Tensor:
-    """(T, B, D) before the output's dropout."""
+    """Return the hidden vectors (T, B, D) before the output's dropout."""
     hidden: Tensor = objective.model(INPUTS, objective.model.zero_state(B))[0]
     return hidden
 
@@ -71,20 +71,20 @@ def same_gradients(loss: Tensor, expected: Tensor, objective: Objective) -> None
 
 
 def activation(objective: Objective) -> Tensor:
-    """AR: the mean of h², here without dropout."""
+    """Return AR: the mean of h², here without dropout."""
     total = sum(x * x for x in hidden_of(objective).flatten())
     return plain_cross_entropy(objective) + 2.0 * torch.as_tensor(total) / (T * B * D)
 
 
 def temporal_activation(objective: Objective) -> Tensor:
-    """TAR: the mean of (h_t − h_{t+1})²."""
+    """Return TAR: the mean of (h_t − h_{t+1})²."""
     hidden = hidden_of(objective)
     total = sum(((hidden[t] - hidden[t + 1]) ** 2).sum() for t in range(T - 1))
     return plain_cross_entropy(objective) + 3.0 * torch.as_tensor(total) / ((T - 1) * B * D)
 
 
 def past_decode(objective: Objective) -> Tensor:
-    """PDR: −log of the last word read, decoded from the mean embedding of the next."""
+    """Return PDR: −log of the last input word, decoded from the mean embedding of the next."""
     model, past = objective.model, objective.past
     matrix, total = model.output_matrix, torch.zeros(())
     for t in range(T):
@@ -113,7 +113,7 @@ ADDED: list[tuple[dict[str, Any], Callable[[Objective], Tensor]]] = [
 
 @pytest.mark.parametrize(("config", "formula"), ADDED, ids=["-".join(c) for c, _ in ADDED])
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_loss_is_the_formulas_and_what_is_reported_is_the_cross_entropy(
+def test_loss_equals_its_formula(
     config: dict[str, Any], formula: Callable[[Objective], Tensor], tied: bool
 ) -> None:
     objective = make(tied, **config)
@@ -126,8 +126,8 @@ def test_the_loss_is_the_formulas_and_what_is_reported_is_the_cross_entropy(
     same_gradients(loss, expected, objective)
 
 
-def test_activation_is_of_dropped_values_and_temporal_activation_of_whole_ones() -> None:
-    """As Merity et al. have it: α |m ⊙ h|², β |h_t − h_{t+1}|²."""
+def test_activation_terms_use_the_right_values() -> None:
+    """Merity et al. 2017: α |m ⊙ h|², β |h_t − h_{t+1}|²."""
     values = {}
     for name in ("activation", "temporal_activation"):
         config: dict[str, Any] = {name: 1.0}
@@ -144,7 +144,7 @@ def test_activation_is_of_dropped_values_and_temporal_activation_of_whole_ones()
     )
 
 
-def test_a_step_of_one_token_has_no_temporal_activation() -> None:
+def test_one_token_has_no_temporal_activation() -> None:
     objective = make(temporal_activation=3.0)
     loss, cross_entropy, _ = objective(INPUTS[:1], TARGETS[:1], objective.model.zero_state(B))
     assert loss.item() == cross_entropy.item()
@@ -152,9 +152,7 @@ def test_a_step_of_one_token_has_no_temporal_activation() -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize("weight", [0.4, 1.0])
-def test_distillation_mixes_in_the_cross_entropy_against_the_teacher(
-    weight: float, temperature: float
-) -> None:
+def test_distillation_mixes_sparse_and_dense_losses(weight: float, temperature: float) -> None:
     objective, teacher_output = make(teacher=teaching(weight, temperature)), some_output()
     loss, cross_entropy = losses(objective, teacher_output)
     logits = objective.model.logits(hidden_of(objective)).flatten(0, 1)
@@ -216,7 +214,7 @@ def test_blocks_make_no_difference_and_bound_the_logits(
     torch.testing.assert_close(found, cross_entropy)
     gradients = torch.autograd.grad(loss, parameters)
     torch.testing.assert_close(gradients, wanted, atol=1e-6, rtol=1e-4)
-    assert max(sizes) == min(block, T * B)  # on the way back too
+    assert max(sizes) == min(block, T * B)  # in the backward pass, too
 
 
 def test_bfloat16_is_close_in_every_form() -> None:
@@ -229,7 +227,7 @@ def test_bfloat16_is_close_in_every_form() -> None:
             torch.testing.assert_close(found, wanted, atol=0.03, rtol=0.01)
 
 
-def test_the_past_decoder_is_no_part_of_the_model() -> None:
+def test_past_decoder_is_outside_the_model() -> None:
     objective = make(past_decode=1.0)
     assert not [name for name in objective.model.state_dict() if "past" in name]
     assert [name for name in objective.state_dict() if "past" in name] == [

@@ -1,4 +1,4 @@
-"""Against torch's own cross-entropy over logits that stand in memory whole."""
+"""Tests of the softmax layer with its loss against torch's cross-entropy over all logits."""
 
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ def test_the_known_figures() -> None:
     smoothing=st.sampled_from([0.0, 0.1, 0.7]),
     upstream=st.sampled_from([1.0, -2.5]),
 )
-def test_value_and_gradients_are_torchs_in_any_number_of_blocks(
+def test_value_and_gradients_equal_torchs(
     rows: int, vocabulary: int, block: int, smoothing: float, upstream: float
 ) -> None:
     given_case = case(rows, vocabulary)
@@ -77,7 +77,7 @@ def test_value_and_gradients_are_torchs_in_any_number_of_blocks(
 
 
 def test_a_numeric_gradient_agrees() -> None:
-    """Apart from torch's derivative rules: the slope between two neighbouring points."""
+    """The slope between two near points, which does not need torch's derivative rules."""
     given_case = case(5, 6)
     loss, _ = linear_cross_entropy(*given_case, 0.2)
     for position, gradient in enumerate(gradients(loss, given_case)):
@@ -93,7 +93,7 @@ def test_a_numeric_gradient_agrees() -> None:
         assert (gradient * direction).sum().item() == pytest.approx(slope.item(), abs=1e-5)
 
 
-def test_the_gradient_of_one_row_is_softmax_minus_target() -> None:
+def test_gradient_of_one_row_is_softmax_minus_target() -> None:
     logits = torch.tensor([2.0, -1.0, 3.0, 2.0])
     bias = logits.clone().requires_grad_()
     loss, _ = linear_cross_entropy(torch.zeros(1, 1), torch.zeros(4, 1), bias, torch.tensor([2]))
@@ -102,7 +102,7 @@ def test_the_gradient_of_one_row_is_softmax_minus_target() -> None:
     assert found.tolist() == pytest.approx(known, abs=1e-6)
 
 
-def test_no_more_logits_than_a_block_stand_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_holds_one_block_of_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     given_case = case(100, 30)
     blocks_of(16, 30, monkeypatch)
     linear, sizes = functional.linear, []
@@ -114,10 +114,10 @@ def test_no_more_logits_than_a_block_stand_in_memory(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(functional, "linear", record)
     loss, _ = linear_cross_entropy(*given_case)
     torch.autograd.backward(loss)
-    assert sizes == [16] * 6 + [4]  # and none again on the way back
+    assert sizes == [16] * 6 + [4]  # none is computed again in the backward pass
 
 
-def test_nothing_of_the_logits_size_is_kept_for_the_way_back(
+def test_backward_keeps_no_logits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows, vocabulary, width = 200, 100, 7
@@ -133,14 +133,14 @@ def test_nothing_of_the_logits_size_is_kept_for_the_way_back(
     assert sorted(kept) == sorted([rows * width, vocabulary * width, vocabulary])
 
 
-def test_a_block_has_about_its_bytes_and_never_less_than_16_rows() -> None:
+def test_block_has_at_least_16_rows() -> None:
     assert block_rows(10_000) * 10_000 * 4 <= softmax_loss.BLOCK_BYTES
     assert block_rows(10_000) * 10_000 * 4 > 0.99 * softmax_loss.BLOCK_BYTES
     assert block_rows(10**9) == 16
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_bfloat16_is_close_and_sums_over_blocks_in_float32(
+def test_bfloat16_sums_over_blocks_in_float32(
     monkeypatch: pytest.MonkeyPatch, smoothing: float
 ) -> None:
     given_case = case(320, 50)

@@ -32,7 +32,7 @@ def some_ids(seed: int) -> Tensor:
 
 @torch.no_grad()
 def naive(network: TiedLSTM, ids: Tensor) -> Tensor:
-    """Logits (T · B, V) of a text read in one go, from the zero state, without dropout."""
+    """Return logits (T · B, V) of a text read at once, from the zero state, without dropout."""
     hidden, _ = network.eval()(ids, network.zero_state(ids.shape[1]))
     return network.logits(hidden).flatten(0, 1)
 
@@ -47,7 +47,7 @@ def test_the_state_is_carried_and_forgotten(taught: tuple[Teacher, TiedLSTM]) ->
     torch.testing.assert_close(teacher.forward(second, ALL).logits(), naive(network, second))
 
 
-def test_a_reset_stream_begins_from_zero_and_the_others_go_on(
+def test_reset_streams_start_from_zero(
     taught: tuple[Teacher, TiedLSTM],
 ) -> None:
     teacher, network = taught
@@ -59,7 +59,7 @@ def test_a_reset_stream_begins_from_zero_and_the_others_go_on(
     torch.testing.assert_close(found[:, 1], naive(network, second).view(4, B, V)[:, 1])
 
 
-def test_a_lesson_by_rows_is_the_lesson(taught: tuple[Teacher, TiedLSTM]) -> None:
+def test_output_by_rows_equals_the_whole(taught: tuple[Teacher, TiedLSTM]) -> None:
     output = taught[0].forward(some_ids(1), ALL)
     parts = [output.rows(slice(begin, begin + 5)).logits() for begin in range(0, 12, 5)]
     torch.testing.assert_close(torch.cat(parts), output.logits())

@@ -1,4 +1,4 @@
-"""The checkpoint's README.md."""
+"""Tests of the checkpoint's README.md."""
 
 import json
 
@@ -9,7 +9,7 @@ from train.checkpoint import Checkpoint, load_model
 from train.report.card import checkpoint_card
 
 
-def test_a_run_leaves_a_card_with_the_figures_of_its_report(train: Train) -> None:
+def test_card_has_the_figures_of_the_report(train: Train) -> None:
     config = train.config.read_text(encoding="utf-8").replace(
         'name = "toy"',
         'name = "toy"\ndescription = "Animals that see."\nlimitations = "It knows four nouns."',
@@ -48,7 +48,7 @@ def test_the_card_says_what_becomes_of_unknown_words(train: Train, kind: str, sa
     assert ("<unk>" in card) == (kind != "bpe")
 
 
-def test_the_command_on_the_card_makes_the_same_model_again(train: Train) -> None:
+def test_command_on_the_card_reproduces_the_model(train: Train) -> None:
     assert train("--set", "train.epochs=1") == 0
     again = Train(train.out / "config.json", train.data, train.out.with_name("again"))
     assert again() == 0

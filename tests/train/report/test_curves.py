@@ -14,7 +14,7 @@ def line(step: int, kind: str = "train", **figures: float) -> Line:
 
 
 def chunks(png: bytes) -> list[bytes]:
-    """The names of a PNG's chunks, each of a true checksum."""
+    """Return the names of a PNG's chunks after checking their checksums."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     names, at = [], 8
     while at < len(png):
@@ -29,7 +29,7 @@ def chunks(png: bytes) -> list[bytes]:
     return names
 
 
-def test_the_learning_curve_is_a_whole_png_and_nothing_else(tmp_path: Path) -> None:
+def test_learning_curve_is_one_png(tmp_path: Path) -> None:
     metrics = [line(1), line(2), line(2, "validation"), line(3), line(4, "validation")]
     draw_learning_curve(metrics, "toy", tmp_path / "curve.png")
     assert contents(tmp_path).keys() == {"curve.png"}
@@ -37,7 +37,7 @@ def test_the_learning_curve_is_a_whole_png_and_nothing_else(tmp_path: Path) -> N
     assert (names[0], names[-1]) == (b"IHDR", b"IEND")
 
 
-def test_a_longer_run_draws_another_curve_and_the_same_run_the_same(tmp_path: Path) -> None:
+def test_curve_depends_on_the_run_alone(tmp_path: Path) -> None:
     for name, steps in (("a.png", 2), ("b.png", 9), ("c.png", 9)):
         draw_learning_curve([line(i) for i in range(1, steps)], "toy", tmp_path / name)
     a, b, c = (content for _, content in sorted(contents(tmp_path).items()))
@@ -45,13 +45,13 @@ def test_a_longer_run_draws_another_curve_and_the_same_run_the_same(tmp_path: Pa
     assert b == c
 
 
-def test_a_full_disk_leaves_no_part_of_a_curve(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_partial_curve(tmp_path: Path) -> None:
     with full_disk(100), pytest.raises(OSError, match="File too large"):
         draw_learning_curve([line(1)], "toy", tmp_path / "curve.png")
     assert contents(tmp_path) == {}
 
 
-def test_lines_stand_at_their_minute_and_at_the_tokens_trained_on_until_them() -> None:
+def test_axes_are_minutes_and_tokens() -> None:
     lines = [
         line(1, tokens=10),
         line(2, tokens=20),
@@ -62,7 +62,7 @@ def test_lines_stand_at_their_minute_and_at_the_tokens_trained_on_until_them() -
     assert tokens(lines) == [10, 30, 30, 35]
 
 
-def test_more_runs_than_colours_and_perplexities_of_any_size_can_be_drawn() -> None:
+def test_many_runs_and_huge_perplexities_are_drawn() -> None:
     runs = {
         f"run {i}": [
             line(1, perplexity=1.0),

@@ -8,7 +8,7 @@ from train.report.markdown import ACTIVE, JOINERS, escape, table
 
 
 def shown(markdown: str) -> str:
-    """What a reader sees: a backslash before ASCII punctuation is not shown (CommonMark 2.4)."""
+    """Return the rendered text: a backslash before ASCII punctuation is hidden (CommonMark 2.4)."""
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown)
 
 

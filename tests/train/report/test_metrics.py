@@ -44,7 +44,7 @@ def test_every_figure_is_one_whole_line_of_json(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "metrics.jsonl")[0]["note"] == "two\nlines and \u2028 more"
 
 
-def test_a_resumed_log_drops_what_will_be_written_anew(tmp_path: Path) -> None:
+def test_resumed_log_drops_later_lines(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     written(path, [1, 2, 2, 3, 4])
     log = MetricsLog(path, step=2)
@@ -73,7 +73,7 @@ def test_no_log_is_no_lines(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "missing.jsonl") == []
 
 
-def test_who_follows_a_log_gets_what_there_is_and_then_every_line(tmp_path: Path) -> None:
+def test_followers_get_present_and_new_lines(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     written(path, [1, 2, 3])
     log = MetricsLog(path, step=2)
@@ -91,13 +91,13 @@ def train_line(step: int, epoch: int, seconds: float, tokens: int, **figures: fl
     )
 
 
-def test_the_speed_is_the_median_interval_within_an_epoch() -> None:
+def test_speed_is_the_median_within_an_epoch() -> None:
     lines = [
         train_line(10, 1, 100.0, 50),  # began at an unknown time
-        train_line(20, 1, 101.0, 50),  # 50 a second
+        train_line(20, 1, 101.0, 50),  # 50 per second
         train_line(30, 1, 103.0, 50),  # 25
         {"kind": "validation", "step": 30, "epoch": 1, "seconds": 200.0, "perplexity": 2.0},
-        train_line(40, 2, 201.0, 50),  # the evaluation lies in it
+        train_line(40, 2, 201.0, 50),  # contains the evaluation
         train_line(50, 2, 211.0, 50),  # 5
         train_line(55, 2, 211.0, 50),  # the clock stood still
     ]
@@ -105,10 +105,10 @@ def test_the_speed_is_the_median_interval_within_an_epoch() -> None:
     assert tokens_per_second(lines[:1]) == tokens_per_second([]) == 0
 
 
-def test_the_parts_of_a_step_are_means_over_steps_not_over_lines() -> None:
+def test_step_parts_are_means_over_steps() -> None:
     parts = {f"{part}_seconds": 0.1 * number for number, part in enumerate(STEP_PARTS, 1)}
     lines = [
-        train_line(10, 1, 1.0, 50),  # an older version's
+        train_line(10, 1, 1.0, 50),  # of an older version
         train_line(40, 1, 2.0, 50, **parts),  # 30 steps
         {"kind": "validation", "step": 40, "epoch": 1, "seconds": 2.0, "perplexity": 2.0},
         train_line(50, 2, 3.0, 50, **dict.fromkeys(parts, 0.5)),  # 10 steps
@@ -119,8 +119,8 @@ def test_the_parts_of_a_step_are_means_over_steps_not_over_lines() -> None:
     assert interval(None, lines[1]).milliseconds["data"] == pytest.approx(100 / 40)
 
 
-def test_the_parts_of_a_step_are_of_the_steps_that_were_timed() -> None:
-    """A run that went on at step 40 wrote its next line at 50."""
+def test_step_parts_count_timed_steps_alone() -> None:
+    """A run that was resumed at step 40 wrote its next line at step 50."""
     parts = dict.fromkeys((f"{part}_seconds" for part in STEP_PARTS), 0.5)
     lines = [train_line(0, 1, 0.0, 50), train_line(50, 1, 9.0, 50, **parts, timed_steps=10)]
     assert interval(*lines).milliseconds == dict.fromkeys(STEP_PARTS, 50.0)

@@ -1,4 +1,4 @@
-"""`python -m train report`: its figures, against the files of the checkpoints."""
+"""Tests of the figures of `python -m train report` against the files of the checkpoints."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_prose_about_the_model_is_no_difference(runs: Path) -> None:
     assert "Something else" not in report([runs / "one", runs / "two"])
 
 
-def test_a_key_that_only_one_run_has_is_a_difference(runs: Path) -> None:
+def test_key_of_one_run_is_a_difference(runs: Path) -> None:
     config = read_json(runs / "one" / "config.json")
     config["loss"]["teacher"] = {"checkpoint": "a|b"}
     (runs / "one" / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -58,7 +58,7 @@ def test_a_key_that_only_one_run_has_is_a_difference(runs: Path) -> None:
     assert "| `loss.teacher`" not in page
 
 
-def test_runs_of_one_configuration_and_name_are_told_apart(runs: Path) -> None:
+def test_equal_names_are_labelled_by_path(runs: Path) -> None:
     shutil.copytree(runs / "one", runs / "again" / "one")
     page = report([runs / "one", runs / "again" / "one", runs / "two"])
     assert column(page, "epochs") == ["2", "2", "3"]
@@ -87,7 +87,7 @@ def test_an_unfinished_run_shows_what_is_known(runs: Path) -> None:
     assert (row["valid, by sentence"], row["valid, bits per byte"]) == ("–", "–")
 
 
-def test_a_run_before_its_first_validation_has_no_texts_yet(runs: Path) -> None:
+def test_run_without_validation_has_no_samples(runs: Path) -> None:
     (runs / "two" / "model.pt").unlink()
     unfinished(runs / "two")
     path = runs / "two" / "metrics.jsonl"
@@ -106,13 +106,13 @@ def test_an_older_report_lacks_some_figures(runs: Path) -> None:
     assert column(report([runs / "one"]), "test, bits per byte") == ["–"]
 
 
-def test_the_time_of_a_step_is_shown_where_it_was_measured(runs: Path) -> None:
+def test_step_times_are_shown_if_measured(runs: Path) -> None:
     path = runs / "one" / "metrics.jsonl"
     lines = read_metrics(path)
     for number, part in enumerate(STEP_PARTS, 1):
         for line in lines:
             line.pop(f"{part}_seconds", None)
-            if line["kind"] == "train":  # a line a step
+            if line["kind"] == "train":  # one line per step
                 line[f"{part}_seconds"] = number / 1000
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     two = runs / "two" / "metrics.jsonl"

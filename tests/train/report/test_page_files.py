@@ -1,4 +1,4 @@
-"""`python -m train report`: its texts and pictures, and what it says when it cannot be made."""
+"""Tests of the texts, pictures and errors of `python -m train report`."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.support.train_command import Capture
 from train.__main__ import main
 
 
-def test_the_same_page_is_made_again_and_another_seed_writes_other_texts(runs: Path) -> None:
+def test_page_depends_on_runs_and_seed(runs: Path) -> None:
     first = report([runs / "one", runs / "two"], "--seed", "4")
     before = contents(runs)
     assert report([runs / "one", runs / "two"], "--seed", "4") == first
@@ -27,17 +27,17 @@ def test_the_same_page_is_made_again_and_another_seed_writes_other_texts(runs: P
     assert texts(other) != texts(first)
 
 
-def test_texts_go_on_from_prompts_and_are_no_markup(runs: Path) -> None:
+def test_samples_continue_prompts_and_are_escaped(runs: Path) -> None:
     page = report([runs / "one"], "--prompt", "the cat", "--prompt", "<b> | *a* `", "--prompt", "")
     (cat, [first]), (odd, [second]), (empty, [third]) = texts(page)
     assert (cat, odd, empty) == ("“the cat …”", "“\\<b\\> \\| \\*a\\* \\` …”", "“…”")
     assert first.startswith("the cat")
-    # Four words that the vocabulary does not have; they are read as <unk>, and none is drawn.
+    # The vocabulary lacks these four words. They are read as <unk>, which is never drawn.
     assert second.count("\\<unk\\>") == second.count("unk") == 4
     assert "unk" not in third
 
 
-def test_prompts_are_beginnings_of_the_validation_text_by_default(runs: Path) -> None:
+def test_default_prompts_come_from_validation_text(runs: Path) -> None:
     page = report([runs / "one"])
     text = (runs / "data" / "valid.txt").read_text(encoding="utf-8")
     heads = [head for head, _ in texts(page)]
@@ -77,8 +77,11 @@ Break = Callable[[Path], Any]
         (lambda run: (run / "config.json").write_text("{}"), "name: Field required"),
         (lambda run: (run / "metrics.jsonl").unlink(), "one has no metrics yet"),
         (lambda run: (run / "metrics.jsonl").write_text('{"kind": "tr'), "has no metrics yet"),
-        (lambda run: (run / "metrics.jsonl").write_text("3\n"), "line 1: no figures of a run"),
-        (lambda run: (run / "metrics.jsonl").write_text('{"kind": []}\n'), "line 1: no figures"),
+        (
+            lambda run: (run / "metrics.jsonl").write_text("3\n"),
+            "line 1: not a line of a run's metrics",
+        ),
+        (lambda run: (run / "metrics.jsonl").write_text('{"kind": []}\n'), "line 1: not a line of"),
         (lambda run: (run / "tokenizer.json").unlink(), "tokenizer.json"),
         (lambda run: (run / "model.pt").write_bytes(b"\x00"), "model.pt"),
         (lambda run: (run / "report.json").write_text("{"), "report.json is not JSON"),
@@ -90,7 +93,7 @@ Break = Callable[[Path], Any]
         (lambda run: (run / "validation_ids.npy").unlink(), "validation_ids.npy"),
     ],
 )
-def test_a_broken_checkpoint_is_one_line_and_no_page(
+def test_broken_checkpoint_writes_no_page(
     runs: Path, capsys: Capture, damage: Break, reason: str
 ) -> None:
     damage(runs / "one")
@@ -103,7 +106,7 @@ def test_a_broken_checkpoint_is_one_line_and_no_page(
     assert contents(runs) == before
 
 
-def test_a_page_that_cannot_be_written_is_one_line(runs: Path, capsys: Capture) -> None:
+def test_unwritable_page_is_one_line(runs: Path, capsys: Capture) -> None:
     assert main(["report", str(runs / "one"), "--out", str(runs / "two")]) == 1
     folder = f"error: --out {runs / 'two'} is a folder; give the name of a page in it"
     assert capsys.readouterr().err.startswith(folder)

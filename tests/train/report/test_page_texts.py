@@ -1,4 +1,4 @@
-"""A report says when its runs are of different texts."""
+"""Tests of the remark that runs are of different texts."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Text drawn from a model, against the distribution it must follow."""
+"""Tests of sampled text against the distribution of the model."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def random_model(vocabulary: int = 12) -> TiedLSTM:
 
 
 def unigram_model(logits: list[float]) -> TiedLSTM:
-    """It predicts softmax(logits) after anything."""
+    """Return a model that predicts softmax(logits) after any text."""
     model = TiedLSTM(SIZES, len(logits))
     with torch.no_grad():
         model.embedding.weight.zero_()
@@ -34,7 +34,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_something_else() -> None:
+def test_samples_depend_on_the_seed() -> None:
     model = random_model()
     draws = [sample(model, [4, 5], END, [0, END], 1.0, seeded(seed)) for seed in (7, 7, 8)]
     assert draws[0] == draws[1] != draws[2]
@@ -42,7 +42,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_something_else() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_frequencies_are_those_of_the_softmax_at_its_temperature(temperature: float) -> None:
+def test_frequencies_equal_the_softmax(temperature: float) -> None:
     logits = [3.0, -50.0, 0.0, 1.0, 2.0]
     count = 3000
     drawn = sample(unigram_model(logits), [], END, [0], temperature, seeded(1), count)
@@ -59,7 +59,7 @@ def test_a_forbidden_token_is_never_drawn_however_probable() -> None:
     assert set(drawn) == {2, 3}
 
 
-def test_near_zero_the_most_probable_token_after_the_whole_context_is_drawn() -> None:
+def test_temperature_near_zero_draws_the_most_probable() -> None:
     model = random_model().eval()
     firsts = set()
     for prompt in ([4, 9], [9, 4], [], [2], [7, 7, 7], [11, 3]):
@@ -72,7 +72,7 @@ def test_near_zero_the_most_probable_token_after_the_whole_context_is_drawn() ->
             logits[END] = -torch.inf
             assert drawn[length] == logits.argmax().item()
         firsts.add(drawn[0])
-    assert len(firsts) > 2  # so the context matters
+    assert len(firsts) > 2  # the context matters
 
 
 def test_a_sentence_ends_before_its_end_of_sentence() -> None:
@@ -83,7 +83,7 @@ def test_a_sentence_ends_before_its_end_of_sentence() -> None:
     assert 3 < sum(map(len, draws)) / 20 < 12  # e² tokens are expected
 
 
-def test_a_text_begins_with_its_prompt_and_has_no_unk_and_says_where_it_is_cut() -> None:
+def test_sample_has_its_prompt_and_no_unk() -> None:
     tokenizer = fit_tokenizer(TokenizerConfig(kind="whitespace"), ["a b c"])
     endless = unigram_model([50.0, -50.0, 0.0, 0.0, 0.0])
     text = continue_text(endless, tokenizer, "b a", 1.0, seeded(1))
@@ -96,7 +96,7 @@ def test_a_text_begins_with_its_prompt_and_has_no_unk_and_says_where_it_is_cut()
     assert continue_text(short, tokenizer, "b a", 1.0, seeded(1)) == "b a"
 
 
-def test_beginnings_are_of_different_sentences_and_know_all_their_words() -> None:
+def test_beginnings_differ_and_have_no_unk() -> None:
     tokenizer = fit_tokenizer(TokenizerConfig(kind="whitespace"), ["a b c d e"])
     lines = ["a b c d", "a x c d", "a b c e", "a b", "b c d e", "c d e a"]
     ids = [i for s in lines for i in (*tokenizer.encode(s).ids, END)]

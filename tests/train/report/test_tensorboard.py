@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run, read back with its own reader."""
+"""Tests of the TensorBoard log, read with TensorBoard's own reader."""
 
 import sys
 from pathlib import Path
@@ -12,11 +12,11 @@ from train.report.metrics import Line, MetricsLog, read_metrics
 from train.report.stopwatch import STEP_PARTS
 from train.report.tensorboard import TensorBoardLog
 
-Scalars = dict[str, list[tuple[int, Any]]]  # values to the precision of float32
+Scalars = dict[str, list[tuple[int, Any]]]  # values have the precision of float32
 
 
 def read_back(folder: Path) -> Scalars:
-    """Steps and values by tag."""
+    """Return steps and values by tag."""
     events = EventAccumulator(str(folder)).Reload()
     return {
         tag: [(event.step, pytest.approx(event.value)) for event in events.Scalars(tag)]
@@ -44,7 +44,7 @@ def test_a_run_logs_the_figures_of_its_metrics(train: Train) -> None:
         assert scalars[f"{kind}/{key}"] == expected
     assert len(scalars["validation/perplexity"]) == 2
 
-    # A finished run is logged anew, and shown once.
+    # A finished run is logged again, and shown once.
     assert train("--tensorboard", str(board)) == 0
     again = read_back(board / "out")
     assert {tag: len(events) for tag, events in again.items()} == {
@@ -66,7 +66,7 @@ def test_speeds_are_those_of_the_interval(tmp_path: Path) -> None:
         assert scalars[f"step/{part}_milliseconds"] == [(5, 200 * n / 5), (7, 200 * n / 2)]
 
 
-def test_a_resumed_run_is_one_line_without_doubles_or_gaps(tmp_path: Path) -> None:
+def test_resumed_run_is_one_line(tmp_path: Path) -> None:
     path, board = tmp_path / "metrics.jsonl", tmp_path / "board"
     metrics = MetricsLog(path, 0)
     for step in (1, 2):  # without TensorBoard at first
@@ -82,7 +82,7 @@ def test_a_resumed_run_is_one_line_without_doubles_or_gaps(tmp_path: Path) -> No
     assert read_back(board)["train/perplexity"] == expected
 
 
-def test_wall_times_are_as_far_apart_as_the_training_was(tmp_path: Path) -> None:
+def test_wall_times_follow_the_training_time(tmp_path: Path) -> None:
     with TensorBoardLog(tmp_path) as log:
         log.write([line(1), line(50)])
         log.write([line(60)])
@@ -99,7 +99,7 @@ def test_a_log_with_nothing_to_say_hides_nothing(tmp_path: Path) -> None:
     assert read_back(tmp_path)["train/perplexity"] == [(1, 100.0)]
 
 
-def test_without_the_package_one_line_says_how_to_get_it(
+def test_missing_package_is_one_line(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

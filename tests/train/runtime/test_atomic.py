@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_training import contents, full_disk
-from train.runtime.atomic import write_file
+from train.runtime.atomic import move_folder, write_file
 
 
 def test_a_file_is_made_and_replaced(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_full_disk_leaves_the_old_file_alone(tmp_path: Path) -> None:
     "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
 )
 @pytest.mark.parametrize("where", ["fsync", "replace"])
-def test_a_failure_at_any_point_leaves_the_old_file_alone(
+def test_failure_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, failure: BaseException
 ) -> None:
     path = tmp_path / "a.bin"
@@ -61,7 +61,7 @@ def test_bytes_then_the_name_reach_the_disk(
         sync(descriptor)
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             seen.append(f"folder of {path.read_text(encoding='utf-8')}")
-            raise OSError(errno.EINVAL, "as on file systems that cannot")
+            raise OSError(errno.EINVAL, "some file systems cannot sync a folder")
         seen.append((path.read_bytes(), (tmp_path / ".a.bin.partial").read_bytes()))
 
     monkeypatch.setattr(os, "fsync", record)
@@ -69,7 +69,25 @@ def test_bytes_then_the_name_reach_the_disk(
     assert seen == [(b"old", b"new"), "folder of new"]
 
 
-def test_a_missing_folder_is_an_oserror_that_names_it(tmp_path: Path) -> None:
+def test_moved_folder_is_synced_before_and_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial, target = tmp_path / "partial", tmp_path / "target"
+    partial.mkdir()
+    write_file(partial / "a.bin", b"new")
+    synced: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(
+        "train.runtime.atomic.sync_folder", lambda folder: synced.append((folder, target.exists()))
+    )
+    move_folder(partial, target)
+    assert synced == [(partial, False), (tmp_path, True)]
+    assert contents(tmp_path) == {"target/a.bin": b"new"}
+    partial.mkdir()
+    with pytest.raises(OSError, match="not empty"):
+        move_folder(partial, target)
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         write_file(tmp_path / "missing" / "a.bin", b"x")
     assert "missing" in str(caught.value.filename)

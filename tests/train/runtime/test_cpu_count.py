@@ -48,6 +48,15 @@ def test_quotas_of_all_own_groups_count(tmp_path: Path) -> None:
     assert usable_cores(tmp_path, own) == 2
 
 
+def test_malformed_groups_are_ignored(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_bytes(b"nonsense\n\n1:cpu\n0::/caf\xe9\n")
+    write(tmp_path / "cpu.max", "200000 100000")
+    assert usable_cores(tmp_path, own) == 2
+    write(tmp_path / "cpu.max", "many 0 of them")
+    assert usable_cores(tmp_path, own) == 8
+
+
 def test_threads_are_those_asked_for_or_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
@@ -59,5 +68,5 @@ def test_threads_are_those_asked_for_or_usable(monkeypatch: pytest.MonkeyPatch) 
     set_threads(TrainConfig(threads=5))
     assert chosen == [3, 5]
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    set_threads(TrainConfig())  # as PyTorch has read it
+    set_threads(TrainConfig())  # PyTorch has read it itself
     assert chosen == [3, 5]

@@ -1,4 +1,4 @@
-"""Two processes on one machine: what `torchrun` starts."""
+"""Tests with two processes on one machine, as `torchrun` starts them."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def sets(settings: tuple[str, ...]) -> list[str]:
 
 
 def torchrun(train: Train, *settings: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of two processes."""
+    """Return the exit code, output and errors of two processes."""
     command = [sys.executable, "-W", "error::UserWarning", "-m", "torch.distributed.run"]
     command += ["--nproc-per-node", "2", "--master-port", free_port(), "-m", "train"]
     done = subprocess.run(
@@ -54,7 +54,7 @@ def torchrun(train: Train, *settings: str) -> tuple[int, str, str]:
 
 
 def two(module: str, train: Train, *settings: str) -> list[tuple[int, str]]:
-    """Exit codes and errors of two processes that meet without `torchrun` and its own words."""
+    """Return exit codes and errors of two processes without `torchrun` and its own messages."""
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2"}
     started = [
         subprocess.Popen(
@@ -90,20 +90,20 @@ def long(train: Train) -> Train:
 
 
 def test_two_processes_learn_what_one_does(long: Train, tmp_path: Path) -> None:
-    """From the same batches, but for the order of sums: 42 steps, with a save after each."""
+    """The batches are the same, the order of sums differs. 42 steps, a save after each."""
     settings = (*NO_DROPOUT, "train.state_reset_probability=0.2", "loss.activation=1.0")
     alone = Train(long.config, long.data, tmp_path / "alone")
     assert alone(*sets(settings)) == 0
     code, out, err = torchrun(long, *settings)
     assert code == 0, err
-    assert out.count("epoch 2: validation perplexity") == 1  # the first process speaks alone
+    assert out.count("epoch 2: validation perplexity") == 1  # only rank 0 prints
     assert out.count("perplexity, state carried:") == 1
     found, expected = training_losses(long.out), training_losses(alone.out)
     assert len(found) >= 40
     for (step, tokens, loss), wanted in zip(found, expected, strict=True):
         assert (step, tokens) == wanted[:2]
         assert loss == pytest.approx(wanted[2], abs=1e-3)
-    assert expected[0][2] - expected[-1][2] > 0.2  # they did learn
+    assert expected[0][2] - expected[-1][2] > 0.2  # both learned
     assert contents(long.out).keys() == contents(alone.out).keys()
     report, single = (
         json.loads((folder / "report.json").read_text()) for folder in (long.out, alone.out)
@@ -118,7 +118,7 @@ def test_processes_agree_on_the_weights_whatever_is_random(long: Train) -> None:
     first, second = (torch.load(long.out / f"rank-{rank}.pt") for rank in (0, 1))
     assert tensors_equal(first, second)
     model, _, _ = load_model(long.out)
-    assert not tensors_equal(first, model.state_dict())  # an average
+    assert not tensors_equal(first, model.state_dict())  # model.pt has the average
     assert read_metrics(long.out / "metrics.jsonl")[-1]["kind"] == "validation"
     assert len(training_losses(long.out)) >= 40
 
@@ -130,7 +130,7 @@ def test_an_error_before_training_is_said_once(train: Train) -> None:
     assert silent == (1, "")
 
 
-def test_an_error_of_every_process_is_said_by_the_first(
+def test_only_rank_zero_prints_an_error(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "1")
@@ -142,15 +142,15 @@ def test_an_error_of_every_process_is_said_by_the_first(
 
 def test_streams_are_shared_evenly_or_not_at_all() -> None:
     assert [Processes(rank, 3).local_batch_size(12) for rank in range(3)] == [4, 4, 4]
-    with pytest.raises(ConfigError, match=r"train\.batch_size = 4 cannot be shared by 3 processes"):
+    with pytest.raises(
+        ConfigError, match=r"train\.batch_size = 4 cannot be divided among 3 processes"
+    ):
         Processes(0, 3).local_batch_size(4)
 
 
-def test_streams_that_cannot_be_shared_are_refused_before_anything_is_written(
-    tmp_path: Path, train: Train
-) -> None:
+def test_indivisible_batch_size_writes_nothing(tmp_path: Path, train: Train) -> None:
     config = load_config(train.config, [])
-    with pytest.raises(ConfigError, match="cannot be shared by 3"):
+    with pytest.raises(ConfigError, match="cannot be divided among 3"):
         job.train(config, train.data, train.out, train.out, Processes(0, 3))
     assert not train.out.exists()
 

@@ -1,4 +1,4 @@
-"""One process at a time writes an output."""
+"""Tests that one process at a time writes an output."""
 
 import errno
 import fcntl
@@ -32,7 +32,7 @@ with getattr(lock, sys.argv[1])(Path(sys.argv[2])):
 
 @contextmanager
 def held(kind: str, path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds a lock until it is killed."""
+    """Start another process that holds a lock until it is killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, kind, str(path)],
         cwd=ROOT,

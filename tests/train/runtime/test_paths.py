@@ -1,4 +1,4 @@
-"""Outputs that would spoil an input are refused, and nothing is touched."""
+"""Tests that outputs which would replace an input are refused, and nothing is changed."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from train.__main__ import main
 
 
 def untouched(folder: Path) -> dict[str, bytes]:
-    """All files, and the names of all folders, but for matplotlib's cache of fonts."""
+    """Return all files and the names of all folders, without matplotlib's cache of fonts."""
     folders = {str(p.relative_to(folder)): b"" for p in folder.rglob("*") if p.is_dir()}
     found = contents(folder) | folders
     return {name: content for name, content in found.items() if not name.startswith("cache")}

@@ -1,4 +1,4 @@
-"""What is shown while something runs: lines in a log, a bar on a terminal."""
+"""Tests of progress: lines in a log file, a bar on a terminal."""
 
 import fcntl
 import io
@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_log_has_a_line_a_minute(clock: Clock, capsys: Capture) -> None:
     with Progress("tokenizing", 30_000_000, "B") as shown:
-        for _ in range(150):  # a second each
+        for _ in range(150):  # one second each
             clock.seconds += 1
             shown.update(200_000)
     assert capsys.readouterr().err.splitlines() == [
@@ -75,10 +75,10 @@ def test_a_quiet_process_says_nothing(clock: Clock, capsys: Capture) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_a_run_in_a_log_has_no_carriage_return(
+def test_log_has_no_carriage_return(
     train: Train, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # every line that there may be
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # a line after each update
     assert train() == 0
     captured = capsys.readouterr()
     assert "\r" not in captured.err + captured.out
@@ -87,7 +87,7 @@ def test_a_run_in_a_log_has_no_carriage_return(
     assert any(" left of the whole run at most" in line for line in lines)
 
 
-def test_a_short_run_in_a_log_has_one_line(train: Train, capsys: Capture) -> None:
+def test_short_run_logs_one_line(train: Train, capsys: Capture) -> None:
     assert train("--set", "train.epochs=5") == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
@@ -137,7 +137,7 @@ def test_help_is_shown_in_any_encoding(arguments: list[str], encoding: str) -> N
 
 
 class Flushed(io.StringIO):
-    """A stream whose `shown` is what has been flushed."""
+    """A stream. `shown` is the text that was flushed."""
 
     shown = ""
 

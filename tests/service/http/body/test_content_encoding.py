@@ -33,7 +33,7 @@ def _still_answers(api: ApiClient) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "identity, gzip", "gzip ,"])
-def test_a_gzip_body_is_answered_as_if_plain(api: ApiClient, coding: str) -> None:
+def test_a_gzip_body_equals_a_plain_one(api: ApiClient, coding: str) -> None:
     assert ok_json(send(api, gzip.compress(BODY), coding)) == ok_json(api.send("/score", BODY))
 
 
@@ -60,7 +60,7 @@ def test_identity_changes_nothing(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "compress", "gzip, gzip", "gzip, br"])
-def test_another_coding_is_refused_by_name(api: ApiClient, coding: str) -> None:
+def test_other_codings_are_rejected_by_name(api: ApiClient, coding: str) -> None:
     response = send(api, BODY, coding)
     refusal = error_json(response, 415, "unsupported_media_type")
     assert coding in refusal["message"]
@@ -82,7 +82,7 @@ def test_another_coding_is_refused_by_name(api: ApiClient, coding: str) -> None:
         gzip.compress(BODY)[:-8] + b"\0" * 8,
     ],
 )
-def test_what_is_not_whole_gzip_is_refused(api: ApiClient, content: bytes) -> None:
+def test_incomplete_gzip_is_rejected(api: ApiClient, content: bytes) -> None:
     assert "gzip" in error_json(send(api, content, "gzip"), 400, "invalid_json")["message"]
 
 
@@ -100,7 +100,7 @@ def test_an_error_names_what_is_wrong_with_gzip(content: bytes, reason: str) -> 
         _unpack(content, LIMIT)
 
 
-def test_packed_nonsense_is_no_json(api: ApiClient) -> None:
+def test_packed_garbage_is_invalid_json(api: ApiClient) -> None:
     error_json(send(api, gzip.compress(b"{"), "gzip"), 400, "invalid_json")
     error_json(send(api, gzip.compress(b'{"text": "\xff"}'), "gzip"), 400, "invalid_json")
 
@@ -113,8 +113,8 @@ def test_the_limit_holds_for_the_unpacked_body(api: ApiClient) -> None:
     assert str(LIMIT) in refusal["message"]
 
 
-def test_a_bomb_is_refused_within_the_limits_memory() -> None:
-    """A gigabyte of zeros, in one member and in many."""
+def test_a_bomb_needs_little_memory() -> None:
+    """A gigabyte of zeros in one member, and in many."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1 << 10)) + packer.flush()
     many = gzip.compress(bytes(64 << 10)) * 20_000
@@ -127,14 +127,14 @@ def test_a_bomb_is_refused_within_the_limits_memory() -> None:
         assert peak < 3 * LIMIT
 
 
-def test_a_flood_of_empty_members_is_refused() -> None:
+def test_too_many_empty_members_are_rejected() -> None:
     empty = gzip.compress(b"")
     assert _unpack(empty * MAX_MEMBERS, LIMIT) == b""
     with pytest.raises(DamagedBody, match="too many members"):
         _unpack(empty * (LIMIT // len(empty)), LIMIT)
 
 
-def test_pieces_of_any_size_unpack_to_the_same() -> None:
+def test_members_across_feeds_unpack_alike() -> None:
     content = random.Random(1).randbytes(3 * FEED_BYTES)
     packed = gzip.compress(content[:FEED_BYTES]) + gzip.compress(content[FEED_BYTES:])
     assert _unpack(packed, LIMIT) == content
@@ -147,11 +147,11 @@ def test_only_small_content_unpacks_on_the_loop(
     """Eight kilobytes of gzip hold eight megabytes of zeros."""
     threads: list[threading.Thread] = []
 
-    def noted(body: bytes, limit: int) -> bytes:
+    def recording(body: bytes, limit: int) -> bytes:
         threads.append(threading.current_thread())
         return _unpack(body, limit)
 
-    monkeypatch.setattr(content_encoding, "_unpack", noted)
+    monkeypatch.setattr(content_encoding, "_unpack", recording)
     packed = gzip.compress(bytes(size))
     assert len(packed) < 8200
     assert asyncio.run(unpack(packed, LIMIT)) == bytes(size)

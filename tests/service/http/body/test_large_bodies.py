@@ -1,4 +1,4 @@
-"""Bodies of many small values: counted, parsed away from the event loop, and in parts."""
+"""Bodies of many small values are counted, and parsed in parts off the event loop."""
 
 import json
 import threading
@@ -18,13 +18,13 @@ COMPLETION = '"model": "tiedlm", '
 
 
 def filled(head: str, value: str, tail: str) -> bytes:
-    """A body of nearly the limit, with as many of the smallest values as fit."""
+    """Return a body just below the limit, filled with the smallest values."""
     return f"{head}{','.join([value] * (BYTES // (len(value) + 1)))}{tail}".encode()
 
 
 @dataclass
 class Parsed:
-    """What the service gave to Python's parser: the longest, and the threads that did."""
+    """Records calls of Python's parser: the longest text and the threads."""
 
     longest: int = 0
     threads: set[str] = field(default_factory=set)
@@ -32,16 +32,16 @@ class Parsed:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
-    noted = Parsed()
+    recording = Parsed()
 
     def note(text: bytes) -> Any:
-        noted.longest = max(noted.longest, len(text))
-        noted.threads.add(threading.current_thread().name)
+        recording.longest = max(recording.longest, len(text))
+        recording.threads.add(threading.current_thread().name)
         return json.loads(text)
 
     seen = SimpleNamespace(loads=note, JSONDecodeError=json.JSONDecodeError)
     monkeypatch.setattr(request_json, "json", seen)
-    return noted
+    return recording
 
 
 FLOODS = {
@@ -73,7 +73,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_of_values_is_refused_unparsed(api: ApiClient, parsed: Parsed, kind: str) -> None:
+def test_too_many_values_are_rejected_unparsed(api: ApiClient, parsed: Parsed, kind: str) -> None:
     route, body, param = FLOODS[kind]
     refusal = error_json(api.send(route, body), 422, "input_too_long")
     assert "at most" in refusal["message"]
@@ -84,7 +84,7 @@ def test_a_flood_of_values_is_refused_unparsed(api: ApiClient, parsed: Parsed, k
 def test_lists_are_counted_before_models_are_built(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even the first of 80,000 hypotheses is validated."""
+    """None of the 80,000 hypotheses is validated."""
     validated: list[object] = []
     monkeypatch.setattr(RescoreRequest, "model_validate", validated.append)
     body = json.dumps({"hypotheses": [{"text": "", "id": None}] * 80_000}).encode()
@@ -94,7 +94,7 @@ def test_lists_are_counted_before_models_are_built(
     assert validated == []
 
 
-def test_many_values_are_parsed_elsewhere_and_in_parts(api: ApiClient, parsed: Parsed) -> None:
+def test_many_values_are_parsed_off_the_loop(api: ApiClient, parsed: Parsed) -> None:
     ids = [2] * 190_000
     sent = json.dumps({"tokens": ids}, indent=1).encode()
     assert len(sent) > 10 * PART_BYTES
@@ -104,7 +104,7 @@ def test_many_values_are_parsed_elsewhere_and_in_parts(api: ApiClient, parsed: P
 
 
 def test_dense_targets_over_the_vocabulary_are_scored(api: ApiClient) -> None:
-    """Of a language with few words they are as many values as a body may reasonably hold."""
+    """For a small vocabulary they are about as many values as a body may hold."""
     vocabulary = api.next_token(top_k=14_000)["tokens"]
     row = {token["text"]: 0.0 for token in vocabulary} | {vocabulary[0]["text"]: 1.0}
     ids = [2] * 20
@@ -118,7 +118,7 @@ def test_dense_targets_over_the_vocabulary_are_scored(api: ApiClient) -> None:
             assert scored["soft_cross_entropy"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_an_error_deep_in_a_large_body_is_named(api: ApiClient) -> None:
+def test_an_error_in_a_large_body_is_named(api: ApiClient) -> None:
     hypotheses: list[object] = [{"text": "a" * 60, "score": 0, "id": "a"}] * 4000
     hypotheses[3999] = {"text": 1}
     refusal = error_json(api.post("/rescore", hypotheses=hypotheses), 422, "invalid_request")

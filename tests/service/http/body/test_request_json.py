@@ -1,4 +1,4 @@
-"""JSON in parts: the same values and the same errors as Python's parser, whatever the text."""
+"""JSON in parts: values and errors equal those of Python's parser for any text."""
 
 import json
 import random
@@ -27,14 +27,14 @@ values = st.recursive(
 
 @pytest.fixture
 def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a large text is parsed, on texts that can be read."""
+    """Parse short texts in parts, as large ones are."""
     monkeypatch.setattr(request_json, "PART_BYTES", 7)
     monkeypatch.setattr(request_json, "FEW_VALUES", 0)
     monkeypatch.setattr(json_structure, "BLOCK_BYTES", 5)
 
 
 def outcome(text: bytes, loads: Any) -> Any:
-    """The value, or the kind and place of the error."""
+    """Return the value, or the position of the error."""
     try:
         return loads(text)
     except json.JSONDecodeError as error:
@@ -95,7 +95,7 @@ def test_damaged_text_fails_as_the_whole_does() -> None:
         "[1 2, 3, 4, 5, 6]",
     ],
 )
-def test_what_python_refuses_is_refused(text: str) -> None:
+def test_invalid_json_is_rejected_as_by_python(text: str) -> None:
     with pytest.raises(json.JSONDecodeError):
         json.loads(text)
     with pytest.raises(json.JSONDecodeError):
@@ -103,14 +103,14 @@ def test_what_python_refuses_is_refused(text: str) -> None:
 
 
 @pytest.mark.usefixtures("in_small_parts")
-def test_the_last_of_equal_keys_counts() -> None:
+def test_the_last_of_equal_keys_wins() -> None:
     text = b'{"a": [1, 2, 3, 4], "b": 1, "a": [5, 6, 7, 8], "b": 2, "c": NaN, "d": 1e999}'
     found = parse(text, MANY)
     assert (found["a"], found["b"], found["d"]) == ([5, 6, 7, 8], 2, float("inf"))
     assert found["c"] != found["c"]
 
 
-def test_an_error_is_placed_in_characters() -> None:
+def test_error_positions_are_in_characters() -> None:
     text = ('{"é": [' + "0," * 100_000 + "x]}").encode()
     assert not is_quick(text)
     with pytest.raises(json.JSONDecodeError) as found:
@@ -118,7 +118,7 @@ def test_an_error_is_placed_in_characters() -> None:
     assert found.value.pos == len(text.decode()) - 3
 
 
-def test_structure_is_that_outside_strings() -> None:
+def test_structure_ignores_strings() -> None:
     found = find_structure(b'{"a,[\\"": [1, "\\\\", {}], "b": "]"}')
     assert found.positions.tolist() == [0, 10, 12, 18, 20, 21, 22, 23, 33]
     assert found.depths.tolist() == [1, 2, 2, 2, 3, 3, 2, 1, 1]
@@ -146,7 +146,7 @@ def test_blocks_never_change_the_structure(monkeypatch: pytest.MonkeyPatch, bloc
         ({"": {str(key): 0 for key in range(30_000)}}, ""),
     ],
 )
-def test_too_many_values_are_refused_by_their_field(value: object, field: str | None) -> None:
+def test_too_many_values_name_their_field(value: object, field: str | None) -> None:
     text = json.dumps(value, indent=1).encode()
     with pytest.raises(InputTooLong, match="at most 25000") as found:
         parse(text, 25_000)
@@ -154,19 +154,19 @@ def test_too_many_values_are_refused_by_their_field(value: object, field: str | 
     assert parse(text, 70_000) == value
 
 
-def test_commas_in_a_text_are_no_values() -> None:
+def test_commas_in_strings_are_not_values() -> None:
     text = json.dumps({"text": "a,[{" * 100_000}).encode()
     assert parse(text, 10) == {"text": "a,[{" * 100_000}
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'["x",', b'{"a":[0,'])
-def test_bottomless_nesting_is_refused(opening: bytes) -> None:
+def test_deep_nesting_is_rejected(opening: bytes) -> None:
     with pytest.raises(RecursionError):
         parse(opening * 100_000, MANY)
 
 
-def test_long_numbers_are_not_parsed_on_the_event_loop() -> None:
-    """Python reads a number in the square of its digits."""
+def test_long_numbers_are_parsed_off_the_loop() -> None:
+    """The time of Python's parser grows with the square of the digits."""
     long = b"[" + b",".join([b"1" * 4200] * 50) + b"]"
     assert not is_quick(long)
     assert is_quick(b"[" + b",".join([b"1" * 100] * 1000) + b"]")
@@ -182,7 +182,7 @@ def test_long_numbers_are_not_parsed_on_the_event_loop() -> None:
         '{"a": 1, "b\\x": [1,2,3,4,5,6]}',
     ],
 )
-def test_long_values_fail_where_the_whole_does(text: str) -> None:
+def test_errors_in_long_values_keep_their_position(text: str) -> None:
     found, expected = (outcome(text.encode(), loads) for loads in (in_parts, json.loads))
     assert expected[0] == "error"
     assert found == expected

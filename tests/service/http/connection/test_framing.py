@@ -1,4 +1,4 @@
-"""Where requests begin and end: the same however the bytes come in pieces, and never in doubt."""
+"""Framing: requests begin and end at the same bytes, however they are split."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -55,7 +55,7 @@ def test_a_head_ends_at_its_empty_line(at: list[int], before: bytes, after: byte
 
 
 @given(places)
-def test_no_head_without_its_empty_line(at: list[int]) -> None:
+def test_a_head_without_its_empty_line_is_incomplete(at: list[int]) -> None:
     assert read_head(cut((HEAD % b"")[:-1], at)) is None
 
 
@@ -82,7 +82,7 @@ extensions = st.sampled_from([b"", b";a", b' ; a="b c"', b";" + b"x" * 99])
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30)), extensions, trailers, places, st.binary())
-def test_chunks_are_joined_and_trailers_dropped(
+def test_chunks_are_joined_and_trailers_discarded(
     chunks: list[bytes], extension: bytes, after_chunks: list[bytes], at: list[int], after: bytes
 ) -> None:
     sent = [b"%04x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in chunks]
@@ -92,7 +92,7 @@ def test_chunks_are_joined_and_trailers_dropped(
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), min_size=1), places)
-def test_chunks_without_their_last_have_no_end(chunks: list[bytes], at: list[int]) -> None:
+def test_chunks_without_the_last_are_incomplete(chunks: list[bytes], at: list[int]) -> None:
     message = b"".join(b"%X\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     assert read_body(ChunkedBody(), cut(message, at)) == (b"".join(chunks), None)
     assert read_body(ChunkedBody(), cut(message + b"0\r\nA: b\r\n", at))[1] is None
@@ -127,7 +127,7 @@ def test_chunks_without_their_last_have_no_end(chunks: list[bytes], at: list[int
     ],
 )
 @given(at=places)
-def test_chunks_in_doubt_are_refused(message: bytes, at: list[int]) -> None:
+def test_ambiguous_chunks_are_rejected(message: bytes, at: list[int]) -> None:
     with pytest.raises(FramingError):
         read_body(ChunkedBody(), cut(message, at))
 
@@ -163,8 +163,8 @@ LINES = [b"Host: tests\r\n", b"Accept: */*\r\n"]
     ],
 )
 @given(at=places)
-def test_what_is_no_request_is_refused_at_once(head: bytes, at: list[int]) -> None:
-    """Most of these never send an empty line: they would wait for ever."""
+def test_other_protocols_are_rejected_at_once(head: bytes, at: list[int]) -> None:
+    """Most of these clients never send an empty line, so they would wait for ever."""
     if head == b"GET /":
         assert read_head(cut(head, at)) is None
         return
@@ -192,7 +192,7 @@ def test_what_is_no_request_is_refused_at_once(head: bytes, at: list[int]) -> No
 )
 @pytest.mark.parametrize("first", [True, False])
 @given(at=places)
-def test_a_header_in_doubt_is_refused(line: bytes, first: bool, at: list[int]) -> None:
+def test_an_ambiguous_header_is_rejected(line: bytes, first: bool, at: list[int]) -> None:
     lines = [line, *LINES] if first else [*LINES, line]
     with pytest.raises(FramingError):
         read_head(cut(b"GET / HTTP/1.1\r\n" + b"".join(lines) + b"\r\n", at))
@@ -235,13 +235,13 @@ def test_a_header_in_doubt_is_refused(line: bytes, first: bool, at: list[int]) -
         b"Host: a\r\nContent-Length:\r\n",
     ],
 )
-def test_a_body_in_doubt_is_refused(lines: bytes) -> None:
+def test_an_ambiguous_body_is_rejected(lines: bytes) -> None:
     with pytest.raises(FramingError):
         body_reader(b"POST / HTTP/1.1\r\n%b\r\n" % lines)
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_http_1_0_needs_no_host_and_has_no_chunks(version: bytes) -> None:
+def test_http_1_0_has_no_chunks(version: bytes) -> None:
     plain = b"GET / HTTP/%b\r\n\r\n" % version
     chunked = b"POST / HTTP/%b\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n" % version
     if version == b"1.0":
@@ -281,7 +281,7 @@ def chunks_of(size: int, count: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [1, 63])
-def test_too_many_small_chunks_are_refused(size: int) -> None:
+def test_too_many_small_chunks_are_rejected(size: int) -> None:
     body = ChunkedBody()
     body.feed(chunks_of(size, MAX_SMALL_CHUNKS))
     with pytest.raises(FramingError, match="too many small chunks"):
@@ -289,7 +289,7 @@ def test_too_many_small_chunks_are_refused(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 1000])
-def test_any_number_of_larger_chunks_is_read(size: int) -> None:
+def test_any_number_of_larger_chunks_is_accepted(size: int) -> None:
     message = chunks_of(1, 1000) + chunks_of(size, 2 * MAX_SMALL_CHUNKS)
     content, rest = ChunkedBody().feed(message + b"0\r\n\r\n")
     assert len(content) == 1000 + size * 2 * MAX_SMALL_CHUNKS

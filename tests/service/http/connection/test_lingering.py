@@ -1,4 +1,4 @@
-"""Connections that close while their clients still send: the answer arrives, within bounds."""
+"""Connections that close while their clients send: the response arrives, within bounds."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def connection(address: Address) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def _refusing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request is refused before its body is read, as under overload."""
+    """Reject every request before its body is read, as under overload."""
 
     async def refuse(*_: object) -> bytes:
         raise Overloaded("the service is busy", 1)
@@ -57,7 +57,7 @@ def head(*lines: str, path: str = "/score") -> bytes:
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes, str]:
-    """Status, head and error code of the next answer."""
+    """Return status, head and error code of the next response."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += more(connection)
@@ -77,7 +77,7 @@ def more(connection: socket.socket) -> bytes:
 
 
 def is_reset(connection: socket.socket, piece: bytes, pause: float) -> bool:
-    """Whether the other side takes no more before the flood's end."""
+    """Return whether the connection is reset before the flood's end."""
     end = time.monotonic() + SECONDS
     sent = 0
     try:
@@ -92,9 +92,7 @@ def is_reset(connection: socket.socket, piece: bytes, pause: float) -> bool:
 
 @pytest.mark.usefixtures("_refusing")
 @pytest.mark.parametrize("left", [1, DISCARDED_BODY_BYTES])
-def test_a_refusal_with_little_left_keeps_the_connection(
-    connection: socket.socket, left: int
-) -> None:
+def test_a_short_rest_keeps_the_connection(connection: socket.socket, left: int) -> None:
     for _ in range(3):
         connection.sendall(head(f"Content-Length: {left}"))
         status, start, code = answer(connection)
@@ -114,7 +112,7 @@ def test_a_refusal_with_little_left_keeps_the_connection(
         ("Content-Length: 9", "Expect: 100-continue"),
     ],
 )
-def test_a_refusal_with_much_left_closes_after_the_answer(
+def test_a_long_rest_closes_the_connection(
     connection: socket.socket, lines: tuple[str, ...]
 ) -> None:
     connection.sendall(head(*lines))
@@ -122,7 +120,7 @@ def test_a_refusal_with_much_left_closes_after_the_answer(
     assert status == 429
     assert b"connection: close" in start
     assert connection.recv(1) == b""
-    for _ in range(64):  # and is no reset, whatever the client still sends
+    for _ in range(64):  # and is not reset, whatever the client still sends
         connection.sendall(b" " * MB)
 
 
@@ -139,7 +137,7 @@ def test_401_reaches_a_client_that_sends_first(model: LanguageModel, size: int) 
         assert (status, code) == (401, "unauthorized")
 
 
-def test_408_reaches_a_client_that_still_sends(model: LanguageModel) -> None:
+def test_408_reaches_a_sending_client(model: LanguageModel) -> None:
     with (
         serve_with(model, client_timeout=2) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
@@ -154,14 +152,14 @@ def test_408_reaches_a_client_that_still_sends(model: LanguageModel) -> None:
         assert connection.recv(1) == b""
 
 
-def test_what_is_announced_too_large_is_not_asked_for(connection: socket.socket) -> None:
+def test_a_too_large_body_gets_no_100_continue(connection: socket.socket) -> None:
     connection.sendall(head(f"Content-Length: {64 * MB}", "Expect: 100-continue"))
     assert answer(connection)[::2] == (413, "body_too_large")
     assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_what_is_no_http_is_answered_while_more_comes(
+def test_invalid_http_is_answered_while_more_comes(
     connection: socket.socket, at_once: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_SECONDS", SECONDS)
@@ -172,8 +170,8 @@ def test_what_is_no_http_is_answered_while_more_comes(
     assert answer(connection)[::2] == (400, "invalid_request")
 
 
-def test_an_answer_before_the_close_is_whole(connection: socket.socket) -> None:
-    """Requests behind one that asks to close are not answered, and do not break its answer."""
+def test_a_response_before_the_close_is_complete(connection: socket.socket) -> None:
+    """Requests after one with `Connection: close` get no response and do not damage its one."""
     body = json.dumps({"token_ids": [[2, 3, 4] * 300], "top": 50})
     asked = head(f"Content-Length: {len(body)}", "Connection: close") + body.encode()
     connection.sendall(asked + GET * 50_000)
@@ -183,7 +181,7 @@ def test_an_answer_before_the_close_is_whole(connection: socket.socket) -> None:
     assert connection.recv(1) == b""
 
 
-def test_the_amount_that_is_dropped_is_bounded(
+def test_discarded_bytes_are_bounded(
     connection: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_BYTES", 20 * MB)
@@ -192,7 +190,7 @@ def test_the_amount_that_is_dropped_is_bounded(
     assert is_reset(connection, b" " * MB, 0)
 
 
-def test_the_time_of_lingering_is_bounded(
+def test_lingering_time_is_bounded(
     connection: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_BYTES", 1 << 60)
@@ -202,7 +200,7 @@ def test_the_time_of_lingering_is_bounded(
     assert is_reset(connection, b" " * MB, 0.1)
 
 
-def test_a_silent_client_is_not_waited_for(
+def test_a_silent_client_ends_lingering(
     connection: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
@@ -213,10 +211,10 @@ def test_a_silent_client_is_not_waited_for(
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_lingering_does_not_hold_up_the_end(
+def test_lingering_does_not_delay_shutdown(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch, waits: bool
 ) -> None:
-    """One client goes on sending and one is silent, when the service is told to end."""
+    """One client is still sending and one is silent when the service shuts down."""
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
     monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
     monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
@@ -248,41 +246,41 @@ def test_lingering_does_not_hold_up_the_end(
     assert has_ended
 
 
-def test_an_answer_after_the_end_began_lingers_little(
+def test_a_response_during_shutdown_lingers_briefly(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is answered after the service was told to end, and keeps its connection."""
+    """The client gets its response after the shutdown began, and keeps its connection open."""
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
     monkeypatch.setattr(lingering, "SILENT_SECONDS", 1e6)
     monkeypatch.setattr(closing_protocol, "LAST_LINGER_SECONDS", 0.2)
-    begun, told, ended = threading.Event(), threading.Event(), threading.Event()
+    started, notified, ended = threading.Event(), threading.Event(), threading.Event()
 
     async def refuse_late(*_: object) -> bytes:
-        begun.set()
-        await asyncio.to_thread(told.wait, SECONDS)
+        started.set()
+        await asyncio.to_thread(notified.wait, SECONDS)
         raise Overloaded("the service is busy", 1)
 
     tell = TimeoutProtocol.shutdown
 
-    def noted(self: TimeoutProtocol) -> None:
+    def recording(self: TimeoutProtocol) -> None:
         tell(self)
-        told.set()
+        notified.set()
 
     monkeypatch.setattr("service.http.middleware.read_body", refuse_late)
-    monkeypatch.setattr(TimeoutProtocol, "shutdown", noted)
+    monkeypatch.setattr(TimeoutProtocol, "shutdown", recording)
     connections: list[socket.socket] = []
 
     def serve() -> None:
         with serve_with(model) as address:
             connections.append(socket.create_connection(address, timeout=SECONDS))
             connections[0].sendall(head("Content-Length: 1") + b" ")
-            assert begun.wait(SECONDS)
+            assert started.wait(SECONDS)
         ended.set()
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        assert begun.wait(SECONDS)
+        assert started.wait(SECONDS)
         assert answer(connections[0])[0] == 429
         assert ended.wait(SECONDS)
     finally:
@@ -292,8 +290,8 @@ def test_an_answer_after_the_end_began_lingers_little(
 
 
 @pytest.mark.usefixtures("_refusing")
-def test_nothing_of_it_is_an_error(address: Address, caplog: pytest.LogCaptureFixture) -> None:
-    """Clients that are answered early and then stay, close, or break off."""
+def test_lingering_logs_no_error(address: Address, caplog: pytest.LogCaptureFixture) -> None:
+    """Clients get an early response and then stay, close, or reset."""
     for number in range(60):
         with socket.create_connection(address, timeout=SECONDS) as connection:
             connection.sendall(head(f"Content-Length: {4 * MB}") + b" " * 100_000)
@@ -309,10 +307,12 @@ def test_nothing_of_it_is_an_error(address: Address, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("keep_alive_seconds", [0.2, 60], ids=["idle", "late"])
-def test_a_slow_body_does_not_lose_an_early_answer(
+def test_a_slow_body_keeps_an_early_response(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch, keep_alive_seconds: float
 ) -> None:
-    """The answer is out before the body is: neither clock of an idle connection runs meanwhile."""
+    """The response is sent before the body has arrived. No timeout of an idle connection runs
+    meanwhile.
+    """
     made = HttpToolsProtocol.__init__
 
     def with_a_short_keep_alive(self: HttpToolsProtocol, *args: Any, **kwargs: Any) -> None:

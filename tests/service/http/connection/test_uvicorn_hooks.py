@@ -50,7 +50,7 @@ HOOKS = {
 }
 FLOW_HOOKS = {"pause_reading", "resume_reading"}
 SERVER_HOOKS = {"startup", "shutdown", "handle_exit"}
-# What the service reads or calls of uvicorn besides.
+# Methods of uvicorn that the service calls.
 METHODS = {"_unset_keepalive_if_required", "on_message_begin", "on_message_complete"}
 PARSER_METHODS = {"on_url", "on_header"}
 GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
@@ -60,14 +60,14 @@ LARGE_BODY = 1 << 20
 
 
 def overrides(base: type, *classes: type) -> set[str]:
-    """Names of methods of the base class that the classes define again."""
+    """Return the names of methods of the base class that the classes override."""
     own = {name for cls in classes for name, value in vars(cls).items() if callable(value)}
     return {name for name in own & set(dir(base)) if not name.startswith("__")}
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """The number of calls of each overridden hook."""
+    """Count the calls of each overridden hook."""
     counted: Counter[str] = Counter()
 
     def count(cls: type, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Choices of `/v1/completions`: their tokens, their ends, and the equality of stream and response."""
+"""Choices of `/v1/completions`: their tokens, their ends, and stream against response."""
 
 import json
 from collections.abc import AsyncIterator
@@ -173,8 +173,8 @@ def test_best_of_has_highest_mean_logprob(
         found: list[float] = choice["logprobs"]["token_logprobs"]
         if choice["finish_reason"] == "stop":
             ids = [model.tokenizer.entries.index(word) for word in choice["logprobs"]["tokens"]]
-            asked: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}
-            found = [*found, api.next_token(**asked)["candidates"][0]["logprob"]]
+            body: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}
+            found = [*found, api.next_token(**body)["candidates"][0]["logprob"]]
         return sum(found) / len(found)
 
     several = complete(api, n=12, **fields)["choices"]
@@ -188,7 +188,7 @@ def test_best_of_has_highest_mean_logprob(
 def test_mean_logprob_includes_eos(
     api: ApiClient, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The means are -9 (`<eos>` alone), -5 (a word and `<eos>`) and -2 (a word): the last is best."""
+    """The means are -9 (`<eos>` alone), -5 (word, `<eos>`) and -2 (a word): the last is best."""
     end = model.tokenizer.end_id
     drawn = iter([[(end, -9.0)], [(12, -1.0), (end, -9.0)], [(13, -2.0)]])
 
