@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.layers import Floats
-from model_export.reference import DoubleLSTM, Doubles, Ids
+from model_export.reference import DoubleLSTM, Doubles
+from service.arrays import Floats, Ids
 
 LENGTHS = ([1], [7, 7], [1, 2, 3, 5, 8, 13, 21, 34], [90, 1, 45, 17, 64, 2])
 LENGTHS_FROM_REACHED = ([1] * 6, [2, 9, 1, 5, 3, 14])

@@ -4,12 +4,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from model_export.graph import Graph
-
-Floats = NDArray[np.float32]
+from service.arrays import Floats
 
 
 class Layers(Protocol):

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from model_export.graph import Graph
-from model_export.layers import Floats, array, lstm_arrays
+from model_export.layers import array, lstm_arrays
+from service.arrays import Floats
 from train.model.lstm import TiedLSTM
 
 Int8s = NDArray[np.int8]

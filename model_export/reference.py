@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.layers import Floats
+from service.arrays import Floats, Ids
 from train.model.lstm import TiedLSTM
 
 Doubles = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 PARTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 

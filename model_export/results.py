@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from model_export.batch import Batch
-from model_export.layers import Floats
-from model_export.reference import DoubleLSTM, Doubles, Ids
+from model_export.reference import DoubleLSTM, Doubles
+from service.arrays import Floats, Ids
 from train.model.lstm import State, TiedLSTM, layer_sizes
 
 TOP = 5

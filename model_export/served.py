@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model_export.reference import Doubles
+from service.arrays import Ids
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
 from service.inference.task import InferenceTask, run_batch
@@ -17,9 +18,6 @@ STEPS = 64
 BATCH = 64
 SURPRISES = 3
 LONG_TEXT = 999  # tokens; longer texts show a progress bar
-
-Doubles = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from service.runtime.console import print_any_text
 from service.runtime.logs import configure_logging
 from service.settings import read_settings
 
-# A thread releases the interpreter lock for the event loop after this time. Python's default is 5 ms.
+# A thread passes the interpreter lock to the event loop after this time. Python's default is 5 ms.
 SWITCH_SECONDS = 0.0003
-# Requests create many small objects and few reference cycles. Python's default collects thirty times
-# as often, and each collection visits all waiting requests. With 9,000 of them the 99th percentile of
-# a keystroke's delay was 0.7 s by default, and is 0.1 s with these thresholds.
+# Requests create many small objects and few reference cycles. Python's default collects thirty
+# times as often, and each collection visits all waiting requests. With 9,000 of them, the 99th
+# percentile of a keystroke's delay was 0.7 s by default, and is 0.1 s with these thresholds.
 GC_THRESHOLDS = (20_000, 10, 5)
 
 log = logging.getLogger("service")

@@ -1,4 +1,4 @@
-"""`python -m service.healthcheck`: exit with 0 if the service of this container is ready, else with 1.
+"""`python -m service.healthcheck`: exit with 0 if the service of this container is ready, else 1.
 
 This program starts every few seconds. Therefore it imports no package, and of the service only
 `runtime.address`.

@@ -3,18 +3,17 @@
     TokenizedText → InferenceTask → EngineRunner ⇒ worker thread: encoder, decoder ⇒ TextScore
 
 The use cases are `score`, `rescore`, `next_token`, `prefill` and `generate`. They take and return
-values, in tokens and nats, and count what they compute in the metrics. This module contains no JSON,
-no HTTP status and no onnxruntime.
+values, in tokens and nats, and count the tokens in the metrics. This module contains no JSON, no
+HTTP status and no onnxruntime.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
-from service.arrays import PRIORITIES, Floats, Priority
+from service.arrays import PRIORITIES, Floats
 from service.bundle import Bundle
 from service.inference.admission import Admission
 from service.inference.context_encoder import ContextEncoder
@@ -28,15 +27,17 @@ from service.results.distribution import next_token_distribution
 from service.results.model_info import model_info
 from service.results.next_token import NextTokenResult, distribution_options
 from service.results.options import (
+    DEFAULT_SCORE_OPTIONS,
     GenerationOptions,
     NextTokenOptions,
     PrefillOptions,
     ScoreOptions,
 )
 from service.results.predictor import Predictor
+from service.results.prefill import Prefilled, prefill
 from service.results.result_rows import ResultRows
 from service.results.sampling import Sampler, Step
-from service.results.text_score import HypothesisScore, Prefilled, TextScore
+from service.results.text_score import HypothesisScore, TextScore
 from service.results.text_scorer import NO_IDS, TextScorer
 from service.runtime.background_thread import BackgroundThread
 from service.runtime.cpu_count import usable_cores
@@ -46,16 +47,13 @@ from service.text.request_encoder import RequestEncoder
 from service.text.tokenized_text import TokenizedText
 from service.text.tokenizer import Tokenizer
 
-T = TypeVar("T")
-
-DEFAULT_OPTIONS = ScoreOptions()
-
 
 class LanguageModel:
     """One bundle behind its use cases.
 
-    `encoder` turns a request's texts into `TokenizedText`, `rows` turns results into rows, and
-    `admission` refuses requests that would wait too long. `info` and `limits` are values.
+    `encoder` turns a request's texts into `TokenizedText`, `rows` turns results into rows,
+    `admission` rejects requests that would wait too long, and `run_in_background` runs long work
+    without blocking the event loop. `info` and `limits` are values.
     """
 
     def __init__(
@@ -68,9 +66,7 @@ class LanguageModel:
         """Load the engine, start its workers and warm them up. Raises StartError."""
         self.settings = settings
         self.metrics = metrics or Metrics()
-        self.calibrations = read_calibrations(
-            settings.calibration, bundle.manifest.name, bundle.hash
-        )
+        self.calibrations = read_calibrations(settings.calibration, bundle)
         self.bundle = bundle
         threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
@@ -88,6 +84,7 @@ class LanguageModel:
         self._background_thread = BackgroundThread(
             self.admission.check_tokenizing, settings.request_timeout
         )
+        self.run_in_background = self._background_thread.run
         self.encoder = RequestEncoder(
             self.tokenizer, self.metrics, self._background_thread, settings.max_request_tokens
         )
@@ -128,7 +125,7 @@ class LanguageModel:
     async def score(
         self,
         texts: Sequence[TokenizedText],
-        options: ScoreOptions = DEFAULT_OPTIONS,
+        options: ScoreOptions = DEFAULT_SCORE_OPTIONS,
         *,
         contexts: Sequence[TokenizedText] | None = None,
         state: Floats | None = None,
@@ -175,21 +172,12 @@ class LanguageModel:
 
         Raises InputTooLong, Overloaded, DeadlineExceeded.
         """
-        prefilled = [Prefilled(None, None)] * len(prompts)
-        if options.score:
-            scores = await self._scorer.score(
-                prompts, options.score_options, None, None, admitted=options.admitted
-            )
-            prefilled = [Prefilled(score, score.state) for score in scores]
-        elif options.return_state:
-            states = await self._predictor.states_after(prompts, bos=options.bos)
-            prefilled = [Prefilled(None, state) for state in states]
+        prefilled = await prefill(prompts, options, self._scorer, self._predictor)
         self._count("/v1/completions", sum(len(prompt.ids) for prompt in prompts))
         return prefilled
 
     async def generate(self, state: Floats, options: GenerationOptions) -> AsyncIterator[Step]:
-        """Yield the tokens drawn after a state (S,), until `max_tokens` or `<eos>`. `<unk>` is never
-        drawn.
+        """Yield the tokens drawn after a state (S,); `<unk>` is never drawn.
 
         A request was admitted with its prompts, so that no token raises Overloaded. Raises
         DeadlineExceeded.
@@ -212,23 +200,10 @@ class LanguageModel:
         """Return the handle of a state (S,)."""
         return self._states.seal(state)
 
-    async def run_in_background(
-        self, work: Callable[[], T], seconds: float = 0.0, priority: Priority | None = None
-    ) -> T:
-        """Run `work`, which takes about `seconds`, without blocking the event loop.
-
-        With a `priority`, raise Overloaded if the expected wait is too long, and DeadlineExceeded
-        if the wait was.
-        """
-        return await self._background_thread.run(work, seconds, priority=priority)
-
     def publish(self) -> None:
         """Make the metrics describe this model alone."""
-        info = self.info
         self.metrics.bundle_info.clear()
-        self.metrics.bundle_info.labels(
-            info.name, info.bundle_hash, info.precision, str(info.vocabulary_size)
-        ).set(1)
+        self.metrics.bundle_info.labels(*self.info.labels).set(1)
         for priority in PRIORITIES:
             waiting = partial(self.admission.waiting_tokens, priority)
             self.metrics.queue_tokens.labels(priority).set_function(waiting)

@@ -3,9 +3,9 @@
     TIEDLM_STATE_KEY_FILE=key serve run service.ray_app:build max_replicas=8
 
 The settings are those of `python -m service`, from environment variables; Ray chooses host and
-port. Replicas share nothing. Any of them accepts a state handle of another one, because all have the
-same key. When Ray stops a replica, the replica gets no more requests, finishes those that it has
-within DRAIN_SECONDS, and closes its model.
+port. Replicas share nothing. Any of them accepts a state handle of another one, because all have
+the same key. When Ray stops a replica, it gets no more requests, finishes those that it has within
+DRAIN_SECONDS, and closes its model.
 """
 
 from typing import Any

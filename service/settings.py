@@ -4,19 +4,16 @@ pydantic-settings reads them once, at the start. A wrong value ends the start wi
 names the setting.
 """
 
-import json
-import re
-import secrets
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -28,21 +25,19 @@ from pydantic_settings import (
 )
 
 from service.errors import StartError, first_problem
-from service.limits import MIN_STATE_KEY_BYTES, ServerLimits, WaitLimits
+from service.limits import ServerLimits, WaitLimits
+from service.runtime.setting_values import (
+    normalize_root_path,
+    read_state_key,
+    split_commas,
+    split_commas_or_json,
+)
 
 NO_LIMIT = 1 << 60
-ROOT_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 STARTER_BUNDLE = Path(__file__).parent / "starter"
 LIMITS = [field.name for field in fields(ServerLimits)]
 
 Positive = Annotated[int, Field(gt=0)]
-
-
-def _split(value: Any) -> Any:
-    """Split `a, b` into [a, b]."""
-    if isinstance(value, list):
-        value = ",".join(value)
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class Settings(BaseSettings):
@@ -62,7 +57,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8000, description="port to listen on; 0 for a free one"
     )
-    root_path: str = Field(
+    root_path: Annotated[str, AfterValidator(normalize_root_path)] = Field(
         "",
         description="path under which a proxy publishes the service, such as /lm; the proxy may "
         "strip it or keep it",
@@ -76,7 +71,7 @@ class Settings(BaseSettings):
     )
     max_queue_seconds: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="seconds; sets --max-bulk-wait and --max-interactive-wait unless they are given",
+        description="seconds; sets --max-bulk-wait and --max-interactive-wait, unless given",
     )
     max_bulk_wait: Annotated[float, Field(gt=0)] = Field(
         10.0,
@@ -102,7 +97,7 @@ class Settings(BaseSettings):
     )
     state_key_file: Path | None = Field(
         None,
-        description="file with the key of state handles, at least 32 bytes; the same on all replicas",
+        description="file with the key of state handles, 32 bytes or more; same on all replicas",
     )
     api_keys_file: Path | None = Field(
         None,
@@ -115,7 +110,7 @@ class Settings(BaseSettings):
     admin_keys_file: Path | None = Field(
         None, description="file with the keys for /admin; without it /admin rejects every request"
     )
-    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_split)] = Field(
+    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(split_commas)] = Field(
         [],
         description="origins of web pages that may call it, such as https://a.b,https://c.d",
     )
@@ -129,10 +124,11 @@ class Settings(BaseSettings):
         description="seconds to keep serving after SIGTERM, with /health/ready already 503",
     )
     tracing: bool = Field(False, description="send OpenTelemetry traces; needs the extra `tracing`")
-    calibration: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="NAME=FILE, with a file of `python -m service.bulk calibrate`; separate several "
-        "with commas",
+    calibration: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas_or_json)] = (
+        Field(
+            (),
+            description="NAME=FILE of `python -m service.bulk calibrate`; several with commas",
+        )
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="lowest level of the lines to log"
@@ -140,13 +136,6 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] | None = Field(
         None, description="format of log lines; default: text on a terminal, json elsewhere"
     )
-
-    @field_validator("calibration", mode="before")
-    @classmethod
-    def _split_calibrations(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return json.loads(value) if value.startswith("[") else tuple(filter(None, value.split(",")))
 
     @model_validator(mode="before")
     @classmethod
@@ -164,25 +153,13 @@ class Settings(BaseSettings):
         """The settings that limit requests."""
         return ServerLimits(**{name: getattr(self, name) for name in LIMITS})
 
-    @field_validator("root_path")
-    @classmethod
-    def _normalize_root_path(cls, value: str) -> str:
-        """Return `/lm` for `lm/`."""
-        path = "/".join(filter(None, value.split("/")))
-        if not ROOT_PATH.fullmatch(path):
-            raise ValueError(
-                "root_path holds a character that is not allowed; use letters, digits and -._~ "
-                "between slashes"
-            )
-        return f"/{path}" if path else ""
-
     @staticmethod
     def unlimited(bundle: Path | None = None, threads: int | None = None) -> "Settings":
         """Return settings for a job: without limits on requests, prefix cache and calibrations.
 
         If an argument is None, the environment or the default decides. Raises StartError.
         """
-        given = {"bundle": bundle, "threads": threads}
+        values = {"bundle": bundle, "threads": threads}
         return _validated(
             max_queue_tokens=NO_LIMIT,
             max_bulk_wait=NO_LIMIT,
@@ -191,27 +168,12 @@ class Settings(BaseSettings):
             request_timeout=NO_LIMIT,
             prefix_cache_bytes=0,
             calibration=(),
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in values.items() if value is not None},
         )
 
     def state_key(self) -> bytes:
-        """Return the key of state handles, from its file if there is one, otherwise a random one.
-
-        Raises StartError for a file that cannot be read or is too short.
-        """
-        path = self.state_key_file
-        if path is None:
-            return secrets.token_bytes(MIN_STATE_KEY_BYTES)
-        try:
-            key = path.read_bytes().strip()
-        except OSError as error:
-            raise StartError(f"--state-key-file {path}: {error.strerror}") from None
-        if len(key) < MIN_STATE_KEY_BYTES:
-            raise StartError(
-                f"--state-key-file {path}: the key is too short: {len(key)} bytes "
-                f"(at least {MIN_STATE_KEY_BYTES})"
-            )
-        return key
+        """Return the key of state handles. Raises StartError as `read_state_key` does."""
+        return read_state_key(self.state_key_file)
 
 
 def read_settings(arguments: list[str]) -> Settings:

@@ -25,10 +25,10 @@ ARROWS: dict[str, set[str]] = {
     "results": {"inference", "text", *BASE},
     "inference": BASE,
     "text": BASE,
-    "settings": {"limits", "errors"},
+    "settings": {"runtime", "limits", "errors"},
     "bundle": {"files", "limits", "errors"},
     "runtime": {"limits", "errors", "arrays"},
-    "files": {"errors"},
+    "files": {"limits", "errors"},
     "limits": {"errors", "arrays"},
     "errors": set(),
     "arrays": set(),
@@ -88,7 +88,7 @@ def service_room(module: str) -> str:
 def test_imports_are_found() -> None:
     found = imports("service")
     assert ("service.__main__", "service.http.app") in found
-    assert ("service.inference.batcher", "service.inference.queue.Queue") in found
+    assert ("service.inference.scheduler", "service.inference.queue.Queue") in found
     assert ("train.model.lstm", "torch") in imports("train")
     assert any(inside(what, "service") for _, what in imports("model_export"))
 
@@ -217,3 +217,23 @@ def test_packages_are_empty_except_the_client() -> None:
     """Users import the client from its package; all other packages have no own names."""
     found = set((ROOT / "service").rglob("__init__.py"))
     assert {path for path in found if path.read_text()} == {ROOT / "service/client/__init__.py"}
+
+
+# Parts of a LanguageModel that only its own methods use.
+PARTS = {"tokenizer", "bundle", "engine", "contexts", "states", "background_thread"}
+MODELS = {"model", "_model", "old", "new"}
+
+
+def test_callers_of_the_model_use_its_methods() -> None:
+    """The layers above pass values to the model's methods and never use its parts."""
+    found = []
+    for room in ("http", "bulk", "plot"):
+        for path in (ROOT / "service" / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and node.attr.removeprefix("_") in PARTS:
+                    owner = node.value
+                    name = owner.attr if isinstance(owner, ast.Attribute) else None
+                    name = owner.id if isinstance(owner, ast.Name) else name
+                    if name in MODELS:
+                        found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}")
+    assert found == []

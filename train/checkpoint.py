@@ -74,7 +74,7 @@ class Checkpoint:
         if differing:
             raise CheckpointError(
                 f"{self.folder} holds a run of another configuration ({', '.join(differing)}); "
-                "give another --out, or the same configuration to go on"
+                "give another --out, or the same configuration to resume it"
             )
 
     def start(self, config: Config) -> None:

@@ -35,7 +35,7 @@ def run(command: Command, options: argparse.Namespace) -> int:
     except OSError as error:
         return _fail(f"{error.strerror or error}: {error.filename or options.out}")
     except KeyboardInterrupt:
-        advice = "; the same command goes on from the last checkpoint" if command is train else ""
+        advice = "; the same command resumes from the last checkpoint" if command is train else ""
         if is_main_process():
             print(f"stopped{advice}", file=sys.stderr)
         return 130

@@ -187,7 +187,7 @@ class Config(Section):
         start, stop = self.average.patience, self.train.patience
         if self.average.kind == "nt-asgd" and start > stop - 2:
             raise ValueError(
-                f"average.patience is {start}, so that the average begins {start + 1} epochs after "
-                f"the best one, but training ends {stop} after it (train.patience)"
+                f"average.patience = {start}: the average would begin {start + 1} epochs after the "
+                f"best one, but training ends {stop} epochs after it; raise train.patience"
             )
         return self

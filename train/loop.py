@@ -20,16 +20,14 @@ from train.data.corpus import Ids
 from train.data.streams import Streams
 from train.data.tokenizer import end_id
 from train.errors import CheckpointError, TrainError
-from train.evaluation import evaluate_in_parallel
+from train.evaluation import LARGEST_EXPONENT, evaluate_in_parallel
 from train.optimizer import learning_rate
 from train.position import Position
 from train.report.metrics import MetricsLog
 from train.run_length import RunLength
 from train.runtime.distributed import Processes
-from train.runtime.progress import LogInterval, Progress, print_line
+from train.runtime.progress import LogClock, Progress, print_line
 from train.train_step import TrainStep
-
-LARGEST_EXPONENT = 700  # exp of more overflows
 
 
 class TrainingRun:
@@ -55,7 +53,7 @@ class TrainingRun:
         self.train_step = TrainStep(config, tokenizer, self.processes)
         self.position = Position()
         self.step_losses: list[tuple[torch.Tensor, int]] = []  # mean nats and tokens of each step
-        self.log_interval = LogInterval()  # shared by all epochs
+        self.log_clock = LogClock()  # shared by all epochs
         if checkpoint.has("resume.pt"):
             try:
                 self._restore(checkpoint.load("resume.pt"))
@@ -102,7 +100,7 @@ class TrainingRun:
             "tokens",
             initial=self.streams.tokens_before(self.position.epoch_step) * self.config.batch_size,
             after=self.length.tokens_after(self.position, steps),
-            interval=self.log_interval,
+            clock=self.log_clock,
             quiet=not self.processes.is_main,
         )
 
@@ -197,4 +195,4 @@ class TrainingRun:
         self.streams.positions[:] = np.array(saved["positions"], np.int64)
         self.train_step.load_state_dict(saved["learner"])
         if self.processes.is_main:
-            print_line(f"going on from step {self.position.step:,}")
+            print_line(f"resuming from step {self.position.step:,}")

@@ -28,7 +28,7 @@ class JobOptions:
 
     @property
     def resumable(self) -> bool:
-        """Whether a killed job can continue. A stream can be read and written only once."""
+        """True if a killed job can continue. A stream can be read and written only once."""
         return not any(map(is_stream, (self.out, *self.inputs)))
 
 
@@ -55,5 +55,5 @@ class ScoringOptions(JobOptions):
 
     @property
     def two_passes(self) -> bool:
-        """Whether buckets are assigned in a second pass, when all percentiles are computed."""
+        """True if buckets are assigned in a second pass, when all percentiles are computed."""
         return self.buckets is not None and self.calibration is None

@@ -55,7 +55,7 @@ class FastJsonRoute(APIRoute):
             else:
                 seconds = len(content) * SECONDS_PER_JSON_BYTE
                 priority = PRIORITY_BY_PATH.get(self.path)
-                body = await model.run_in_background(parse_body, seconds, priority)
+                body = await model.run_in_background(parse_body, seconds, priority=priority)
             response: Response | BaseModel = await endpoint(body, context)
             if isinstance(response, BaseModel):
                 return Response(response.model_dump_json(), media_type="application/json")

@@ -12,7 +12,7 @@ from service.bundle import Bundle
 from service.errors import BundleError, ReloadFailed, StartError
 from service.http.trial_load import TrialLoader
 from service.language_model import LanguageModel
-from service.runtime.freed_memory import return_freed_memory
+from service.runtime.memory import return_freed_memory
 
 # Wait up to 5 s for the last references to a replaced model. After that glibc keeps its memory.
 POLLS, POLL_SECONDS = 100, 0.05

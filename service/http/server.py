@@ -15,7 +15,7 @@ import uvicorn
 from service.errors import ReloadFailed
 from service.http.connection.timeouts import timeout_protocol
 from service.http.model_registry import ModelRegistry
-from service.runtime.address import url, url_to_ask
+from service.runtime.address import local_url, url
 from service.settings import Settings
 
 # Connections that wait in the kernel for `accept`. Linux allows 4,096 by default.
@@ -57,7 +57,7 @@ class Server(uvicorn.Server):
             return
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._request_reload)
-        example = f"{url_to_ask(sockets[0])}/next-token"
+        example = f"{local_url(sockets[0])}/next-token"
         example = f"'{example}'" if "[" in example else example  # zsh would expand the brackets
         print(
             f"\ntiedlm listens on {url(sockets[0])} (documentation at /docs). Try:\n\n"

@@ -46,8 +46,8 @@ class Backlog(Protocol):
 
 
 class Admission:
-    """The one place where requests are refused for load. `requests` are in the application now:
-    admitted and, if bulk, out of the line.
+    """Refuses requests under load. `requests` counts those in the application: admitted and, if
+    bulk, out of the line.
     """
 
     def __init__(
@@ -85,10 +85,9 @@ class Admission:
         holds_slot: bool = False,
     ) -> "Slot":
         """Return the slot that the request enters once its body of `body_bytes` (0 if unknown) is
-        read. A request that `holds_slot` already returns that slot while it waits in line.
+        read. A request that `holds_slot` already gives that slot back while it waits in line.
 
-        A request without a priority needs no worker and is never refused. Raises Overloaded as
-        `check` does.
+        Raises Overloaded as `check` does. A request without a priority is never refused.
         """
         if priority is not None:
             self.check(priority, body_bytes, loop_lag_seconds)
@@ -138,15 +137,13 @@ class Admission:
     def _check_wait(self, priority: Priority, seconds: float, reason: str) -> None:
         limit = self._wait_limits.of(priority)
         if seconds > limit:
-            raise Overloaded(
-                f"{reason}: expected wait {seconds:.2g} s (at most {limit:g} s)", seconds
-            )
+            message = f"{reason}: expected wait {seconds:.2g} s (at most {limit:g} s)"
+            raise Overloaded(message, seconds)
 
     def _queue_is_full(self, waiting_tokens: int, wait_seconds: float) -> Overloaded:
-        most = self._max_queue_tokens
-        return Overloaded(
-            f"the queue is full: {waiting_tokens} tokens wait (at most {most})", wait_seconds
-        )
+        limit = self._max_queue_tokens
+        message = f"the queue is full: {waiting_tokens} tokens wait (at most {limit})"
+        return Overloaded(message, wait_seconds)
 
     def _line(self, tokens: int) -> WaitLine:
         return self._short if tokens <= LARGE_TOKENS else self._large

@@ -1,11 +1,11 @@
 """The batcher: one bounded queue with two priorities, and one worker thread for each core.
 
-No timer waits for more tasks. A worker takes what queued while it was busy: tasks of similar length,
-as many padded tokens as it runs in about 20 ms at the measured speed, or its share of the queue
-where other workers are free (`service.inference.scheduler`). The rest of a longer task queues again
-with its state, so that a document of 100,000 tokens never blocks a keystroke for longer than one
-batch. A batch that fails fails its own requests alone. The batcher does not depend on models: it
-only calls `run_batch(tasks, chunk_length)`.
+No timer waits for more tasks. A worker takes tasks of similar length from those that queued while
+it was busy: as many padded tokens as it runs in about 20 ms at the measured speed, or its share of
+the queue if other workers are free (`service.inference.scheduler`). The rest of a longer task
+queues again with its state, so that a document of 100,000 tokens never blocks a keystroke for
+longer than one batch. A batch that fails fails its own requests alone. The batcher does not depend
+on models: it only calls `run_batch(tasks, chunk_length)`.
 
 A request that would wait too long is refused when it is submitted (`service.inference.admission`).
 A request's own tokens are not counted, and at most one batch of any other request is, because later
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 from service.arrays import Priority
-from service.errors import DeadlineExceeded, NotReady
+from service.errors import NotReady
 from service.inference.admission import Admission
-from service.inference.queue import PendingRequest, Queue, T
+from service.inference.queue import PendingRequest, T
 from service.inference.scheduler import ScheduledBatch, Scheduler
 
 log = logging.getLogger(__name__)
@@ -150,8 +150,7 @@ class Batcher(Generic[T]):
         """Return the next batch, or None when the batcher is closed and all tasks are finished."""
         with self._ready:
             while True:
-                for queue in self._scheduler.queues:
-                    self._fail_overdue(queue)
+                self._scheduler.fail_overdue(self._request_timeout_seconds)
                 batch = self._scheduler.next_batch(len(self._threads) - self._running)
                 if batch is not None:
                     self._running += 1
@@ -176,19 +175,6 @@ class Batcher(Generic[T]):
             self._admission.observe_batch(seconds, time.monotonic(), tasks_wait)
         return before - sum(task.remaining for task in tasks)
 
-    def _fail_overdue(self, queue: Queue[T]) -> None:
-        limit = self._request_timeout_seconds
-        while (entry := queue.oldest()) is not None:
-            request = entry.request
-            waited = time.monotonic() - request.submitted_at
-            overdue = request.started_at is None and waited > limit
-            if not overdue and not request.cancelled:
-                return
-            queue.remove(entry)
-            if overdue:
-                error = DeadlineExceeded(f"no worker was free within {limit:g} seconds")
-                self._fail(request, error)
-
     def _finish(self, batch: ScheduledBatch[T]) -> None:
         """Queue the rest of each task again, and resolve the requests that are finished."""
         finished = []
@@ -205,12 +191,9 @@ class Batcher(Generic[T]):
                 if not request.unfinished:
                     finished.append(request)
         for request in finished:
-            if request.future.set_running_or_notify_cancel():
-                request.future.set_result(None)
+            request.finish()
 
     def _fail(self, request: PendingRequest, error: Exception) -> None:
         with self._ready:
             if not request.cancelled:
-                request.cancel()
-                if request.future.set_running_or_notify_cancel():
-                    request.future.set_exception(error)
+                request.fail(error)

@@ -14,7 +14,7 @@ from service.inference.engine import OnnxEngine, first_line
 from service.inference.load_check import check_outputs
 from service.inference.scheduler import Scheduler
 from service.inference.task import InferenceTask, run_batch
-from service.runtime.huge_pages import use_huge_pages
+from service.runtime.memory import use_huge_pages
 from service.runtime.metrics import Metrics
 
 STAGES = ("encode", "decode", "distribute")

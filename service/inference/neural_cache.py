@@ -81,6 +81,6 @@ class NeuralCache:
         )
         with np.errstate(divide="ignore"):
             mixed = np.log(found)
-        # A probability below the smallest double is 0 here; its logarithm from the model is not lost.
+        # A probability below the smallest double is 0; the logarithm from the model still stands.
         floor = logprobs.astype(np.float64) + np.where(total > 0, np.log1p(-share), 0)
         return np.maximum(mixed, floor).astype(np.float32)

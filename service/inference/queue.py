@@ -41,6 +41,17 @@ class PendingRequest:
     entries: "set[Entry[Any]]" = field(default_factory=set)
     cancelled: bool = False
 
+    def finish(self) -> None:
+        """Resolve the future, unless the caller has cancelled it."""
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Cancel the request, and raise `error` in its caller."""
+        self.cancel()
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
     def cancel(self) -> None:
         """Take its waiting tasks out of their queues."""
         self.cancelled = True

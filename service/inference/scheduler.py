@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from service.arrays import PRIORITIES, Priority
+from service.errors import DeadlineExceeded
 from service.inference.queue import Entry, PendingRequest, Queue, T
 from service.inference.tuning import TUNING, SchedulerTuning
 
@@ -45,10 +46,6 @@ class Scheduler(Generic[T]):
         self._tokens_per_second = dict.fromkeys(PRIORITIES, 0.0)
 
     @property
-    def queues(self) -> list[Queue[T]]:
-        return list(self._queues.values())
-
-    @property
     def has_waiting_tasks(self) -> bool:
         return any(len(queue) for queue in self._queues.values())
 
@@ -77,6 +74,17 @@ class Scheduler(Generic[T]):
             if alive:
                 return ScheduledBatch(priority, alive, chunk_length)
         return None
+
+    def fail_overdue(self, timeout_seconds: float) -> None:
+        """Fail requests that waited longer than `timeout_seconds` without a start."""
+        submitted_before = time.monotonic() - timeout_seconds
+        for queue in self._queues.values():
+            while (entry := queue.oldest()) is not None:
+                request = entry.request
+                if request.started_at is not None or request.submitted_at >= submitted_before:
+                    break
+                message = f"no worker was free within {timeout_seconds:g} seconds"
+                request.fail(DeadlineExceeded(message))
 
     def observe_speed(self, priority: Priority, padded_tokens: int, cpu_seconds: float) -> None:
         """Record that a batch of `padded_tokens` took `cpu_seconds` of processor time."""

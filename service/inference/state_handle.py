@@ -2,10 +2,10 @@
 
     base64url( version (1 byte) · HMAC-SHA-256 (32 bytes) · state (S float32, little-endian) )
 
-The HMAC covers the version, the bundle's hash and the state, so that a handle that was changed, cut,
-or made with another key or bundle is refused. The server keeps nothing: any replica with the same
-key and bundle opens the handle. The floats are exact, because continuing from a handle must give the
-same figures as not stopping.
+The HMAC covers the version, the bundle's hash and the state, so that a handle that was changed or
+cut, or made with another key or bundle, is refused. The server keeps nothing: any replica with the
+same key and bundle opens the handle. The floats are exact, because continuing from a handle must
+give the same figures as not stopping.
 """
 
 import base64

@@ -51,7 +51,7 @@ class InferenceTask:
 
     @property
     def remaining(self) -> int:
-        """Inputs that did not run yet. At least 1 before the first batch, which every task needs."""
+        """Inputs still to run. At least 1 before the first batch, which every task needs."""
         remaining = len(self.inputs) - self.position
         return remaining if self.started else max(1, remaining)
 

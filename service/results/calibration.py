@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.bundle import Bundle
 from service.errors import StartError, first_problem
 
 FORMAT_VERSION: Final = 1
@@ -109,10 +110,8 @@ class Histogram:
         )
 
 
-def read_calibrations(
-    settings: Iterable[str], bundle: str, bundle_hash: str
-) -> dict[str, Calibration]:
-    """Return tables by name, from settings `NAME=FILE`.
+def read_calibrations(settings: Iterable[str], bundle: Bundle) -> dict[str, Calibration]:
+    """Return tables of `bundle` by name, from settings `NAME=FILE`.
 
     Raises StartError. Its message holds no path, because `/admin/reload` reads the files again and
     responds with the message.
@@ -122,7 +121,7 @@ def read_calibrations(
         name, equals, file = entry.partition("=")
         if not (name and equals and file):
             raise StartError(f"--calibration (TIEDLM_CALIBRATION): {entry}: write NAME=FILE")
-        found[name] = Calibration.load(Path(file), bundle, bundle_hash, name)
+        found[name] = Calibration.load(Path(file), bundle.manifest.name, bundle.hash, name)
     return found
 
 

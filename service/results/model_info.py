@@ -28,6 +28,11 @@ class ModelInfo:
     parity: dict[str, float]
     training: dict[str, Any]
 
+    @property
+    def labels(self) -> tuple[str, str, str, str]:
+        """The labels of the metric `tiedlm_bundle_info`."""
+        return self.name, self.bundle_hash, self.precision, str(self.vocabulary_size)
+
 
 def model_info(bundle: Bundle, tokenizer: Tokenizer, threads: int, started_at: int) -> ModelInfo:
     """Collect the facts from a bundle, its tokenizer and the number of worker threads."""

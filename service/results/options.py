@@ -31,6 +31,9 @@ class ScoreOptions:
     return_state: bool = False
 
 
+DEFAULT_SCORE_OPTIONS = ScoreOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class NextTokenOptions:
     """Options of `LanguageModel.next_token`.

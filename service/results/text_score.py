@@ -52,14 +52,6 @@ class HypothesisScore:
         return len(self.logprobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Prefilled:
-    """The score of a prompt and the state (S,) after it; each is None unless requested."""
-
-    score: TextScore | None
-    state: Floats | None
-
-
 def text_score(
     text: TokenizedText, ids: Ids, decoded: Decoded, unknown_id: int | None, state: Floats | None
 ) -> TextScore:

@@ -1,21 +1,21 @@
-"""Addresses to listen on: a name or number and a port → a bound socket and the URL to show."""
+"""Addresses to listen on: sockets bound to a host and port, and their URLs."""
 
 import socket
 
 from service.errors import StartError
 
 # libuv, the event loop under uvloop, accepts one connection of a socket in each turn. A busy loop
-# turns 20 times a second, and connections beyond that would be lost in the kernel.
+# turns 20 times a second, and the kernel would drop the connections beyond that.
 ACCEPTS_PER_TURN = 32
-# A client cannot ask for "any address"; each stands for the loopback of its family.
-LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # compared, not bound
+# The loopback of each family, which reaches a socket that listens on any address.
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that is bound but does not listen yet.
 
-    Raises StartError for an address that is taken, unknown or another machine's, or whose family
-    this machine does not have.
+    Raises StartError if the address is taken, unknown, not of this machine, or of an address family
+    that this machine does not have.
     """
     host = bare(host)
     shown = f"{bracketed(host)}:{port}"
@@ -27,9 +27,9 @@ def listen(host: str, port: int) -> socket.socket:
             flags=socket.AI_PASSIVE,
         )
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "this is not the name of a host"
+        reason = getattr(error, "strerror", None) or "this is not a valid host name"
         raise StartError(f"cannot listen on {shown}: {reason}") from None
-    # IPv4 first, where a name has both: `localhost` is 127.0.0.1, as it ever was.
+    # IPv4 first, so that `localhost` is 127.0.0.1 on a machine that has both families.
     family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     listener: socket.socket | None = None
     try:
@@ -44,30 +44,30 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def copies(listener: socket.socket) -> list[socket.socket]:
-    """Return the socket and duplicates of it, so that an event loop that accepts one connection of
-    each in a turn accepts 32.
+    """Return the socket and 31 duplicates, because the event loop accepts one connection of each
+    socket in a turn.
     """
     return [listener, *(listener.dup() for _ in range(ACCEPTS_PER_TURN - 1))]
 
 
 def url(listener: socket.socket) -> str:
-    """Return the address that the socket has, such as `http://[::1]:8000`."""
+    """Return the URL of the socket's address, such as `http://[::1]:8000`."""
     host, port = listener.getsockname()[:2]
     return f"http://{bracketed(host)}:{port}"
 
 
-def url_to_ask(listener: socket.socket) -> str:
-    """Return an address at which a client of this machine reaches the socket."""
+def local_url(listener: socket.socket) -> str:
+    """Return a URL at which a client on this machine reaches the socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{bracketed(LOOPBACK.get(host, host))}:{port}"
 
 
 def bare(host: str) -> str:
-    """Return a host without the spaces around it and without the brackets of URLs."""
+    """Return a host without surrounding spaces and without the brackets of URLs."""
     host = host.strip()
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def bracketed(host: str) -> str:
-    """Return a host as URLs have it (RFC 3986, section 3.2.2; RFC 6874 for a zone)."""
+    """Return a host as it stands in a URL (RFC 3986, section 3.2.2; RFC 6874 for a zone)."""
     return f"[{host.replace('%', '%25')}]" if ":" in host else host

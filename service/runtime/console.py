@@ -1,4 +1,4 @@
-"""Standard output and standard error of programs, on terminals of any encoding."""
+"""Standard output and standard error of programs, for terminals of any encoding."""
 
 import io
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def print_any_text() -> None:
-    """Let both streams take every character. One that the terminal's encoding lacks, as Latin-1 and
-    ASCII lack most, is printed as its escape, because an error would end the program.
+    """Make both streams print every character. A character that the terminal's encoding lacks is
+    printed as an escape, because an error would end the program.
 
-    Where standard error is closed (`2>&-`), it becomes /dev/null: `print(file=None)` would write
-    warnings to standard output, and the next file to be opened would have the number 2.
+    If standard error is closed (`2>&-`), it becomes /dev/null. Otherwise `print(file=None)` would
+    write warnings to standard output, and the next file to be opened would have the number 2.
     """
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115

@@ -1,7 +1,7 @@
-"""How many cores this process may use: the smaller of its affinity and its control groups' quotas.
+"""The number of cores that this process may use: the smaller of its affinity and its quotas.
 
-onnxruntime and `os.cpu_count` count the host's cores, which in a container or a systemd unit are
-too many.
+onnxruntime and `os.cpu_count` count the host's cores, which are too many in a container or a
+systemd unit.
 """
 
 import math
@@ -14,15 +14,17 @@ OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def usable_cores(cgroup: Path = CGROUP, own: Path = OWN_CGROUP) -> int:
-    """Return at least 1. `own` names the process's groups, each of which may have a quota."""
+    """Return the number of cores, at least 1. The file `own` lists the process's control groups,
+    each of which may have a quota.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quota = cgroup_cores(cgroup, own)
     return max(1, min(affinity or 1, math.ceil(quota) if quota else affinity or 1))
 
 
 def cgroup_cores(cgroup: Path, own: Path) -> float | None:
-    """Return the smallest CPU quota ÷ period of the process's control groups and of those around
-    them up to the root `cgroup`, version 2 and 1; None where there is no limit.
+    """Return the smallest CPU quota ÷ period of the process's control groups and their parents, up
+    to the root `cgroup`, in versions 2 and 1. Return None without a quota.
     """
     quotas = [
         quota
@@ -35,7 +37,7 @@ def cgroup_cores(cgroup: Path, own: Path) -> float | None:
 
 
 def _own_paths(own: Path) -> Iterator[Path]:
-    """Yield the root, which is the only group that a container sees, and the process's own groups:
+    """Yield the root, which is the only group visible in a container, and the process's own groups:
     `0::/system.slice/tiedlm.service` in version 2, `4:cpu,cpuacct:/docker/a` in version 1.
     """
     yield Path()
@@ -68,7 +70,7 @@ def _version_1(group: Path) -> float | None:
 
 
 def _ratio(quota: str, period: str) -> float | None:
-    """Return None for "max" and -1, which are no limit."""
+    """Return quota ÷ period in cores, or None for "max" and -1, which mean unlimited."""
     try:
         cores = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):

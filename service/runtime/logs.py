@@ -1,5 +1,6 @@
-"""Log lines for people, or one JSON object each for machines. None ever holds a text that was
-sent.
+"""Log lines as text for people, or as one JSON object each for machines.
+
+No line ever holds a text that a client sent.
 """
 
 import logging
@@ -13,7 +14,9 @@ NAMES = {"asctime": "time", "levelname": "level", "name": "logger"}
 
 
 def configure_logging(level: str, kind: Literal["text", "json"] | None) -> None:
-    """To standard error; by default text on a terminal and JSON elsewhere."""
+    """Log to standard error from `level` on. By default, write text on a terminal and JSON
+    elsewhere.
+    """
     handler = logging.StreamHandler()
     if kind == "text" or (kind is None and sys.stderr.isatty()):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -7,7 +7,7 @@ PACKAGES = ("fastapi", "numpy", "onnxruntime", "orjson", "pydantic", "tokenizers
 
 
 def require_packages() -> None:
-    """Exit with one line if packages are missing, as where only the client is installed."""
+    """Exit with one line if packages are missing, for example if only the client is installed."""
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         sys.exit(
             f"error: packages are not installed: {', '.join(missing)}; "

@@ -2,12 +2,12 @@
 
     python -m tests.clients.lm_eval_compare DATA [--lines N] [--batch-size 16]
 
-Every non-empty line of DATA/test.txt is a document. lm-eval reads them through the
-OpenAI-compatible routes with `--model local-completions` and `tokenizer_backend=remote`. It does not
-score the end of a document, so that `/score` gets `eos: false`. A document of tokens a b is compared as
+Every non-empty line of DATA/test.txt is a document. lm-eval scores them through the
+OpenAI-compatible routes with `--model local-completions` and `tokenizer_backend=remote`.
+It does not score the end of a document, so that `/score` gets `eos: false`. For the tokens a b,
 
-    lm-eval sends ids  <eos> a b      reads the figures of a b, leaves those of the token after them
-    /score             <eos> a b      scores                a b
+    lm-eval sends ids  <eos> a b      and uses the figures of a b, not of the token generated
+    /score encodes     <eos> a b      and scores a b
 
 Exit code 1 if a figure differs by more than 1e-6 of itself.
 """

@@ -92,7 +92,7 @@ def test_stream_equals_response(client: OpenAI) -> None:
 
 def test_a_stream_ends_with_its_usage_on_request(client: OpenAI) -> None:
     whole = client.completions.create(model="tiedlm", prompt=PROMPT, max_tokens=12, seed=3, n=2)
-    *told, last = client.completions.create(
+    *others, last = client.completions.create(
         model="tiedlm",
         prompt=PROMPT,
         max_tokens=12,
@@ -104,8 +104,8 @@ def test_a_stream_ends_with_its_usage_on_request(client: OpenAI) -> None:
     assert last.choices == []
     assert last.usage is not None
     assert last.usage == whole.usage
-    assert all(event.usage is None and event.choices for event in told)
-    assert {event.id for event in [*told, last]} == {last.id}
+    assert all(event.usage is None and event.choices for event in others)
+    assert {event.id for event in [*others, last]} == {last.id}
 
 
 def test_options_of_a_stream_alone_are_refused(client: OpenAI) -> None:

@@ -1,4 +1,4 @@
-"""`--engine ray` on a cluster of this machine: the local engine's floats, whatever dies."""
+"""`--engine ray` on a cluster of this machine: the floats of the local engine, also after kills."""
 
 import json
 import os
@@ -56,13 +56,13 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The summary, apart from what Ray may say on standard output."""
+    """Return the summary, without the lines that Ray prints on standard output."""
     output = capsys.readouterr().out
     return dict(json.JSONDecoder().raw_decode(output, output.index("{\n"))[0])
 
 
 def actors() -> list[int]:
-    """The processes of this cluster that score."""
+    """Return the process ids of the actors of this cluster."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -76,7 +76,7 @@ def actors() -> list[int]:
 
 
 def kill_one_on_the_way(folder: Path, killed: list[int]) -> None:
-    """As soon as a few parts are there."""
+    """Kill one actor when a few parts are finished."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         if len(list(folder.glob("part-*.parquet"))) >= 3 and (running := actors()):
@@ -141,5 +141,5 @@ def test_strict_names_the_line(
 ) -> None:
     out = tmp_path / "ray.parquet"
     assert main(arguments(corpus, out, "--engine", "ray", "--strict")) == 1
-    assert f"{corpus}, line 1235: there is no field text" in capsys.readouterr().err
+    assert f"{corpus}, row 1235: the column text is null" in capsys.readouterr().err
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""The service on Ray Serve: replicas answer as the service does, and take each other's states."""
+"""The service on Ray Serve: replicas return the service's scores and share their states."""
 
 import os
 import socket
@@ -93,7 +93,7 @@ def wait_for(replicas: int) -> None:
 
 
 def test_scaling_replicas_loses_no_request(key: Path) -> None:
-    """Of the 24 clients 22 end when there are two replicas; then one drains beside the others."""
+    """22 of the 24 clients end when two replicas run; then one replica drains under load."""
     scaling = {"target_requests": "4", "upscale_seconds": "1", "downscale_seconds": "2"}
     body = {"texts": [TEXT["text"]] * 64, "tokens": False}
     enough, all_of_it = threading.Event(), threading.Event()

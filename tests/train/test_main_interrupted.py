@@ -57,7 +57,7 @@ def test_killed_run_resumes_to_the_same_weights(
 
     capsys.readouterr()
     assert train(*more) == 0
-    assert f"going on from step {killed_at}" in capsys.readouterr().out
+    assert f"resuming from step {killed_at}" in capsys.readouterr().out
     first, second = (Checkpoint(out).load("model.pt") for out in (whole.out, train.out))
     assert first["step"] == second["step"]
     assert tensors_equal(first["weights"], second["weights"])
@@ -78,7 +78,7 @@ def test_an_interrupt_says_how_to_go_on(
 
     monkeypatch.setattr(TrainingRun, "train", interrupt)
     assert train() == 130
-    assert "the same command goes on" in last_line(capsys.readouterr().err)
+    assert "the same command resumes" in last_line(capsys.readouterr().err)
 
 
 def test_another_configuration_for_the_same_folder_is_refused(

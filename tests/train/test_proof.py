@@ -39,7 +39,7 @@ def test_a_proof_without_a_result_is_one_line(
         return capsys.readouterr().err
 
     train.out.mkdir()
-    assert prove() == f"error: {train.out} is not finished; the same command of its run goes on\n"
+    assert prove() == f"error: {train.out} is not finished; the command of its run resumes it\n"
     train.out.rmdir()
     assert train() == 0
     capsys.readouterr()

@@ -78,9 +78,7 @@ def default_cache() -> Path:
     try:
         return (folder if folder.is_absolute() else Path.home() / ".cache") / "tiedlm"
     except RuntimeError:
-        raise CorpusError(
-            "there is no home folder to keep tokenized text in: give --cache"
-        ) from None
+        raise CorpusError("no home folder for the cache of tokenized text; give --cache") from None
 
 
 def tokenize(source: Source, tokenizer: Tokenizer, cache: Path, name: str) -> Split:
@@ -148,7 +146,7 @@ def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> d
     if hasher.hexdigest() != digest:
         raise CorpusError(f"the {name} split ({file_name}) changed while it was read; start again")
     if tokens == lines:
-        raise CorpusError(f"the {name} split ({file_name}) holds no words")
+        raise CorpusError(f"the {name} split ({file_name}) has no words")
     return {
         "tokens": tokens,
         "lines": lines,

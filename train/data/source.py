@@ -59,7 +59,7 @@ class Chunk(NamedTuple):
         """Return the lines without their ends. Raises CorpusError if the content is not text."""
         if b"\x00" in self.content:
             place = self._place(self.content.index(b"\x00"))
-            raise CorpusError(f"{place}: a NUL byte; this is not text")
+            raise CorpusError(f"{place}: a NUL byte, which text does not have")
         try:
             return self.content.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:

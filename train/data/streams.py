@@ -52,8 +52,8 @@ class Streams:
         self.stream_length = (len(ids) - 1) // count
         if self.stream_length < 1:
             raise CorpusError(
-                f"the train split holds {len(ids)} tokens, too few for train.batch_size = "
-                f"{count} streams"
+                f"the train split has {len(ids)} tokens, too few for train.batch_size = {count} "
+                "streams; use more text or a smaller batch size"
             )
         self._ids = ids
         self._end = end

@@ -100,7 +100,7 @@ def _split_at_end(lines: Iterable[str], end: str) -> Iterator[str]:
             is_empty = False
             yield text
     if is_empty:
-        raise CorpusError("the train split holds no text")
+        raise CorpusError("the train split has no text")
 
 
 def _with_end(subwords: list[str], end: str) -> list[str]:

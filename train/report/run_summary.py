@@ -71,11 +71,13 @@ def _read_checked(path: Path) -> list[Line]:
     """
     lines = read_metrics(path)
     if not lines:
-        raise CheckpointError(f"{path.parent} has no metrics yet: its run has measured nothing")
+        raise CheckpointError(
+            f"{path.parent} has no metrics yet; wait until its run has logged a line"
+        )
     for number, line in enumerate(lines, 1):
         figures = REQUIRED_FIGURES.get(str(line.get("kind"))) if isinstance(line, dict) else None
         if not figures or not all(isinstance(line.get(name), int | float) for name in figures):
-            raise CheckpointError(f"{path}, line {number}: no figures of a run")
+            raise CheckpointError(f"{path}, line {number}: not a line of a run's metrics")
     return lines
 
 

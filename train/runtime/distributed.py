@@ -40,8 +40,8 @@ class Processes:
         """
         if batch_size % self.world_size:
             raise ConfigError(
-                f"train.batch_size = {batch_size} cannot be shared by {self.world_size} processes; "
-                f"make it a multiple of {self.world_size}"
+                f"train.batch_size = {batch_size} cannot be divided among {self.world_size} "
+                f"processes; make it a multiple of {self.world_size}"
             )
         return batch_size // self.world_size
 

@@ -15,7 +15,7 @@ def uses_gpu(config: TrainConfig) -> bool:
     Raises ConfigError if the configuration requires a GPU and PyTorch finds none.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError('train.device = "cuda": PyTorch sees no GPU here; "auto" takes the CPU')
+        raise ConfigError('train.device = "cuda": PyTorch finds no GPU; use "auto" or "cpu"')
     return config.device != "cpu" and torch.cuda.is_available()
 
 

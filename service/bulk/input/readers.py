@@ -17,7 +17,7 @@ from service.files import compression
 
 SKIP_BYTES = 1 << 16
 READ_BYTES = 1 << 20
-MAX_READ_BYTES = 1 << 62  # a larger limit is no limit, and C integers end here
+MAX_READ_BYTES = 1 << 62  # the largest size that a C integer of 64 bits holds safely
 BOM = b"\xef\xbb\xbf"
 
 

@@ -16,8 +16,8 @@ from service.language_model import LanguageModel
 from service.scoring import NATS_IN
 
 SHORT_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-# Besides the above: characters of category Cc, and line ends of Unicode. C strings end at a NUL,
-# and Python's splitlines() splits at the others.
+# The characters above, other control characters (Cc), and line ends of Unicode. C strings end at a
+# NUL, and Python's splitlines() splits at the others.
 ESCAPED = re.compile('[\\\\"\x00-\x1f\x7f-\x9f\u2028\u2029]')
 # pandas.io.parsers.readers.STR_NA_VALUES in any case. R has only NA.
 MISSING_VALUES = frozenset(

@@ -87,7 +87,7 @@ class JobFiles:
 
     @property
     def is_published(self) -> bool:
-        """Whether the output has its own name, so that at most `publish` was interrupted."""
+        """True if the output has its own name, so that at most `publish` was interrupted."""
         if self.out not in self._files:
             return False
         return os.path.lexists(self.out) and not os.path.lexists(with_suffix(self.out, PARTIAL))

@@ -2,8 +2,8 @@
 
     OUTPUT.partial/part-00000.jsonl  part-00000.counts
 
-A part is finished if both files exist. The record is written before the part, so that a part
-without a record is never counted.
+A part is finished if both files exist. The record is written first, because a part must never be
+counted without it.
 """
 
 import json

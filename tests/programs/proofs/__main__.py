@@ -73,7 +73,7 @@ def test_lines(checkpoint: Path, data: Path) -> tuple[list[str], float]:
     run = Checkpoint(checkpoint)
     report = run.report
     if report is None:
-        raise CheckpointError(f"{checkpoint} is not finished; the same command of its run goes on")
+        raise CheckpointError(f"{checkpoint} is not finished; the command of its run resumes it")
     sources, _ = find_splits(data, run.config().data)
     run.check_corpus({"test": sources["test"].content.digest})
     return list(sources["test"].lines()), report.perplexity["test"]

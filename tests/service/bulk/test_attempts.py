@@ -1,4 +1,4 @@
-"""A split of `--engine ray` that two workers score at once, because one was only thought dead."""
+"""Two workers score one split of `--engine ray`, because the first was only thought dead."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Which files of a folder are read, in which order, and what is said of the rest."""
+"""Folders as inputs: the files that are read, their order, and notes about the others."""
 
 import os
 import socket
@@ -21,12 +21,12 @@ def make(folder: Path, *names: str) -> Path:
 
 
 def found(folder: Path) -> list[str]:
-    """The files of a folder, by their names in it."""
+    """Return the files of a folder, relative to it."""
     return [str(path.relative_to(folder)) for path in list_files([folder])[0]]
 
 
 def notes(folder: Path) -> list[str]:
-    """What is left out, without the path of the folder."""
+    """Return the notes about a folder, without its path."""
     return [
         note.replace(f"{folder}/", "").replace(str(folder), ".") for note in list_files([folder])[1]
     ]

@@ -1,4 +1,4 @@
-"""What is written is what `/score` answers, in each layout."""
+"""Every format contains the values that `/score` returns."""
 
 import gzip
 import json
@@ -97,7 +97,7 @@ def test_parquet_has_the_same_rows(jobs: Jobs, source: Path, answers: list[dict[
 def test_parquet_has_any_name(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a name that begins with a / is no URI
+    monkeypatch.chdir(tmp_path)  # a name that begins with a / is not a URI
     Path("in.txt").write_text("The river\n")
     out = Path(os.fsdecode(name + b".parquet"))
     for more in ((), ("--overwrite",), ("--overwrite", "--buckets", "30,60")):
@@ -178,9 +178,9 @@ def test_kenlm_query_of_subwords_is_by_word(
         model.info, subword=True, end_id=BYTE_PAIRS.end_id, unknown_id=BYTE_PAIRS.unknown_id
     )
     monkeypatch.setattr(model, "info", info)
-    record = Document("", 1, 1, text, None, None, 1, Position())
+    document = Document("", 1, 1, text, None, None, 1, Position())
     ((cells, total, oov),), _ = parse_query(
-        query_lines(model, [(record, score)]).decode() + "a:\t1\n" * 4
+        query_lines(model, [(document, score)]).decode() + "a:\t1\n" * 4
     )
     assert [cell[0] for cell in cells] == ["the", "cat", "</s>", "caca", "</s>"]
     assert all(cell[1] > 0 for cell in cells)

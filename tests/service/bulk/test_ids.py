@@ -1,4 +1,4 @@
-"""Ids come out as they went in: those of JSON as they stood, those of Parquet without loss."""
+"""Ids are copied: those of JSON verbatim, those of Parquet without loss."""
 
 import json
 import uuid
@@ -19,7 +19,7 @@ from service.bulk.input.json_line import dumps
 from tests.support.bulk_job import Jobs, rows
 
 NAMESPACE = uuid.UUID(int=5)
-# As they stand in a line, and as they are written.
+# Ids in an input line, and in the output.
 IDS = {
     "100000000000000000001": "100000000000000000001",
     "100000000000000000002": "100000000000000000002",

@@ -1,4 +1,4 @@
-"""A job that is killed at any moment and started again writes what it would have written."""
+"""A job that is killed at any moment and started again writes the same bytes."""
 
 import os
 import random
@@ -27,7 +27,7 @@ KILLS = {"out.jsonl": 5}  # the others less often: each is a start
 
 
 def corpus(path: Path) -> Path:
-    """Of 300 documents some are refused."""
+    """Write 300 documents, some of which have problems."""
     chance = random.Random(5)
     words = ["the", "of", "city", "river", "was", "in", "born", "<unk>", "film", "Zxqvyk"]
     lines = []
@@ -43,7 +43,7 @@ def arguments(folder: Path, name: str) -> list[str]:
 
 
 def start(folder: Path, source: Path, name: str, kill: str = "") -> int:
-    """Run a job to its end, or until it kills itself; its exit code."""
+    """Run a job to its end, or until it kills itself; return its exit code."""
     command = [sys.executable, "-m", "tests.support.small_blocks", str(source)]
     process = subprocess.run(
         [*command, "--out", str(folder / name), "--threads", "1", *arguments(folder, name)],
@@ -61,7 +61,7 @@ def start(folder: Path, source: Path, name: str, kill: str = "") -> int:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Of all files that are left, by their names."""
+    """Return the content of all files, by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

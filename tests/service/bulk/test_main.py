@@ -1,4 +1,4 @@
-"""`python -m service.bulk`: what cannot be scored is told, the rest is done; what stops a job."""
+"""`python -m service.bulk`: problems are reported, the rest is scored; errors that stop a job."""
 
 import io
 import json

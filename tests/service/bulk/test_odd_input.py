@@ -1,4 +1,4 @@
-"""One odd document, file or argument never ends a job in a traceback, nor spoils the others."""
+"""An odd document, file or argument never ends a job in a traceback or damages the others."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from tests.support.bulk_job import Jobs, rows
 
 HUGE = "99999999999999999999"
 DEEP = "[" * 5000 + "]" * 5000
-# Members beside the text, which is read whatever they are.
+# Members next to the text, none of which makes the text a problem.
 MEMBERS = [
     '"x": NaN',
     '"x": [Infinity, -Infinity]',
@@ -49,7 +49,7 @@ def write(path: Path, table: "pyarrow.Table", **how: object) -> Path:
 
 
 def texts(path: Path) -> list[str]:
-    return [record.text for record in Reader([path], Source()).documents(Position())]
+    return [document.text for document in Reader([path], Source()).documents(Position())]
 
 
 def test_odd_members_do_not_refuse_a_text(jobs: Jobs, tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_a_huge_limit_is_no_limit(jobs: Jobs, tmp_path: Path, name: str, documen
 def test_a_large_limit_sets_no_memory_aside(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"a\nb\n")
     source = Source(kind="file", max_bytes=1 << 45)
-    (record,) = Reader([tmp_path / "in.txt"], source).documents(Position())
-    assert record.text == "a\nb"
-    assert record.place == str(tmp_path / "in.txt")
+    (document,) = Reader([tmp_path / "in.txt"], source).documents(Position())
+    assert document.text == "a\nb"
+    assert document.place == str(tmp_path / "in.txt")
 
 
 def test_several_columns_of_one_name(jobs: Jobs, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """Every file and every link in a folder."""
+    """Return the content of every file and link in a folder."""
     return {
         str(path.relative_to(folder)): str(path.readlink())
         if path.is_symlink()
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes | str]:
 
 
 def refused(jobs: Jobs, folder: Path, *arguments: str | Path) -> str:
-    """Run a job that must not start; its message. Nothing in the folder may change."""
+    """Run a job that must not start or change the folder; return its message."""
     before = contents(folder)
     assert jobs(*arguments) == 1
     assert contents(folder) == before

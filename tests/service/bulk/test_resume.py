@@ -1,4 +1,4 @@
-"""A job that goes on notices every change of what it has read."""
+"""A resumed job notices every change of the inputs that it has read."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.support.bulk_job import Jobs, parse_scoring, rows
 
 
 def corpus(path: Path, second: str) -> Path:
-    """Of little text in three megabytes; the second text is where no sample of the file is."""
+    """Write 3 MB with little text; no sample of the fingerprint covers the second text."""
     documents = [
         {"text": "The river", "padding": "x" * 100_000},
         {"text": second},
@@ -34,7 +34,7 @@ def test_a_small_change_of_inputs_is_noticed(jobs: Jobs, tmp_path: Path) -> None
     assert jobs(source, "--out", out, "--strict") == 1
     assert json.loads((tmp_path / "out.jsonl.state").read_bytes())["position"]["records"] == 9
     corpus(source, "The rover of ice")
-    assert fingerprint(source) == before  # the samples say nothing
+    assert fingerprint(source) == before  # no sample covers the change
     assert jobs(source, "--out", out) == 1
     assert "inputs changed" in jobs.errors
     assert not out.exists()

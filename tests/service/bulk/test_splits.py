@@ -1,4 +1,4 @@
-"""The records of all splits are those of the inputs, in order."""
+"""The documents of all splits are those of the inputs, in order."""
 
 import gzip
 import itertools

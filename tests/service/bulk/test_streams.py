@@ -1,4 +1,4 @@
-"""Inputs that are no files: standard input, pipes, FIFOs; and inputs with odd names."""
+"""Streams as inputs: standard input, pipes, FIFOs; and inputs with odd names."""
 
 import gzip
 import json
@@ -45,7 +45,7 @@ def shell(
 
 
 def feed(path: Path, content: bytes) -> threading.Thread:
-    """Make a FIFO, and write to whoever opens it."""
+    """Make a FIFO, and write `content` to its reader."""
     os.mkfifo(path)
     thread = threading.Thread(target=path.write_bytes, args=(content,), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""The tables of service.bulk as pandas, R and awk read them, each as it does by default."""
+"""TSV output of service.bulk, read by pandas, R and awk with their defaults."""
 
 import json
 import math
@@ -53,12 +53,12 @@ def source(tmp_path: Path) -> Path:
 
 
 def text_of(cell: str) -> str:
-    """The rule for readers: a cell is what stands between the quotes of a JSON string."""
+    """Return the text of a cell, which is the inside of a JSON string."""
     return str(json.loads(f'"{cell}"'))
 
 
 def read_delim(content: str) -> list[list[str]]:
-    """R's `read.delim`: a quote anywhere begins a part in which tabs and line ends are text."""
+    """Parse as R's `read.delim` does: between quotes, tabs and line ends are text."""
     table, row, cell, quoted = list[list[str]](), list[str](), "", False
     for character in content:
         if character == '"':

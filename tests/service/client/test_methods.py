@@ -67,9 +67,7 @@ def test_client_has_every_field_of_the_wire(result: Any, schema: type[BaseModel]
         (requests.detokenize, request_schemas.DetokenizeRequest),
     ],
 )
-def test_client_has_the_arguments_and_defaults_of_the_wire(
-    call: Any, schema: type[BaseModel]
-) -> None:
+def test_methods_have_the_defaults_of_the_wire(call: Any, schema: type[BaseModel]) -> None:
     parameters = inspect.signature(call).parameters
     assert set(parameters) == set(schema.model_fields)
     for name, field in schema.model_fields.items():

@@ -1,4 +1,4 @@
-"""What stands in the place of a bundle's file: pipes, devices, files of absurd sizes."""
+"""Pipes, devices and files of absurd sizes in the place of a bundle's file."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_a_file_behind_a_link_is_read(copy: Path) -> None:
 
 
 def test_a_file_larger_than_memory_is_never_read(copy: Path) -> None:
-    """It has no blocks on the disk, and the manifest knows its size."""
+    """The file is sparse, and the manifest has its size."""
     size = usable_memory() + 1
     with (copy / "weights.bin").open("r+b") as file:
         file.truncate(size)

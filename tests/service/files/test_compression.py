@@ -1,4 +1,4 @@
-"""Compressed files are read to their very end; whatever is missing or strange there is damage."""
+"""Compressed files are read to their end; anything missing or unexpected is corruption."""
 
 import gzip
 import io
@@ -29,7 +29,7 @@ def packed(content: bytes, suffix: str) -> bytes:
 
 
 def unpacked(content: bytes, suffix: str) -> bytes:
-    """As it is read; raises what `damage` names."""
+    """Return the decompressed content. Raises one of `corruption_errors`."""
     path = Path("a.txt" + suffix)
     with compression.decompressed(io.BytesIO(content), path) as file:
         return b"".join(file)
@@ -78,7 +78,7 @@ def test_skippable_frames_are_skipped() -> None:
 
 
 def test_a_long_window_is_read() -> None:
-    """That of `zstd --long=31`: a frame of one raw block, as RFC 8878 has it."""
+    """Read a frame of one raw block (RFC 8878) with the window of `zstd --long=31`."""
     window = bytes([(31 - 10) << 3])
     block = (len(LINES[0]) << 3 | 1).to_bytes(3, "little") + LINES[0]
     content = b"\x28\xb5\x2f\xfd\0" + window + block

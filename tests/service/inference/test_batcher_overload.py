@@ -184,7 +184,7 @@ def order(
     scheduler: Scheduler[Job], runner: SteadyRunner, late: list[PendingRequest]
 ) -> list[list[str]]:
     """Return the batches that ran after the gate opened, when the `late` requests had waited."""
-    for queue in scheduler.queues:
+    for queue in scheduler._queues.values():
         for entry in [*queue._by_age]:
             if entry.request in late:
                 entry.added_at -= 2 * TUNING.late_seconds

@@ -1,4 +1,4 @@
-"""Addresses to listen on: every family, shown as URLs have them."""
+"""Addresses of every family are bound, and shown as URLs."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.errors import StartError
-from service.runtime.address import bracketed, listen, url, url_to_ask
+from service.runtime.address import bracketed, listen, local_url, url
 from service.settings import STARTER_BUNDLE
 from tests.support.server_process import failure, start, stop
 
@@ -45,9 +45,9 @@ def test_an_address_is_shown_as_a_url(host: str, shown: str, asked: str) -> None
     with closing(listen(host, 0)) as listener:
         port = listener.getsockname()[1]
         assert url(listener) == f"{shown}:{port}"
-        assert url_to_ask(listener) == f"{asked}:{port}"
+        assert local_url(listener) == f"{asked}:{port}"
         listener.listen()
-        target = httpx.URL(url_to_ask(listener))
+        target = httpx.URL(local_url(listener))
         socket.create_connection((target.host, port), timeout=60).close()
 
 
@@ -81,7 +81,7 @@ def test_a_zone_is_escaped() -> None:
         ("192.0.2.1", "192.0.2.1:8000"),
     ],
 )
-def test_an_address_that_is_not_ours_is_named(host: str, shown: str) -> None:
+def test_an_address_of_another_machine_is_named(host: str, shown: str) -> None:
     with pytest.raises(StartError, match="cannot listen on") as found:
         listen(host, 8000)
     assert shown in found.value.message

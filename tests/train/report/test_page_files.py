@@ -77,8 +77,11 @@ Break = Callable[[Path], Any]
         (lambda run: (run / "config.json").write_text("{}"), "name: Field required"),
         (lambda run: (run / "metrics.jsonl").unlink(), "one has no metrics yet"),
         (lambda run: (run / "metrics.jsonl").write_text('{"kind": "tr'), "has no metrics yet"),
-        (lambda run: (run / "metrics.jsonl").write_text("3\n"), "line 1: no figures of a run"),
-        (lambda run: (run / "metrics.jsonl").write_text('{"kind": []}\n'), "line 1: no figures"),
+        (
+            lambda run: (run / "metrics.jsonl").write_text("3\n"),
+            "line 1: not a line of a run's metrics",
+        ),
+        (lambda run: (run / "metrics.jsonl").write_text('{"kind": []}\n'), "line 1: not a line of"),
         (lambda run: (run / "tokenizer.json").unlink(), "tokenizer.json"),
         (lambda run: (run / "model.pt").write_bytes(b"\x00"), "model.pt"),
         (lambda run: (run / "report.json").write_text("{"), "report.json is not JSON"),

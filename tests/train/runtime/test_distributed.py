@@ -142,13 +142,15 @@ def test_only_rank_zero_prints_an_error(
 
 def test_streams_are_shared_evenly_or_not_at_all() -> None:
     assert [Processes(rank, 3).local_batch_size(12) for rank in range(3)] == [4, 4, 4]
-    with pytest.raises(ConfigError, match=r"train\.batch_size = 4 cannot be shared by 3 processes"):
+    with pytest.raises(
+        ConfigError, match=r"train\.batch_size = 4 cannot be divided among 3 processes"
+    ):
         Processes(0, 3).local_batch_size(4)
 
 
 def test_indivisible_batch_size_writes_nothing(tmp_path: Path, train: Train) -> None:
     config = load_config(train.config, [])
-    with pytest.raises(ConfigError, match="cannot be shared by 3"):
+    with pytest.raises(ConfigError, match="cannot be divided among 3"):
         job.train(config, train.data, train.out, train.out, Processes(0, 3))
     assert not train.out.exists()
 

@@ -24,7 +24,7 @@ def idle_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "idle-openmp"]
 
 
-def test_threads_yield_while_they_wait_for_a_core(control: SpinControl) -> None:
+def test_threads_sleep_while_they_wait_for_a_core(control: SpinControl) -> None:
     control.observe(BUSY_SHARE / 2)
     assert control.spins
     control.observe(BUSY_SHARE * 2)
@@ -63,22 +63,22 @@ def test_waiting_is_summed_over_all_threads(tmp_path: Path) -> None:
     assert SpinControl(tmp_path / "missing")._waited_seconds() is None
 
 
-def test_waiting_is_watched_on_several_threads_alone(
+def test_only_several_threads_are_monitored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
         monkeypatch.delenv(name, raising=False)
     write_tasks(tmp_path, 0)
 
-    def watched() -> bool:
+    def monitored() -> bool:
         with SpinControl(tmp_path):
-            return any(thread.name == "waiting" for thread in threading.enumerate())
+            return any(thread.name == "spin-control" for thread in threading.enumerate())
 
     for threads, expected in ((1, False), (2, True)):
         monkeypatch.setattr(torch, "get_num_threads", lambda count=threads: count)
-        assert watched() is expected
+        assert monitored() is expected
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # the user's setting takes precedence
-    assert not watched()
+    assert not monitored()
 
 
 def test_a_busy_machine_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +86,10 @@ def test_a_busy_machine_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr("train.runtime.thread_waiting.PERIOD_SECONDS", 0.01)
     noticed = threading.Event()
-    monkeypatch.setattr(SpinControl, "_yield", lambda _: noticed.set())
+    monkeypatch.setattr(SpinControl, "_stop_spinning", lambda _: noticed.set())
     write_tasks(tmp_path, 0)
     with SpinControl(tmp_path):
-        for seconds in range(1, 6001):  # more control than time
+        for seconds in range(1, 6001):  # more waiting than time
             write_tasks(tmp_path, 1000.0 * seconds)
             if noticed.wait(0.01):
                 return
@@ -120,7 +120,7 @@ print(count() - before)
 """
 
 
-def test_the_crowd_has_openmp_threads_of_its_own() -> None:
+def test_idle_thread_has_openmp_threads_of_its_own() -> None:
     """libgomp sleeps instead of spinning if it has more threads than there are cores."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
     output = subprocess.check_output(

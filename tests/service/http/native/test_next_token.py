@@ -18,7 +18,7 @@ def vocabulary(model: LanguageModel) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def plain(api: ApiClient, vocabulary: list[str]) -> dict[int, float]:
+def baseline(api: ApiClient, vocabulary: list[str]) -> dict[int, float]:
     """Return the probabilities of all words after the context, without any option."""
     answer = api.next_token(context=CONTEXT, top_k=len(vocabulary))
     return {token["id"]: token["probability"] for token in answer["tokens"]}
@@ -33,7 +33,7 @@ def probabilities(answer: Json) -> dict[int, float]:
     return {token["id"]: token["probability"] for token in answer["tokens"]}
 
 
-def check(answer: Json, expected: dict[int, float]) -> None:
+def check_distribution(answer: Json, expected: dict[int, float]) -> None:
     """Check that the response contains the whole expected distribution and nothing else."""
     assert probabilities(answer) == pytest.approx(expected, rel=1e-5, abs=1e-12)
     entropy = -sum(p * math.log(p) for p in expected.values() if p)
@@ -41,15 +41,15 @@ def check(answer: Json, expected: dict[int, float]) -> None:
     assert answer["remaining_probability"] == pytest.approx(0, abs=1e-5)
 
 
-def test_probabilities_sum_to_one(plain: dict[int, float], vocabulary: list[str]) -> None:
-    assert sorted(plain) == list(range(len(vocabulary)))
-    assert math.fsum(plain.values()) == pytest.approx(1, abs=1e-5)
+def test_probabilities_sum_to_one(baseline: dict[int, float], vocabulary: list[str]) -> None:
+    assert sorted(baseline) == list(range(len(vocabulary)))
+    assert math.fsum(baseline.values()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("word", ["city", "the", "Zxqvyk", ",", "\n"])
-def test_probability_equals_score(api: ApiClient, plain: dict[int, float], word: str) -> None:
+def test_probability_equals_score(api: ApiClient, baseline: dict[int, float], word: str) -> None:
     (token,) = api.score_one(text=word, context=CONTEXT, eos=False)["tokens"]
-    assert -math.log(plain[token["id"]]) == pytest.approx(token["cross_entropy"], abs=1e-5)
+    assert -math.log(baseline[token["id"]]) == pytest.approx(token["cross_entropy"], abs=1e-5)
 
 
 def test_tokens_are_sorted_by_probability_then_id(api: ApiClient, vocabulary: list[str]) -> None:
@@ -61,10 +61,10 @@ def test_tokens_are_sorted_by_probability_then_id(api: ApiClient, vocabulary: li
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 10])
-def test_top_k_limits_the_list(api: ApiClient, plain: dict[int, float], top_k: int) -> None:
+def test_top_k_limits_the_list(api: ApiClient, baseline: dict[int, float], top_k: int) -> None:
     answer = api.next_token(context=CONTEXT, top_k=top_k)
-    assert list(probabilities(answer)) == list(plain)[:top_k]
-    rest = math.fsum(list(plain.values())[top_k:])
+    assert list(probabilities(answer)) == list(baseline)[:top_k]
+    rest = math.fsum(list(baseline.values())[top_k:])
     assert answer["remaining_probability"] == pytest.approx(rest, abs=1e-5)
 
 
@@ -72,25 +72,25 @@ def test_default_top_k_is_ten(api: ApiClient) -> None:
     assert len(api.next_token(context=CONTEXT)["tokens"]) == 10
 
 
-def test_candidates_have_figures_at_any_rank(api: ApiClient, plain: dict[int, float]) -> None:
+def test_candidates_have_figures_at_any_rank(api: ApiClient, baseline: dict[int, float]) -> None:
     words = ["city", "the", "city", ",", "<eos>"]
     candidates = api.next_token(context=CONTEXT, top_k=0, candidates=words)["candidates"]
     assert [candidate["candidate"] for candidate in candidates] == words
     for candidate in candidates:
         assert candidate["text"] == candidate["candidate"]
         assert candidate["oov"] is False
-        assert candidate["probability"] == pytest.approx(plain[candidate["id"]])
-        assert candidate["logprob"] == pytest.approx(math.log(plain[candidate["id"]]))
-        assert candidate["rank"] == 1 + list(plain).index(candidate["id"])
+        assert candidate["probability"] == pytest.approx(baseline[candidate["id"]])
+        assert candidate["logprob"] == pytest.approx(math.log(baseline[candidate["id"]]))
+        assert candidate["rank"] == 1 + list(baseline).index(candidate["id"])
 
 
-def test_unknown_candidate_has_figures_of_unk(api: ApiClient, plain: dict[int, float]) -> None:
+def test_unknown_candidate_has_figures_of_unk(api: ApiClient, baseline: dict[int, float]) -> None:
     unknown, literal = api.next_token(context=CONTEXT, candidates=["Zxqvyk", "<unk>"])["candidates"]
     assert unknown["candidate"] == "Zxqvyk"
     assert unknown["oov"]
     assert literal["oov"]
     assert (unknown["id"], unknown["text"]) == (UNKNOWN, "<unk>")
-    assert unknown["probability"] == literal["probability"] == pytest.approx(plain[UNKNOWN])
+    assert unknown["probability"] == literal["probability"] == pytest.approx(baseline[UNKNOWN])
 
 
 @pytest.mark.parametrize("word", ["two words", "don't", "", "   ", "a\nb"])
@@ -100,7 +100,7 @@ def test_candidate_of_several_tokens_is_rejected(api: ApiClient, word: str) -> N
 
 
 def test_exclude_special_renormalises_the_rest(
-    api: ApiClient, plain: dict[int, float], vocabulary: list[str]
+    api: ApiClient, baseline: dict[int, float], vocabulary: list[str]
 ) -> None:
     answer = api.next_token(
         context=CONTEXT,
@@ -108,7 +108,9 @@ def test_exclude_special_renormalises_the_rest(
         exclude_special=True,
         candidates=["Zxqvyk", "\n", "the"],
     )
-    check(answer, renormalized({i: p for i, p in plain.items() if i not in (UNKNOWN, END)}))
+    check_distribution(
+        answer, renormalized({i: p for i, p in baseline.items() if i not in (UNKNOWN, END)})
+    )
     unknown, end, the = answer["candidates"]
     for left_out in (unknown, end):
         assert left_out["probability"] == 0
@@ -118,16 +120,16 @@ def test_exclude_special_renormalises_the_rest(
 
 
 def test_prefix_keeps_matching_words(
-    api: ApiClient, plain: dict[int, float], vocabulary: list[str]
+    api: ApiClient, baseline: dict[int, float], vocabulary: list[str]
 ) -> None:
     answer = api.next_token(
         context=CONTEXT, top_k=len(vocabulary), prefix="th", candidates=["the", "of"]
     )
-    kept = {i: p for i, p in plain.items() if vocabulary[i].startswith("th")}
-    check(answer, renormalized(kept))
+    kept = {i: p for i, p in baseline.items() if vocabulary[i].startswith("th")}
+    check_distribution(answer, renormalized(kept))
     assert answer["prefix_probability"] == pytest.approx(math.fsum(kept.values()), rel=1e-5)
     the, of = answer["candidates"]
-    assert the["probability"] == pytest.approx(plain[the["id"]] / math.fsum(kept.values()))
+    assert the["probability"] == pytest.approx(baseline[the["id"]] / math.fsum(kept.values()))
     assert of["logprob"] is None
 
 
@@ -148,14 +150,16 @@ def test_prefix_probability_requires_prefix(api: ApiClient) -> None:
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0, 50])
 def test_temperature_divides_the_logits(
-    api: ApiClient, plain: dict[int, float], vocabulary: list[str], temperature: float
+    api: ApiClient, baseline: dict[int, float], vocabulary: list[str], temperature: float
 ) -> None:
     answer = api.next_token(context=CONTEXT, top_k=len(vocabulary), temperature=temperature)
-    check(answer, renormalized({i: p ** (1 / temperature) for i, p in plain.items()}))
+    check_distribution(
+        answer, renormalized({i: p ** (1 / temperature) for i, p in baseline.items()})
+    )
 
 
 def test_temperature_then_specials_then_prefix(
-    api: ApiClient, plain: dict[int, float], vocabulary: list[str]
+    api: ApiClient, baseline: dict[int, float], vocabulary: list[str]
 ) -> None:
     answer = api.next_token(
         context=CONTEXT,
@@ -164,7 +168,7 @@ def test_temperature_then_specials_then_prefix(
         exclude_special=True,
         prefix="<",
     )
-    warm = renormalized({i: math.sqrt(p) for i, p in plain.items()})
+    warm = renormalized({i: math.sqrt(p) for i, p in baseline.items()})
     left = renormalized({i: p for i, p in warm.items() if i not in (UNKNOWN, END)})
     kept = {i: p for i, p in left.items() if vocabulary[i].startswith("<")}
     assert answer["prefix_probability"] == pytest.approx(math.fsum(kept.values()), rel=1e-5)

@@ -173,8 +173,8 @@ def test_best_of_has_highest_mean_logprob(
         found: list[float] = choice["logprobs"]["token_logprobs"]
         if choice["finish_reason"] == "stop":
             ids = [model.tokenizer.entries.index(word) for word in choice["logprobs"]["tokens"]]
-            asked: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}
-            found = [*found, api.next_token(**asked)["candidates"][0]["logprob"]]
+            body: Json = {"token_ids": before + ids, "bos": False, "candidates": ["<eos>"]}
+            found = [*found, api.next_token(**body)["candidates"][0]["logprob"]]
         return sum(found) / len(found)
 
     several = complete(api, n=12, **fields)["choices"]

@@ -14,11 +14,11 @@ from tests.support.api_client import ApiClient, Json, error_json, ok_json
 from tests.support.completions import complete, thread_names
 from tests.support.http_server import http_client_for
 
-CHANCE = random.Random(5)
+RANDOM = random.Random(5)
 ECHO: Json = {"echo": True, "max_tokens": 0}
-Written = tuple[object, str]
-ECHOED: Written = (response_serializer, "serialize_echo")
-CHOICE: Written = (ChoiceSerializer, "delta")
+Serializer = tuple[object, str]
+ECHOED: Serializer = (response_serializer, "serialize_echo")
+CHOICE: Serializer = (ChoiceSerializer, "delta")
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_repeated_prompt_counts_once_per_choice(
     with http_client_for(model, max_request_tokens=100) as http:
         api = ApiClient(http)
         for prompt in ([2] * most, [[2] * (most // 2), [2] * (most - most // 2)]):
-            halved = dict(fields)
+            shared = dict(fields)
             if isinstance(prompt[0], list):
-                halved["max_tokens"] //= 2  # for each of the two prompts
-            ok_json(api.post("/v1/completions", model="tiedlm", prompt=prompt, **halved))
+                shared["max_tokens"] //= 2  # for each of the two prompts
+            ok_json(api.post("/v1/completions", model="tiedlm", prompt=prompt, **shared))
         more = api.post("/v1/completions", model="tiedlm", prompt=[2] * (most + 1), **fields)
         assert error_json(more, 422, "input_too_long")["param"] == "prompt"
 
@@ -92,7 +92,7 @@ def test_hidden_prompt_has_no_alternatives(api: ApiClient) -> None:
     "fields", [{}, {"stream": True}, {"echo": True, "logprobs": 1}, {"prompt_logprobs": 1}]
 )
 def test_prompt_is_encoded_once(api: ApiClient, model: LanguageModel, fields: Json) -> None:
-    ids = [CHANCE.randrange(2, 10_000) for _ in range(1_000)]  # in no cache
+    ids = [RANDOM.randrange(2, 10_000) for _ in range(1_000)]  # in no cache
 
     def encoded_tokens() -> float:
         return model.metrics.registry.get_sample_value("tiedlm_batch_tokens_sum") or 0.0
@@ -108,26 +108,26 @@ def test_concurrent_choices_are_limited(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     """Unlimited choices would delay the tokens of all other requests."""
-    growing = most = 0
+    active = peak = 0
 
     generate = ChoiceGenerator.generate
 
     async def counted(*given: Any) -> AsyncIterator[Choice]:
-        nonlocal growing, most
-        growing += 1
-        most = max(most, growing)
+        nonlocal active, peak
+        active += 1
+        peak = max(peak, active)
         async for choice in generate(*given):
             yield choice
-        growing -= 1
+        active -= 1
 
     monkeypatch.setattr(ChoiceGenerator, "generate", counted)
     body: Json = {"prompt": ["He", "She"], "n": 128, "max_tokens": 2, "seed": 1, "stream": stream}
     assert api.post("/v1/completions", model="tiedlm", **body).status_code == 200
-    assert 1 < most <= completion.MAX_CONCURRENT_CHOICES
+    assert 1 < peak <= completion.MAX_CONCURRENT_CHOICES
 
 
 @pytest.mark.parametrize(
-    ("fields", "written", "apart"),
+    ("fields", "serializer", "in_background"),
     [
         ({"prompt": [2] * 1_001, "logprobs": 1, **ECHO}, ECHOED, True),
         ({"prompt": [2] * 1_000, "logprobs": 1, **ECHO}, ECHOED, False),
@@ -141,12 +141,16 @@ def test_concurrent_choices_are_limited(
     ],
 )
 def test_long_response_is_serialised_in_background(
-    api: ApiClient, monkeypatch: pytest.MonkeyPatch, fields: Json, written: Written, apart: bool
+    api: ApiClient,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: Json,
+    serializer: Serializer,
+    in_background: bool,
 ) -> None:
-    threads = thread_names(monkeypatch, *written)
+    threads = thread_names(monkeypatch, *serializer)
     assert api.post("/v1/completions", model="tiedlm", seed=1, **fields).status_code == 200
     assert threads
-    assert {thread.startswith("background") for thread in threads} == {apart}
+    assert {thread.startswith("background") for thread in threads} == {in_background}
 
 
 @pytest.mark.parametrize("prompt", [[2] * 999, [1, 2, 3], "He", "", ' \n é 👩‍👧 "\\'])

@@ -117,7 +117,7 @@ def test_prompt_logprobs_begin_with_actual_token(api: ApiClient, prompt: Any) ->
         assert [row[key]["rank"] for key in expected] == [1, 2, 3, 4]
 
 
-def ends(api: ApiClient) -> str:
+def text_before_eos(api: ApiClient) -> str:
     """Return a text after which `<eos>` is the most probable token."""
     for text in ("It was closed .", "The end .", "No one knew .", "It was ."):
         if api.next_token(context=text, top_k=1)["tokens"][0]["id"] == END:
@@ -126,7 +126,7 @@ def ends(api: ApiClient) -> str:
 
 
 def test_scoring_probe_generates_exactly_one_token(api: ApiClient) -> None:
-    text = ends(api)
+    text = text_before_eos(api)
     count = len(tokens_of(api, text))
     choice = echo(api, text, max_tokens=1, temperature=0)
     assert choice["logprobs"]["tokens"][count:] == ["<eos>"]
@@ -138,7 +138,7 @@ def test_scoring_probe_generates_exactly_one_token(api: ApiClient) -> None:
 
 
 def test_choice_without_echo_excludes_eos(api: ApiClient) -> None:
-    choice = only_choice(api, prompt=ends(api), max_tokens=5, temperature=0, logprobs=1)
+    choice = only_choice(api, prompt=text_before_eos(api), max_tokens=5, temperature=0, logprobs=1)
     assert (choice["text"], choice["finish_reason"]) == ("", "stop")
     assert choice["logprobs"]["tokens"] == []
 

@@ -1,4 +1,4 @@
-"""Jobs with documents that are not scored: their rows on request, and outputs that are empty."""
+"""Jobs with documents that are not scored: rows of nulls, and empty outputs."""
 
 import gzip
 import json
@@ -186,7 +186,7 @@ def test_an_empty_calibration_leaves_no_files(jobs: Jobs, tmp_path: Path) -> Non
 
 
 def stopped_after(blocks: int) -> Any:
-    """What writes a job's blocks, and is interrupted after some of them."""
+    """Return a method that writes blocks, and is interrupted after some of them."""
     write, left = Job._write, iter(range(blocks))
 
     def wrapped(*arguments: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from service.bulk.resume.state import JobState
 from service.errors import OutputError
-from service.files.atomic import write_atomically
+from service.files.atomic import replace_durably, write_atomically
 
 
 @pytest.mark.parametrize("name", [None, "page.new"])
@@ -65,3 +65,22 @@ def test_a_failed_state_leaves_no_partial_file(
         JobState(job={"bundle": "b"}).save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_synced_before_and_after_its_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial, folder = tmp_path / "parts.partial", tmp_path / "parts"
+    partial.mkdir()
+    (partial / "part").write_bytes(b"new")
+    synced: list[tuple[int, bool]] = []
+    sync = os.fsync
+
+    def record(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append((os.fstat(descriptor).st_ino, folder.exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    replace_durably(partial, folder)
+    assert synced == [(folder.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+    assert (folder / "part").read_bytes() == b"new"
