@@ -35,7 +35,7 @@ class PrefixCache:
 
     def find(self, ids: Ids) -> tuple[int, Floats] | None:
         """Return the length of the longest cached prefix of ids (n,), and the state (S,) after it.
-        Return None if there is none.
+        Return None if no prefix is cached.
         """
         if not self._entries:
             return None

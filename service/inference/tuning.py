@@ -12,7 +12,7 @@ class SchedulerTuning:
     # A task this short runs inline on the event loop. The speed is that of batches; a task alone
     # takes up to twice as long, so that the event loop stands still for 5 ms at most.
     inline_seconds: float = 0.0025
-    # The smallest batch, before the speed is known and on slow machines.
+    # The smallest batch, before the first measurement and on slow machines.
     min_batch_tokens: int = 128
     # Interactive batches in a row while bulk tasks wait. Bulk keeps a fifth of the workers.
     interactive_batches_in_a_row: int = 4

@@ -1,8 +1,7 @@
 """The wait estimate: how many seconds pass while a batch takes a second of processor time.
 
-Batches are timed in processor time, which measures how much work waits. It does not say how soon
-that work is done, because the event loop, the other workers and other processes use the processor
-too.
+Batches are timed in processor time, which measures how much work waits. That work takes longer by
+the clock, because the event loop, the other workers and other processes use the processor too.
 """
 
 from service.inference.tuning import TUNING, SchedulerTuning

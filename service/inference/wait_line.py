@@ -37,7 +37,7 @@ class Waiter:
 
 
 class WaitLine:
-    """Sizes are in tokens, as far as they are known before tokenizing."""
+    """A line of requests. Sizes are in tokens, estimated before tokenizing."""
 
     def __init__(self, max_requests: int, max_tokens: int, timeout_seconds: float) -> None:
         """At most `max_requests` run at a time, with `max_tokens` over all of them; one always may.

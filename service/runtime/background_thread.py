@@ -1,8 +1,8 @@
 """A background thread that runs long Python work, one call at a time, off the event loop.
 
 One thread is enough, because threads that hold the interpreter lock add up: with eight of them, the
-event loop would wait for eight switches. The expected time of all waiting work is known, so that
-work that would wait too long is refused, as in the batcher's queue.
+event loop would wait for eight switches. It adds up the expected time of all waiting work, so that
+a request that would wait too long is refused, as in the batcher's queue.
 """
 
 import asyncio

@@ -119,9 +119,7 @@ def test_an_empty_request_is_finished_at_once(batcher: Batcher[Job]) -> None:
 
 
 @pytest.mark.usefixtures("held")
-def test_a_request_is_finished_when_all_its_tasks_are(
-    batcher: Batcher[Job], runner: FakeRunner
-) -> None:
+def test_a_request_finishes_with_its_last_task(batcher: Batcher[Job], runner: FakeRunner) -> None:
     jobs = [Job("part", size) for size in (1, 70, 300)]
     request = batcher.submit(jobs, "bulk")
     runner.gate.set()

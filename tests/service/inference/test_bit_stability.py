@@ -1,4 +1,4 @@
-"""int8: a score is the same bit for bit alone, in any batch, in pieces, and under load."""
+"""With int8, a score is bit for bit the same alone, in any batch, in chunks, and under load."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -22,37 +22,37 @@ def engine(model: LanguageModel) -> OnnxEngine:
     return model._engine
 
 
-def sequence(engine: OnnxEngine, ids: list[int]) -> InferenceTask:
+def make_task(engine: OnnxEngine, ids: list[int]) -> InferenceTask:
     array = np.array(ids, np.int64)
     return InferenceTask(array[:-1], array[1:], engine.zero_state())
 
 
 def alone(engine: OnnxEngine, ids: list[int]) -> bytes:
-    one = sequence(engine, ids)
-    run_batch(engine, [one], len(ids))
-    return one.decoded().logprobs.tobytes()
+    task = make_task(engine, ids)
+    run_batch(engine, [task], len(ids))
+    return task.decoded().logprobs.tobytes()
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 16, 33, 64])
-def test_batch_mates_order_and_pieces_change_no_bit(engine: OnnxEngine, batch: int) -> None:
-    chance = random.Random(batch)
+def test_batch_order_and_chunks_change_no_bit(engine: OnnxEngine, batch: int) -> None:
+    generator = random.Random(batch)
     texts = [
-        [chance.randrange(engine.vocabulary_size) for _ in range(chance.randint(2, 40))]
+        [generator.randrange(engine.vocabulary_size) for _ in range(generator.randint(2, 40))]
         for _ in range(batch)
     ]
     expected = [alone(engine, ids) for ids in texts]
-    order = chance.sample(range(batch), batch)
-    sequences = {index: sequence(engine, texts[index]) for index in order}
-    while left := [s for s in sequences.values() if s.remaining]:
-        run_batch(engine, left, chance.randint(1, 12))
-    assert [sequences[i].decoded().logprobs.tobytes() for i in range(batch)] == expected
+    order = generator.sample(range(batch), batch)
+    tasks = {index: make_task(engine, texts[index]) for index in order}
+    while unfinished := [task for task in tasks.values() if task.remaining]:
+        run_batch(engine, unfinished, generator.randint(1, 12))
+    assert [tasks[i].decoded().logprobs.tobytes() for i in range(batch)] == expected
 
 
 @given(st.lists(st.lists(st.integers(0, 13_999), min_size=2, max_size=20), min_size=1, max_size=9))
-def test_any_batch_gives_the_bits_of_each_alone(engine: OnnxEngine, texts: list[list[int]]) -> None:
-    sequences = [sequence(engine, ids) for ids in texts]
-    run_batch(engine, sequences, 20)
-    together = [s.decoded().logprobs.tobytes() for s in sequences]
+def test_any_batch_has_the_bits_of_each_alone(engine: OnnxEngine, texts: list[list[int]]) -> None:
+    tasks = [make_task(engine, ids) for ids in texts]
+    run_batch(engine, tasks, 20)
+    together = [task.decoded().logprobs.tobytes() for task in tasks]
     assert together == [alone(engine, ids) for ids in texts]
 
 
@@ -74,26 +74,24 @@ def test_details_and_top_change_no_logprob(engine: OnnxEngine) -> None:
     assert plain.top_ids is None
 
 
-def test_sixty_four_clients_get_the_bits_that_one_gets(api: ApiClient) -> None:
-    chance = random.Random(3)
-    texts = [" ".join(chance.choices(WORDS, k=chance.randint(1, 60))) for _ in range(192)]
+def test_64_clients_get_the_bits_of_one(api: ApiClient) -> None:
+    generator = random.Random(3)
+    texts = [" ".join(generator.choices(WORDS, k=generator.randint(1, 60))) for _ in range(192)]
     expected = [logprobs(api.score_one(text=text)) for text in texts]
     with ThreadPoolExecutor(64) as clients:
         found = list(clients.map(lambda text: logprobs(api.score_one(text=text)), texts))
     assert found == expected
 
 
-def test_five_thousand_cuts_continue_to_the_same_bits(
-    engine: OnnxEngine, model: LanguageModel
-) -> None:
-    chance = random.Random(5)
+def test_5000_state_handles_continue_bit_for_bit(engine: OnnxEngine, model: LanguageModel) -> None:
+    generator = random.Random(5)
     cuts = 0
     while cuts < 5000:
-        ids = [chance.randrange(engine.vocabulary_size) for _ in range(chance.randint(2, 12))]
-        pieces = sequence(engine, ids)
-        run_batch(engine, [pieces], chance.randint(1, 2))
-        while pieces.remaining:
-            pieces.state = model._states.open(model._states.seal(pieces.state))
+        ids = [generator.randrange(engine.vocabulary_size) for _ in range(generator.randint(2, 12))]
+        task = make_task(engine, ids)
+        run_batch(engine, [task], generator.randint(1, 2))
+        while task.remaining:
+            task.state = model._states.open(model._states.seal(task.state))
             cuts += 1
-            run_batch(engine, [pieces], chance.randint(1, 2))
-        assert pieces.decoded().logprobs.tobytes() == alone(engine, ids)
+            run_batch(engine, [task], generator.randint(1, 2))
+        assert task.decoded().logprobs.tobytes() == alone(engine, ids)

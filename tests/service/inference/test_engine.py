@@ -1,4 +1,4 @@
-"""The engine and a run of it, held to the same graphs read one token at a time."""
+"""The engine and its batches have the figures of the same graphs, run one token at a time."""
 
 from itertools import pairwise
 
@@ -23,7 +23,7 @@ def engine(model: LanguageModel) -> OnnxEngine:
 
 
 def step_by_step(engine: OnnxEngine, ids: list[int]) -> list[float]:
-    """log p(ids[i + 1] | ids[… i]) of a batch of one, one step a run."""
+    """Return log p(ids[i + 1] | ids[… i]) from batches of one step."""
     state, found = engine.zero_state()[None], []
     for token, target in pairwise(ids):
         one = np.array([1], np.int32)
@@ -32,43 +32,43 @@ def step_by_step(engine: OnnxEngine, ids: list[int]) -> list[float]:
     return found
 
 
-def sequence(engine: OnnxEngine, ids: list[int], **asked: int | bool) -> InferenceTask:
+def make_task(engine: OnnxEngine, ids: list[int], **options: int | bool) -> InferenceTask:
     array = np.array(ids, np.int64)
-    made = InferenceTask(array[:-1], array[1:].copy(), engine.zero_state())
-    for name, value in asked.items():
-        setattr(made, name, value)
-    return made
+    task = InferenceTask(array[:-1], array[1:].copy(), engine.zero_state())
+    for name, value in options.items():
+        setattr(task, name, value)
+    return task
 
 
 @settings(max_examples=20)
-@given(ids=st.lists(token_ids, min_size=1, max_size=6), limit=st.integers(1, 40))
-def test_padding_and_pieces_never_change_a_score(
-    engine: OnnxEngine, ids: list[list[int]], limit: int
+@given(ids=st.lists(token_ids, min_size=1, max_size=6), chunk_length=st.integers(1, 40))
+def test_padding_and_chunks_never_change_a_score(
+    engine: OnnxEngine, ids: list[list[int]], chunk_length: int
 ) -> None:
-    sequences = [sequence(engine, [END, *each]) for each in ids]
-    while any(each.remaining for each in sequences):
-        run_batch(engine, [each for each in sequences if each.remaining], limit)
-    for each, done in zip(ids, sequences, strict=True):
+    tasks = [make_task(engine, [END, *each]) for each in ids]
+    while any(each.remaining for each in tasks):
+        run_batch(engine, [each for each in tasks if each.remaining], chunk_length)
+    for each, done in zip(ids, tasks, strict=True):
         assert done.decoded().logprobs == pytest.approx(
             step_by_step(engine, [END, *each]), abs=NATS
         )
 
 
-def test_what_is_not_scored_is_read_all_the_same(engine: OnnxEngine) -> None:
+def test_unscored_inputs_still_advance_the_state(engine: OnnxEngine) -> None:
     ids = [END, 12, 7, 30, 2]
-    half = sequence(engine, ids)
+    half = make_task(engine, ids)
     half.targets[:2] = UNSCORED
     run_batch(engine, [half], 100)
     assert half.decoded().logprobs == pytest.approx(step_by_step(engine, ids)[2:], abs=NATS)
 
 
-def test_more_targets_than_a_block_are_decoded_in_order(engine: OnnxEngine) -> None:
+def test_blocks_of_targets_are_decoded_in_order(engine: OnnxEngine) -> None:
     ids = [END, *(np.arange(3 * engine.block_rows + 5) % 500).tolist()]
-    long = sequence(engine, ids)
+    long = make_task(engine, ids)
     run_batch(engine, [long], len(ids))
     assert len(long.decoded().logprobs) == len(ids) - 1
     for at in (1, engine.block_rows - 1, engine.block_rows, len(ids) - 2):
-        again = sequence(engine, ids[: at + 2])
+        again = make_task(engine, ids[: at + 2])
         again.targets[:at] = UNSCORED
         run_batch(engine, [again], len(ids))
         assert again.decoded().logprobs == pytest.approx(long.decoded().logprobs[at : at + 1])
@@ -76,7 +76,7 @@ def test_more_targets_than_a_block_are_decoded_in_order(engine: OnnxEngine) -> N
 
 def test_details_and_top_follow_from_the_distribution(engine: OnnxEngine) -> None:
     ids = [END, 2, 5, 1, 0]
-    detailed = sequence(engine, ids, details=True, top=7)
+    detailed = make_task(engine, ids, details=True, top=7)
     run_batch(engine, [detailed], 100)
     found = detailed.decoded()
     assert found.ranks is not None
@@ -95,9 +95,9 @@ def test_details_and_top_follow_from_the_distribution(engine: OnnxEngine) -> Non
         assert found.top_logprobs[index] == pytest.approx(row[order[:7]], abs=NATS)
 
 
-def test_top_beyond_the_vocabulary_is_all_of_it(engine: OnnxEngine) -> None:
+def test_top_beyond_the_vocabulary_is_the_vocabulary(engine: OnnxEngine) -> None:
     ids = [END, 2, 5]
-    whole = sequence(engine, ids, top=engine.vocabulary_size + 1)
+    whole = make_task(engine, ids, top=engine.vocabulary_size + 1)
     run_batch(engine, [whole], 100)
     found = whole.decoded()
     assert found.top_ids is not None
@@ -105,10 +105,10 @@ def test_top_beyond_the_vocabulary_is_all_of_it(engine: OnnxEngine) -> None:
     assert sorted(found.top_ids[0].tolist()) == list(range(engine.vocabulary_size))
 
 
-def test_sequences_in_one_run_get_what_each_asked_for(engine: OnnxEngine) -> None:
-    plain = sequence(engine, [END, 4, 8])
-    top = sequence(engine, [END, 4, 8], top=3)
-    unscored = sequence(engine, [END, 4, 8])
+def test_each_task_has_its_own_options(engine: OnnxEngine) -> None:
+    plain = make_task(engine, [END, 4, 8])
+    top = make_task(engine, [END, 4, 8], top=3)
+    unscored = make_task(engine, [END, 4, 8])
     unscored.targets[:] = UNSCORED
     run_batch(engine, [plain, top, unscored], 100)
     assert plain.decoded().top_ids is None

@@ -85,7 +85,7 @@ def test_a_failing_inline_task_fails_its_caller_alone(runner: EngineRunner) -> N
     assert len(threads) == 1
 
 
-def test_a_cancelled_arrival_lets_the_next_task_run_inline(runner: EngineRunner) -> None:
+def test_a_cancelled_task_leaves_inline_runs_possible(runner: EngineRunner) -> None:
     threads: list[str] = []
 
     async def cancel_and_run() -> None:

@@ -1,4 +1,4 @@
-"""The continuous cache against the formula of Grave et al. (2017), and against the load."""
+"""The neural cache follows the formula of Grave et al. (2017), under any load."""
 
 import asyncio
 from itertools import pairwise
@@ -40,7 +40,7 @@ def positions(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nda
     return hidden, random.integers(0, 5, count), logprobs
 
 
-def test_it_is_the_formula_of_the_paper() -> None:
+def test_the_cache_follows_the_formula_of_the_paper() -> None:
     hidden, targets, logprobs = positions(40)
     found = NeuralCache(SETTINGS, 12).mix(hidden, targets, logprobs)
     assert found == pytest.approx(by_hand(hidden, targets, logprobs), abs=1e-6)
@@ -48,17 +48,17 @@ def test_it_is_the_formula_of_the_paper() -> None:
 
 
 @given(st.lists(st.integers(1, 300), max_size=8), st.integers(0, 9))
-def test_pieces_give_the_same_bits_as_the_whole(cuts: list[int], seed: int) -> None:
+def test_chunks_have_the_bits_of_the_whole(cuts: list[int], seed: int) -> None:
     hidden, targets, logprobs = positions(300, seed)
     whole = NeuralCache(SETTINGS, 12).mix(hidden, targets, logprobs)
     cache, edges = NeuralCache(SETTINGS, 12), sorted({0, *cuts, 300})
-    pieces = [cache.mix(hidden[a:b], targets[a:b], logprobs[a:b]) for a, b in pairwise(edges)]
-    assert np.concatenate(pieces).tobytes() == whole.tobytes()
+    chunks = [cache.mix(hidden[a:b], targets[a:b], logprobs[a:b]) for a, b in pairwise(edges)]
+    assert np.concatenate(chunks).tobytes() == whole.tobytes()
 
 
 @given(st.integers(1, 40), st.integers(1, 300), st.integers(0, 9))
 def test_every_sum_runs_over_the_whole_window(window: int, count: int, seed: int) -> None:
-    """However little of it is filled: the bits are those of a row of W weights, unseen ones 0."""
+    """The bits are those of a row of W weights, in which positions before the text are 0."""
     settings = CacheSettings(window, SETTINGS.theta, SETTINGS.interpolation)
     hidden, targets, logprobs = positions(count, seed)
     keys = np.rint(hidden * 127).astype(np.float64)
@@ -77,7 +77,7 @@ def test_every_sum_runs_over_the_whole_window(window: int, count: int, seed: int
     assert found.tobytes() == expected.tobytes()
 
 
-def test_memory_is_of_what_was_read_and_of_a_window_at_most() -> None:
+def test_memory_is_that_of_a_window_at_most() -> None:
     cache = NeuralCache(CacheSettings(10_000, 0.3, 0.1), 12)
     assert cache.bytes == 0
     cache.mix(*positions(3))
@@ -87,7 +87,7 @@ def test_memory_is_of_what_was_read_and_of_a_window_at_most() -> None:
     assert full.bytes == SETTINGS.window * (12 + 8)
 
 
-def test_probabilities_of_all_words_still_sum_to_one() -> None:
+def test_probabilities_with_the_cache_sum_to_one() -> None:
     hidden, targets, _ = positions(30)
     logits = np.random.default_rng(1).normal(size=(30, 5))
     model = (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
@@ -100,7 +100,7 @@ def test_probabilities_of_all_words_still_sum_to_one() -> None:
     assert total == pytest.approx(1, abs=1e-6)
 
 
-def test_a_word_that_the_model_thinks_impossible_keeps_its_score() -> None:
+def test_an_impossible_word_has_a_finite_score() -> None:
     hidden, _, logprobs = positions(3)
     logprobs[:] = -2000
     found = NeuralCache(SETTINGS, 12).mix(hidden, np.arange(3), logprobs)
@@ -116,10 +116,10 @@ def test_repetition_gets_cheaper_over_http(api: ApiClient) -> None:
     assert cached["perplexity"] < 0.7 * plain["perplexity"]
 
 
-def test_texts_share_no_memory_and_no_load_changes_a_bit(model: LanguageModel) -> None:
+def test_texts_share_no_cache_under_load(model: LanguageModel) -> None:
     async def score(texts: list[str]) -> list[bytes]:
-        passages = await model.encoder.encode_texts(texts)
-        scores = await model.score(passages, ScoreOptions(cache=CacheSettings(50, 0.3, 0.2)))
+        encoded = await model.encoder.encode_texts(texts)
+        scores = await model.score(encoded, ScoreOptions(cache=CacheSettings(50, 0.3, 0.2)))
         return [score.logprobs.tobytes() for score in scores]
 
     async def both() -> tuple[list[bytes], list[bytes]]:
@@ -141,14 +141,12 @@ def test_what_all_texts_remember_has_a_limit(
         api.post("/score", texts=texts, cache={"window": 6}), 422, "input_too_long"
     )
     assert refusal["param"] == "cache"
-    assert "18; at most 15" in refusal["message"]
+    assert "18 (at most 15)" in refusal["message"]
     assert api.post("/score", texts=texts).status_code == 200
 
 
 @pytest.mark.parametrize("more", [{"details": True}, {"top": 2}, {"top_g": 3}])
-def test_with_what_it_does_not_change_it_is_refused(
-    api: ApiClient, more: dict[str, object]
-) -> None:
+def test_unsupported_combinations_are_refused(api: ApiClient, more: dict[str, object]) -> None:
     answer = api.post("/score", text="The sea .", cache={}, **more)
     assert answer.status_code == 422
     assert "cache" in answer.json()["error"]["message"]

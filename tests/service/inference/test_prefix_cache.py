@@ -1,4 +1,4 @@
-"""The prefix cache: the longest known beginning, bounded bytes, and never another figure."""
+"""The prefix cache finds the longest cached prefix, is bounded, and changes no figure."""
 
 import asyncio
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=300))
-def test_a_long_context_keeps_few_states_and_most_of_them_near_its_end(steps: list[int]) -> None:
+def test_checkpoints_are_few_and_near_the_end(steps: list[int]) -> None:
     positions = np.cumsum(steps).tolist()
     state = np.zeros(1, np.float32)
     kept = [
@@ -70,12 +70,12 @@ def test_a_long_context_keeps_few_states_and_most_of_them_near_its_end(steps: li
     assert kept == sorted(set(kept) & set(positions))
     assert kept[-1] == end
     assert len(kept) <= 2 + np.log2(end)
-    for wanted in positions:  # from where it went on, no more than about twice as much is read
+    for wanted in positions:  # at most about twice the tokens run again
         before = max((position for position in kept if position <= wanted), default=0)
         assert end - before <= 2 * (end - wanted) + max(steps)
 
 
-def test_no_bytes_means_no_cache() -> None:
+def test_zero_bytes_turn_the_cache_off() -> None:
     cache = PrefixCache(0)
     cache.add(array([1]), np.zeros(1, np.float32))
     assert cache.find(array([1])) is None
@@ -83,7 +83,7 @@ def test_no_bytes_means_no_cache() -> None:
 
 @pytest.fixture(scope="module")
 def pair(bundle_path: Path) -> Iterator[tuple[LanguageModel, LanguageModel]]:
-    """The same bundle with the cache, and without."""
+    """Two models of one bundle: with the cache, and without."""
     bundle = Bundle.load(bundle_path)
     with_cache = LanguageModel(bundle, Settings(threads=1, prefix_cache_bytes=200_000))
     without = LanguageModel(bundle, Settings(threads=1, prefix_cache_bytes=0))
@@ -111,7 +111,7 @@ def test_the_cache_never_changes_a_score(
     assert asyncio.run(figures(cached)) == asyncio.run(figures(plain))
 
 
-def test_contexts_that_begin_alike_hit_the_cache(
+def test_contexts_with_a_shared_prefix_hit_the_cache(
     pair: tuple[LanguageModel, LanguageModel],
 ) -> None:
     model, _ = pair
@@ -120,8 +120,8 @@ def test_contexts_that_begin_alike_hit_the_cache(
         return float(model.metrics.registry.get_sample_value("tiedlm_prefix_cache_hits_total") or 0)
 
     async def ask(context: str) -> None:
-        (passage,) = await model.encoder.encode_texts([context])
-        await model.next_token(passage, NextTokenOptions(top_k=1))
+        (encoded,) = await model.encoder.encode_texts([context])
+        await model.next_token(encoded, NextTokenOptions(top_k=1))
 
     asyncio.run(ask("born born born"))
     before = hits()
@@ -129,7 +129,7 @@ def test_contexts_that_begin_alike_hit_the_cache(
     assert hits() == before + 1
 
 
-def test_texts_that_are_scored_never_enter_the_cache(
+def test_scored_texts_never_enter_the_cache(
     pair: tuple[LanguageModel, LanguageModel],
 ) -> None:
     model, _ = pair

@@ -1,4 +1,4 @@
-"""The prefix tree: every beginning that hypotheses share stands in it once."""
+"""The prefix tree holds every shared prefix of the hypotheses once."""
 
 import numpy as np
 from hypothesis import given
@@ -14,7 +14,7 @@ def arrays(lists: list[list[int]]) -> list[np.ndarray]:
 
 
 def paths(roots: list[Edge]) -> list[tuple[Edge, tuple[int, ...]]]:
-    """Every edge, with the ids before it."""
+    """Return every edge with the ids before it."""
     found = []
     waiting: list[tuple[Edge, tuple[int, ...]]] = [(edge, ()) for edge in roots]
     while waiting:
@@ -25,7 +25,7 @@ def paths(roots: list[Edge]) -> list[tuple[Edge, tuple[int, ...]]]:
 
 
 @given(hypotheses)
-def test_every_distinct_prefix_is_read_once(lists: list[list[int]]) -> None:
+def test_every_distinct_prefix_stands_once(lists: list[list[int]]) -> None:
     distinct = {tuple(ids[:end]) for ids in lists for end in range(1, len(ids) + 1)}
     found = [
         (*before, *edge.ids.tolist()[: at + 1])
@@ -36,7 +36,7 @@ def test_every_distinct_prefix_is_read_once(lists: list[list[int]]) -> None:
 
 
 @given(hypotheses)
-def test_the_edges_of_a_hypothesis_make_it_up_in_order(lists: list[list[int]]) -> None:
+def test_the_edges_of_a_hypothesis_spell_it(lists: list[list[int]]) -> None:
     edges = paths(prefix_tree(arrays(lists)))
     for index, ids in enumerate(lists):
         own = sorted(
@@ -53,6 +53,6 @@ def test_edges_branch_at_different_ids(lists: list[list[int]]) -> None:
         assert len(first) == len(set(first))
 
 
-def test_a_tree_may_be_as_deep_as_its_longest_text() -> None:
+def test_a_deep_tree_needs_no_recursion() -> None:
     lists = [[7] * count for count in range(1, 3001)]
     assert len(paths(prefix_tree(arrays(lists)))) == 3000

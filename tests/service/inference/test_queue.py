@@ -174,7 +174,7 @@ def test_an_empty_queue_has_no_oldest() -> None:
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])
-def test_a_single_long_entry_is_cut_to_the_budget(oldest_first: bool) -> None:
+def test_a_long_entry_is_cut_to_the_budget(oldest_first: bool) -> None:
     queue = filled([FakeTask(100_000)])
     entries, chunk_length = queue.take(256, queue.oldest() if oldest_first else None)
     assert [entry.task.remaining for entry in entries] == [100_000]

@@ -1,4 +1,4 @@
-"""Handles of recurrent states: going on equals never having stopped, and none can be forged."""
+"""State handles continue bit for bit, and cannot be forged."""
 
 import base64
 from pathlib import Path
@@ -38,12 +38,12 @@ def test_no_byte_of_a_handle_can_be_changed(position: int, flip: int) -> None:
 
 
 @given(st.text(max_size=100))
-def test_no_text_is_a_handle_by_chance(text: str) -> None:
+def test_other_texts_are_not_handles(text: str) -> None:
     with pytest.raises(InvalidState):
         StateCodec(KEY, HASH, 6).open(text)
 
 
-def test_a_handle_of_another_key_bundle_or_size_is_refused() -> None:
+def test_a_handle_of_another_key_is_refused() -> None:
     handle = StateCodec(KEY, HASH, 6).seal(np.ones(6, np.float32))
     for other in (
         StateCodec(b"x" * 32, HASH, 6),
@@ -56,35 +56,33 @@ def test_a_handle_of_another_key_bundle_or_size_is_refused() -> None:
         StateCodec(KEY, HASH, 6).open(handle[:-4])
 
 
-def test_two_replicas_with_one_key_take_each_others_handles() -> None:
+def test_replicas_with_one_key_share_handles() -> None:
     one, two = StateCodec(KEY, HASH, 6), StateCodec(KEY, HASH, 6)
     assert two.open(one.seal(np.arange(6, dtype=np.float32))).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @given(st.data())
-def test_scoring_on_from_a_handle_equals_the_whole_text(
-    api: ApiClient, data: st.DataObject
-) -> None:
+def test_scoring_from_a_handle_equals_the_whole_text(api: ApiClient, data: st.DataObject) -> None:
     words = TEXT.split(" ")
     cuts = sorted(data.draw(st.sets(st.integers(1, len(words) - 1), max_size=4)))
-    pieces = [" ".join(words[a:b]) for a, b in zip([0, *cuts], [*cuts, len(words)], strict=True)]
+    parts = [" ".join(words[a:b]) for a, b in zip([0, *cuts], [*cuts, len(words)], strict=True)]
     found: list[float | None] = []
     state: dict[str, str] = {}
-    for index, piece in enumerate(pieces):
-        last = index == len(pieces) - 1
-        result = api.score_one(text=piece, eos=last, return_state=True, **state)
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        result = api.score_one(text=part, eos=last, return_state=True, **state)
         found += logprobs(result)
         state = {"state": result["state"]}
     assert found == logprobs(api.score_one(text=TEXT))
 
 
-def test_next_words_from_a_handle_equal_those_after_the_whole_context(api: ApiClient) -> None:
+def test_next_words_after_a_handle_equal_the_whole(api: ApiClient) -> None:
     whole = api.next_token(context="The band released a", top_k=5)
     before = api.next_token(context="The band", top_k=0, return_state=True)["state"]
     assert api.next_token(context="released a", state=before, top_k=5) == whole
 
 
-def test_a_state_alone_tells_what_comes_next(api: ApiClient) -> None:
+def test_a_state_needs_no_context(api: ApiClient) -> None:
     answer = api.next_token(context="The band released a", top_k=5, return_state=True)
     assert api.next_token(state=answer["state"], top_k=5)["tokens"] == answer["tokens"]
 
@@ -97,7 +95,7 @@ def test_a_state_from_scoring_serves_next_words(api: ApiClient) -> None:
     )
 
 
-def test_a_state_goes_with_several_texts_and_with_token_ids(api: ApiClient) -> None:
+def test_a_state_precedes_each_of_several_texts(api: ApiClient) -> None:
     state = api.score_one(text="The band", eos=False, return_state=True)["state"]
     both = api.score(texts=["released a", "was formed"], state=state)["results"]
     assert both[0] == api.score_one(text="released a", state=state)
@@ -105,7 +103,7 @@ def test_a_state_goes_with_several_texts_and_with_token_ids(api: ApiClient) -> N
     assert logprobs(both[1]) == logprobs(whole)[2:]
 
 
-def test_an_empty_text_leaves_the_state_as_it_was(api: ApiClient) -> None:
+def test_an_empty_text_keeps_the_state(api: ApiClient) -> None:
     state = api.score_one(text="The band", eos=False, return_state=True)["state"]
     result = api.score_one(text="", eos=False, state=state, return_state=True)
     assert result["token_count"] == 0
@@ -113,15 +111,13 @@ def test_an_empty_text_leaves_the_state_as_it_was(api: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("field", [{"bos": True}, {"context": "a"}, {"contexts": ["a"]}])
-def test_what_stands_before_a_text_is_refused_beside_a_state(
-    api: ApiClient, field: dict[str, object]
-) -> None:
+def test_a_state_excludes_bos_and_contexts(api: ApiClient, field: dict[str, object]) -> None:
     state = api.score_one(text="The band", return_state=True)["state"]
     error_json(api.post("/score", text="a", state=state, **field), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("route", ["/score", "/next-token"])
-def test_a_bad_handle_is_a_clear_refusal(api: ApiClient, route: str) -> None:
+def test_a_bad_handle_is_invalid_state(api: ApiClient, route: str) -> None:
     text = {"text": "a"} if route == "/score" else {"context": "a"}
     good = api.score_one(text="The band", return_state=True)["state"]
     for bad in ("", "abc", good[:-8], good[:40] + "AAAA" + good[44:], "é", "A" * 100_000):
@@ -129,7 +125,7 @@ def test_a_bad_handle_is_a_clear_refusal(api: ApiClient, route: str) -> None:
         assert refusal["param"] == "state"
 
 
-def test_a_short_or_missing_key_file_stops_the_start(tmp_path: Path, bundle_path: Path) -> None:
+def test_a_short_or_missing_key_stops_the_start(tmp_path: Path, bundle_path: Path) -> None:
     bundle, key = Bundle.load(bundle_path), tmp_path / "key"
     with pytest.raises(StartError, match="key: No such file"):
         LanguageModel(bundle, Settings(state_key_file=key))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from service.errors import DeadlineExceeded
+from service.inference.loop_lag import LoopLag
 from service.inference.wait_line import (
     MAX_LAG_SECONDS,
     MAX_WOKEN,
@@ -42,6 +43,13 @@ class Requests:
     async def end(self, name: str) -> None:
         self._ends[name].set()
         await turn_the_loop()
+
+
+class FixedLag(LoopLag):
+    """A lag that the test sets, because a probe would overwrite it on a slow machine."""
+
+    def watch(self, is_needed: Callable[[], bool]) -> None:
+        pass
 
 
 async def turn_the_loop() -> None:
@@ -162,7 +170,7 @@ def test_a_request_cancelled_when_overdue_is_counted_once() -> None:
     run_scenario(scenario, WaitLine(1, 1000, 60))
 
 
-def test_no_request_is_woken_while_the_loop_is_late() -> None:
+def test_a_late_loop_wakes_no_request() -> None:
     async def scenario(requests: Requests) -> None:
         names = [str(number) for number in range(3 + 2 * MAX_WOKEN)]
         tasks = [await requests.come(name) for name in names]
@@ -184,7 +192,9 @@ def test_no_request_is_woken_while_the_loop_is_late() -> None:
         await asyncio.gather(*tasks)
         assert requests.started == names
 
-    run_scenario(scenario, WaitLine(3, 10**6, 60))
+    line = WaitLine(3, 10**6, 60)
+    line._lag = FixedLag()
+    run_scenario(scenario, line)
 
 
 def test_the_lag_is_measured_while_requests_wait() -> None:

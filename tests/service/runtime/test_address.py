@@ -1,4 +1,4 @@
-"""Addresses to listen on: every family, shown as URLs have them."""
+"""Addresses of every family are bound, and shown as URLs."""
 
 import errno
 import os
@@ -81,7 +81,7 @@ def test_a_zone_is_escaped() -> None:
         ("192.0.2.1", "192.0.2.1:8000"),
     ],
 )
-def test_an_address_that_is_not_ours_is_named(host: str, shown: str) -> None:
+def test_an_address_of_another_machine_is_named(host: str, shown: str) -> None:
     with pytest.raises(StartError, match="cannot listen on") as found:
         listen(host, 8000)
     assert shown in found.value.message

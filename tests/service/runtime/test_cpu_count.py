@@ -1,4 +1,4 @@
-"""Cores by affinity and by quota, on control groups made of files."""
+"""Cores are counted by affinity and by the quotas of control groups, here of files."""
 
 import os
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_quota_of_version_1(tmp_path: Path, quota: str, cores: float | None) -> 
     assert cgroup_cores(version_1(tmp_path, quota, "100000\n"), NONE) == cores
 
 
-def test_no_control_group_is_no_limit(tmp_path: Path) -> None:
+def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert cgroup_cores(tmp_path / "missing", NONE) is None
 
 
@@ -58,7 +58,7 @@ def test_no_control_group_is_no_limit(tmp_path: Path) -> None:
         ("6400000 100000", 8),
     ],
 )
-def test_usable_is_the_smaller_of_quota_and_affinity(
+def test_usable_cores_are_the_smaller_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, cores: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
@@ -66,7 +66,7 @@ def test_usable_is_the_smaller_of_quota_and_affinity(
     assert usable_cores(version_2(tmp_path, limit), NONE) == cores
 
 
-def test_without_affinity_the_count_of_processors_stands(
+def test_without_affinity_all_processors_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)

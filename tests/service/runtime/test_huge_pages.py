@@ -1,4 +1,4 @@
-"""What is large and in use lies in huge pages, and nothing else changes."""
+"""Large mappings in use move to huge pages, and nothing else changes."""
 
 import mmap
 import re
@@ -14,9 +14,9 @@ SIZE = 2 << 20
 ANONYMOUS, FILE = "rw-p 00000000 00:00 0", "rw-p 00000000 fe:00 1234"
 
 
-def mapping(begin: int, pages: int, kind: str, name: str, resident: float, huge: int = 0) -> str:
-    """As the kernel describes one of so many huge pages' size, which begins 4 KiB before one."""
-    at = begin * SIZE - 4096
+def mapping(start: int, pages: int, kind: str, name: str, resident: float, huge: int = 0) -> str:
+    """Return the kernel's lines for a mapping of `pages` huge pages that starts 4 KiB early."""
+    at = start * SIZE - 4096
     return (
         f"{at:x}-{at + pages * SIZE:x} {kind}          {name}\n"
         f"Size:           {pages * SIZE // 1024} kB\nRss:            "
@@ -40,15 +40,15 @@ def mapping(begin: int, pages: int, kind: str, name: str, resident: float, huge:
         (mapping(10, 2, ANONYMOUS, "", 1.0) + mapping(90, 3, ANONYMOUS, "", 1), [(10, 1), (90, 2)]),
     ],
 )
-def test_only_what_is_large_private_and_full_is_asked_for(
+def test_only_large_private_full_mappings_are_requested(
     described: str, found: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "smaps").write_text(described)
     monkeypatch.setattr(memory, "MAPS", tmp_path / "smaps")
-    assert [(begin / SIZE, length / SIZE) for begin, length in large_ranges(SIZE)] == found
+    assert [(start / SIZE, length / SIZE) for start, length in large_ranges(SIZE)] == found
 
 
-def test_what_is_in_use_moves_and_stays_as_it_was() -> None:
+def test_moving_to_huge_pages_keeps_the_content() -> None:
     values = np.frombuffer(mmap.mmap(-1, 16 * SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANON), np.uint8)
     values[:] = np.arange(16 * SIZE) % 251
     before = in_huge_pages()
@@ -59,13 +59,13 @@ def test_what_is_in_use_moves_and_stays_as_it_was() -> None:
 
 
 def in_huge_pages() -> int:
-    """Bytes of this process."""
+    """Return the bytes of this process in huge pages."""
     found = re.findall(r"^AnonHugePages:\s+(\d+)", Path("/proc/self/smaps").read_text(), re.M)
     return 1024 * sum(map(int, found))
 
 
 @pytest.mark.parametrize("setting", ["always madvise [never]\n", None])
-def test_an_administrator_who_does_not_want_them_gets_none(
+def test_no_pages_are_requested_if_switched_off(
     setting: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if setting is not None:

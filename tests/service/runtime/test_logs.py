@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, everything about a request but what it said."""
+"""Log lines are one JSON object each, and never hold the text of a request."""
 
 import json
 import re
@@ -19,7 +19,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: .+")
 
 
 def ask_everything(http: httpx.Client, port: int) -> None:
-    """Good and bad requests on every route, all of them with the marker in what they say."""
+    """Send good and bad requests to every route, each with the marker in its text."""
     bad_key = {"Authorization": f"Bearer {OTHER_KEY}"}
     http.post("/score", json={"text": f"The {MARKER}"}, headers={"X-Request-Id": "req-1"})
     http.post("/score", json={"texts": [MARKER] * 500, "tokens": False})
@@ -98,7 +98,7 @@ def test_a_request_has_its_line(as_json: Written) -> None:
     assert line["level"] == "INFO"
 
 
-def test_every_request_has_a_line_and_routes_are_patterns(as_json: Written) -> None:
+def test_every_request_has_a_line_with_its_route(as_json: Written) -> None:
     lines = [line for line in as_json.objects if "route" in line]
     assert {line["route"] for line in lines} >= {"/score", "/v1/models/{name}", "unmatched"}
     assert {line["status"] for line in lines} >= {200, 400, 401, 404, 415, 422}
@@ -113,7 +113,7 @@ def test_text_lines_are_one_line_each(as_text: Written) -> None:
 
 
 @pytest.mark.parametrize("kind", ["as_json", "as_text"])
-def test_no_line_holds_what_was_sent_or_a_key(kind: str, request: pytest.FixtureRequest) -> None:
+def test_no_line_holds_text_or_keys(kind: str, request: pytest.FixtureRequest) -> None:
     text = request.getfixturevalue(kind).text
     for secret in (MARKER, MARKER.lower(), KEY, OTHER_KEY, "Bearer"):
         assert secret not in text
@@ -138,7 +138,7 @@ def lines_of(kind: str | None) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["json", None])
 def test_a_traceback_stays_in_its_line(kind: str | None) -> None:
-    """Where standard error is no terminal, JSON is the default."""
+    """JSON is the default unless standard error is a terminal."""
     failed, warned = map(json.loads, lines_of(kind))
     assert "ZeroDivisionError" in failed["exc_info"]
     assert (failed["message"], failed["request_id"]) == ("two\nlines", "r")
