@@ -11,6 +11,7 @@ tests' own processes, not in programs that they start.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,7 @@ def run_groups(groups: list[Group], venv: str, jobs: int) -> list[str]:
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 print(", ".join(run.progress() for run in running), flush=True)
-    finally:  # on Ctrl-C
+    finally:  # on Ctrl-C and SIGTERM
         for run in running:
             run.process.terminate()
             run.process.wait()
@@ -116,7 +117,8 @@ def report_coverage(venv: str, *, whole: bool) -> bool:
         return True
     coverage = [f"{venv}-dev/bin/python", "-m", "coverage"]
     environment = {**os.environ, "COVERAGE_FILE": str(FOLDER / "coverage")}
-    subprocess.run([*coverage, "combine", "-q", "--keep", *files], env=environment, check=True)
+    combine = [*coverage, "combine", "-q", "--keep", *files]
+    subprocess.run(combine, cwd=ROOT, env=environment, check=True)
     floor = [] if whole else ["--fail-under=0"]
     report = [*coverage, "report", "--format=total", *floor]
     done = subprocess.run(
@@ -152,4 +154,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the groups too
     sys.exit(main())
