@@ -1,7 +1,7 @@
-# The front door. `make` alone lists what there is.
+# The commands of the project. `make` alone lists them.
 #
-# Paths come to the recipes through the environment, so that they may hold spaces and quotes. A list
-# of paths is read as the shell reads one: FILES="'my text.txt' other.txt".
+# Recipes read paths from the environment, so that paths may hold spaces and quotes. A list of paths
+# is written as for the shell: FILES="'my text.txt' other.txt".
 PYTHON ?= python3
 CONFIG ?= train/configs/starter.toml
 PATHS = VERSION DATA CONFIG OUT CHECKPOINT CHECKPOINTS BUNDLE FILES OLD
@@ -20,38 +20,38 @@ PIP = -m pip --disable-pip-version-check install -q
 help:
 	@echo "make venv                      set up .venv, the Python of the README's commands"
 	@echo "make serve                     set up without torch and serve the starter bundle"
-	@echo "make test                      set up and run all tests"
-	@echo "make check                     format, lint and types"
-	@echo "make train CONFIG=… DATA=…     train a model; OUT=… is where to (runs/NAME)"
+	@echo "make test [GROUPS=…]           set up and run all tests, two groups at a time"
+	@echo "make check                     format, lint, types and dead code"
+	@echo "make train CONFIG=… DATA=…     train a model into OUT=… (runs/NAME)"
 	@echo "make report CHECKPOINTS=… OUT=…   compare runs on a page (runs/report.md)"
-	@echo "make export CHECKPOINT=… BUNDLE=…   make a bundle of a checkpoint"
-	@echo "make container                 build the image, run it as production would, remove it"
+	@echo "make export CHECKPOINT=… BUNDLE=…   export a checkpoint as a bundle"
+	@echo "make container                 build the image, test it as in production, remove it"
 	@echo "make bench [DATA=…]            measure the speed, into docs/benchmarks.md"
 	@echo "make compare OLD=…             speed of this checkout against another one, in pairs"
 	@echo "make portability               the same scores on an emulated AVX2-only processor"
 	@echo "make proof CHECKPOINT=… DATA=…   served figures against the trainer's"
-	@echo "make cache-gain CHECKPOINT=… DATA=…   what /score's continuous cache gives on a text"
+	@echo "make cache-gain CHECKPOINT=… DATA=…   the gain of /score's continuous cache on a text"
 	@echo "make ngram BUNDLE=… DATA=…     a Kneser–Ney 5-gram on a bundle's tokens"
-	@echo "make ablation DATA=…           what each regulariser gives, on a short text"
-	@echo "make processes DATA=…          two training processes learn what one does"
-	@echo "make presets DATA=…            every preset trains for some steps, exports and agrees"
+	@echo "make ablation DATA=…           the effect of each regulariser, on a short text"
+	@echo "make processes DATA=…          training with two processes against training with one"
+	@echo "make presets DATA=…            train and export every preset for some steps"
 	@echo "make soak                      ten minutes of mixed load"
 	@echo "make scale                     memory and speed on 1 GB of text against 10 MB"
-	@echo "make overload                  twice the load that the service can take, for ten minutes"
-	@echo "make faults                    kills, floods, slow clients, spoilt bundles, full disks: long forms"
+	@echo "make overload                  twice the capacity of the service, for ten minutes"
+	@echo "make faults                    long tests of kills, floods, slow clients, damaged bundles, full disks"
 	@echo "make scale-bulk                memory of python -m service.bulk on 2 GB against 20 MB"
-	@echo "make bench-bulk FILES=…        speed of python -m service.bulk against ids ready"
+	@echo "make bench-bulk FILES=…        speed of python -m service.bulk against the engine alone"
 	@echo "make ray-test                  set up Ray and run its tests on a cluster of this machine"
-	@echo "make fuzz                      ten thousand requests made from the OpenAPI document"
+	@echo "make fuzz                      ten thousand requests generated from the OpenAPI document"
 	@echo "make lm-eval DATA=…            lm-evaluation-harness against /score on DATA/test.txt"
-	@echo "make format                    put the code into shape"
+	@echo "make format                    format the code"
 	@echo "make lock                      renew the locked versions"
 	@echo "make version VERSION=…         write a new version into every file that states it"
 	@echo "make clean                     remove the virtual environments"
 
-# $(call need,NAME,what): stop with a line where the variable is empty.
+# $(call need,NAME,what): stop with a message if the variable is empty.
 need = { test -n "$$$(1)" || { echo 'give $(1)=$(2)'; exit 2; }; }
-# $(call list,NAME): the paths of a list as "$$@"; a value that is one path as it stands is that path.
+# $(call list,NAME): the paths of a list as "$$@"; a value that exists as a path is one path.
 list = if test -e "$$$(1)"; then set -- "$$$(1)"; else eval "set -- $$$(1)"; fi
 
 venv: $(SERVICE)/ready
@@ -154,7 +154,8 @@ export: $(DEV)/ready
 	@$(call need,CHECKPOINT,<folder of a run>) && $(call need,BUNDLE,<new folder>)
 	$(DEV)/bin/python -m model_export "$$CHECKPOINT" "$$BUNDLE" $(ARGS)
 
-# BASE=debian needs no image registry; KEEP=tiedlm leaves the image; ARGS=--train the trainer's too.
+# BASE=debian needs no image registry; KEEP=tiedlm keeps the image; ARGS=--train also builds the
+# trainer's image.
 container:
 	docker/build_and_smoke.sh $(ARGS)
 

@@ -33,7 +33,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 
 @dataclass(frozen=True)
-class Source:
+class LoadedCheckpoint:
     """A checkpoint's model, configuration and tokenizer."""
 
     checkpoint: Checkpoint
@@ -58,14 +58,14 @@ def export(
     """
     bundle = Path(os.path.realpath(bundle))  # "." has no name to derive others from
     check_target(bundle, replace)
-    source = _load(checkpoint)
-    report = source.checkpoint.report
-    made = _build(source, "float32")
+    loaded = _load(checkpoint)
+    report = loaded.checkpoint.report
+    made = _build(loaded, "float32")
     engine = OnnxEngine(made)
-    parity, fidelity = check_parity(source.model, engine), None
+    parity, fidelity = check_parity(loaded.model, engine), None
     if precision == "int8":
-        made = _build(source, "int8")
-        fidelity = _check_fidelity(source, engine, made)
+        made = _build(loaded, "int8")
+        fidelity = _check_fidelity(loaded, engine, made)
     manifest = made.manifest.model_copy(
         update={
             "parity": asdict(parity),
@@ -83,38 +83,38 @@ def export(
     contents = {
         **made.contents,
         "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode(),
-        "README.md": model_card(source.config, manifest, report, measured).encode(),
+        "README.md": model_card(loaded.config, manifest, report, measured).encode(),
     }
     write_bundle(bundle, contents)
     return manifest
 
 
-def _load(folder: Path) -> Source:
+def _load(folder: Path) -> LoadedCheckpoint:
     """Raises CheckpointError; SourceError if the model is untied."""
     model, config, tokenizer = load_model(folder)
     if not config.model.tied:
         raise SourceError(f"{folder} is untied (model.tied = false); only tied models export")
-    return Source(Checkpoint(folder), model, config, tokenizer)
+    return LoadedCheckpoint(Checkpoint(folder), model, config, tokenizer)
 
 
-def _check_fidelity(source: Source, reference: OnnxEngine, made: Bundle) -> Fidelity:
+def _check_fidelity(loaded: LoadedCheckpoint, reference: OnnxEngine, made: Bundle) -> Fidelity:
     """Compare an int8 bundle with the float32 engine on the checkpoint's validation ids.
 
     Raises FidelityError, CheckpointError; SourceError if the ids do not fit the vocabulary.
     """
     manifest = made.manifest
-    ids = source.checkpoint.validation_ids()
+    ids = loaded.checkpoint.validation_ids()
     if not len(ids) or not 0 <= ids.min() <= ids.max() < manifest.vocabulary_size:
-        path = source.checkpoint.folder / "validation_ids.npy"
+        path = loaded.checkpoint.folder / "validation_ids.npy"
         raise SourceError(f"{path} has ids outside of the vocabulary, or none")
     fidelity = compare(reference, OnnxEngine(made), ids, manifest.prefix_token_id)
     fidelity.check()
     return fidelity
 
 
-def _build(source: Source, precision: Precision) -> Bundle:
+def _build(loaded: LoadedCheckpoint, precision: Precision) -> Bundle:
     """Return the graphs in memory, with a manifest that has no measurements yet."""
-    model, config, tokenizer = source.model, source.config, source.tokenizer
+    model, config, tokenizer = loaded.model, loaded.config, loaded.tokenizer
     layers = Float32Layers(model) if precision == "float32" else Int8Layers(model)
     widths = [width for _, width in layer_sizes(config.model)]
     weights = WeightsFile()

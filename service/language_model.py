@@ -52,8 +52,9 @@ class LanguageModel:
     """One bundle behind its use cases.
 
     `encoder` turns a request's texts into `TokenizedText`, `rows` turns results into rows,
-    `admission` rejects requests that would wait too long, and `run_in_background` runs long work
-    without blocking the event loop. `info` and `limits` are values.
+    `admission` rejects requests that would wait too long, `run_in_background` runs long work
+    without blocking the event loop, and `open_state` and `seal_state` convert between handles and
+    states (S,). `info` and `limits` are values.
     """
 
     def __init__(
@@ -64,10 +65,9 @@ class LanguageModel:
         state_key: bytes | None = None,
     ) -> None:
         """Load the engine, start its workers and warm them up. Raises StartError."""
-        self.settings = settings
+        self.bundle, self.settings = bundle, settings
         self.metrics = metrics or Metrics()
         self.calibrations = read_calibrations(settings.calibration, bundle)
-        self.bundle = bundle
         threads = settings.threads or usable_cores()
         self.tokenizer = Tokenizer(bundle.contents["tokenizer.json"], bundle.manifest)
         self.info = model_info(bundle, self.tokenizer, threads, int(time.time()))
@@ -81,13 +81,10 @@ class LanguageModel:
             request_timeout_seconds=settings.request_timeout,
             on_wait=self.metrics.admission_seconds.observe,
         )
-        self._background_thread = BackgroundThread(
-            self.admission.check_tokenizing, settings.request_timeout
-        )
-        self.run_in_background = self._background_thread.run
-        self.encoder = RequestEncoder(
-            self.tokenizer, self.metrics, self._background_thread, settings.max_request_tokens
-        )
+        background = BackgroundThread(self.admission.check_tokenizing, settings.request_timeout)
+        self._background_thread, self.run_in_background = background, background.run
+        limit = settings.max_request_tokens
+        self.encoder = RequestEncoder(self.tokenizer, self.metrics, background, limit)
         self.rows = ResultRows(self.tokenizer)
         self._state_key = state_key or settings.state_key()
         self._runner = EngineRunner(
@@ -98,12 +95,12 @@ class LanguageModel:
             threads=threads,
             request_timeout_seconds=settings.request_timeout,
         )
-        self._engine = self._runner.engine
-        self._states = StateCodec(self._state_key, bundle.hash, self._engine.state_size)
+        engine = self._engine = self._runner.engine
+        self._states = StateCodec(self._state_key, bundle.hash, engine.state_size)
+        self.open_state, self.seal_state = self._states.open, self._states.seal
         self._contexts = ContextEncoder(self._runner, self.metrics, settings.prefix_cache_bytes)
-        most = settings.max_request_tokens
-        self._scorer = TextScorer(self.tokenizer, self.encoder, self._contexts, self._runner, most)
-        self._predictor = Predictor(self.tokenizer, self._contexts, self._engine.zero_state(), most)
+        self._scorer = TextScorer(self.tokenizer, self.encoder, self._contexts, self._runner, limit)
+        self._predictor = Predictor(self.tokenizer, self._contexts, engine.zero_state(), limit)
         self._generated_tokens = self.metrics.tokens.labels("/v1/completions")
 
     @property
@@ -136,8 +133,9 @@ class LanguageModel:
         Raises InputTooLong, InvalidRequest, UnknownToken, DeadlineExceeded.
         """
         scores = await self._scorer.score(texts, options, contexts, state, admitted=True)
-        self._count("/score", sum(score.totals.tokens for score in scores))
-        self.metrics.oov_tokens.inc(sum(score.totals.oov_tokens for score in scores))
+        tokens = sum(score.totals.tokens for score in scores)
+        oov_tokens = sum(score.totals.oov_tokens for score in scores)
+        self.metrics.count_tokens("/score", tokens, oov_tokens)
         return scores
 
     async def rescore(
@@ -148,8 +146,8 @@ class LanguageModel:
         Raises InputTooLong, DeadlineExceeded.
         """
         scores = await self._scorer.rescore(hypotheses, context)
-        self._count("/rescore", sum(score.token_count for score in scores))
-        self.metrics.oov_tokens.inc(sum(score.oov_count for score in scores))
+        tokens = sum(score.token_count for score in scores)
+        self.metrics.count_tokens("/rescore", tokens, sum(score.oov_count for score in scores))
         return scores
 
     async def next_token(
@@ -162,7 +160,7 @@ class LanguageModel:
         steps = distribution_options(self.tokenizer, options)
         function = partial(next_token_distribution, options=steps)
         found, after = await self._predictor.predict(context.ids, function, state, bos=options.bos)
-        self._count("/next-token", len(context.ids))
+        self.metrics.count_tokens("/next-token", len(context.ids))
         return NextTokenResult(context.ids, found, options.candidates, after)
 
     async def prefill(
@@ -173,7 +171,7 @@ class LanguageModel:
         Raises InputTooLong, Overloaded, DeadlineExceeded.
         """
         prefilled = await prefill(prompts, options, self._scorer, self._predictor)
-        self._count("/v1/completions", sum(len(prompt.ids) for prompt in prompts))
+        self.metrics.count_tokens("/v1/completions", sum(len(prompt.ids) for prompt in prompts))
         return prefilled
 
     async def generate(self, state: Floats, options: GenerationOptions) -> AsyncIterator[Step]:
@@ -192,14 +190,6 @@ class LanguageModel:
             yield step
             ids = np.array([step.id], np.int64)
 
-    def open_state(self, handle: str) -> Floats:
-        """Return the state (S,) of a handle. Raises InvalidState."""
-        return self._states.open(handle)
-
-    def seal_state(self, state: Floats) -> str:
-        """Return the handle of a state (S,)."""
-        return self._states.seal(state)
-
     def publish(self) -> None:
         """Make the metrics describe this model alone."""
         self.metrics.bundle_info.clear()
@@ -207,10 +197,3 @@ class LanguageModel:
         for priority in PRIORITIES:
             waiting = partial(self.admission.waiting_tokens, priority)
             self.metrics.queue_tokens.labels(priority).set_function(waiting)
-
-    def count_rejection(self, code: str) -> None:
-        """Count an error that is sent after the response has started."""
-        self.metrics.rejected.labels(code).inc()
-
-    def _count(self, route: str, tokens: int) -> None:
-        self.metrics.tokens.labels(route).inc(tokens)

@@ -34,8 +34,11 @@ MAX_VOCABULARY_SIZE = 2**24
 MAX_EMBEDDING_SIZE = 2**20
 MAX_STATE_SIZE = 2**24
 MAX_PARAMETERS = 2**48
+MAX_MANIFEST_BYTES = 16 << 20  # a model card with the report of a long training takes kilobytes
 # The times by which a tokenizer may lengthen a text; Unicode's normal forms reach 18.
 MAX_TOKENIZER_GROWTH = 200
+
+MAX_DOCUMENT_BYTES = 4 << 20  # of a bulk job; --max-document-bytes changes it
 
 MIN_STATE_KEY_BYTES = 32
 

@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": {"runtime", "limits", "errors"},
     "bundle": {"files", "limits", "errors"},
     "runtime": {"limits", "errors", "arrays"},
-    "files": {"errors"},
+    "files": {"limits", "errors"},
     "limits": {"errors", "arrays"},
     "errors": set(),
     "arrays": set(),

@@ -26,7 +26,7 @@ from train.position import Position
 from train.report.metrics import MetricsLog
 from train.run_length import RunLength
 from train.runtime.distributed import Processes
-from train.runtime.progress import LogInterval, Progress, print_line
+from train.runtime.progress import LogClock, Progress, print_line
 from train.train_step import TrainStep
 
 
@@ -53,7 +53,7 @@ class TrainingRun:
         self.train_step = TrainStep(config, tokenizer, self.processes)
         self.position = Position()
         self.step_losses: list[tuple[torch.Tensor, int]] = []  # mean nats and tokens of each step
-        self.log_interval = LogInterval()  # shared by all epochs
+        self.log_clock = LogClock()  # shared by all epochs
         if checkpoint.has("resume.pt"):
             try:
                 self._restore(checkpoint.load("resume.pt"))
@@ -100,7 +100,7 @@ class TrainingRun:
             "tokens",
             initial=self.streams.tokens_before(self.position.epoch_step) * self.config.batch_size,
             after=self.length.tokens_after(self.position, steps),
-            interval=self.log_interval,
+            clock=self.log_clock,
             quiet=not self.processes.is_main,
         )
 

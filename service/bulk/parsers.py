@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 from service.bulk.input.files import input_argument
-from service.bulk.input.text_parser import MAX_DOCUMENT_BYTES
 from service.bulk.options import FormatName
+from service.limits import MAX_DOCUMENT_BYTES
 
 
 def scoring_parser() -> argparse.ArgumentParser:

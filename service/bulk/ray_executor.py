@@ -7,6 +7,7 @@ was killed continues with the splits whose parts are missing.
 """
 
 import os
+import re
 import sys
 from contextlib import closing, redirect_stdout
 from typing import Any
@@ -25,6 +26,8 @@ from service.files import compression
 from service.files.atomic import write_atomically
 from service.files.streams import is_stream
 from service.settings import Settings
+
+OWN_ERROR = re.compile(r"^service\.errors\.\w+: (.+)$", re.MULTILINE)
 
 
 def run(options: ScoringOptions) -> dict[str, Any]:
@@ -133,8 +136,14 @@ def _score(ray: Any, options: ScoringOptions, splits: list[Split], progress: Pro
         for done, row in enumerate(scored.iter_rows(), 1):
             progress.advance(row["tokens"], done)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None)
-        raise JobError(str(cause or error).strip().splitlines()[-1]) from None
+        raise JobError(_message_of(error)) from None
+
+
+def _message_of(error: Exception) -> str:
+    """Return the message of a ServiceError in a worker, which Ray passes on as text only."""
+    if match := OWN_ERROR.search(str(error)):
+        return match[1]
+    return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
 
 
 def _import_ray() -> Any:

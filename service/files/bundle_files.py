@@ -5,13 +5,12 @@ import stat
 from pathlib import Path
 
 from service.errors import BundleError
+from service.limits import MAX_MANIFEST_BYTES
 
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-# A model card with the report of a long training takes some kilobytes.
-MAX_MANIFEST_BYTES = 16 << 20
 
 
 def is_folder(path: Path) -> bool:

@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
+    """The ASGI application around all routes, which leases a model to each request."""
+
     def __init__(self, app: ASGIApp, models: ModelRegistry, authenticator: Authenticator) -> None:
         self._app = restore_root(app)
         self._models = models

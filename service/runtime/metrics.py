@@ -67,6 +67,11 @@ class Metrics:
             registry=registry,
         )
 
+    def count_tokens(self, route: str, tokens: int, oov_tokens: int = 0) -> None:
+        """Count `tokens` of a use case under its route, `oov_tokens` of them unknown words."""
+        self.tokens.labels(route).inc(tokens)
+        self.oov_tokens.inc(oov_tokens)
+
     def page(self) -> bytes:
         """Return the text that Prometheus scrapes."""
         return generate_latest(self.registry)

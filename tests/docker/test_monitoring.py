@@ -11,15 +11,24 @@ import pytest
 
 from service import errors
 from service.arrays import PRIORITIES
+from service.bundle import Bundle
 from service.http.app import create_app
 from service.inference.engine_runner import STAGES
 from service.language_model import LanguageModel
 from service.runtime.metrics import Metrics
+from service.settings import STARTER_BUNDLE, Settings
 from tests.support.docker_files import ALERTS, DASHBOARD, KUBERNETES, PROMETHEUS, ROOT, load
 
 NAME = re.compile(r"\btiedlm_[a-z_]+")
 # The Grafana variable that queries contain.
 INTERVAL = "$__rate_interval"
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[LanguageModel]:
+    model = LanguageModel(Bundle.load(STARTER_BUNDLE), Settings(threads=1))
+    yield model
+    model.close()
 
 
 def alerts() -> list[dict[str, Any]]:

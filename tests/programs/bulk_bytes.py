@@ -154,14 +154,20 @@ def main() -> int:
     print("|---|---|---|---|")
     for name in names:
         size = sum(map(len, old[name].values()))
-        equal = "equal" if old[name] == new[name] else f"DIFFERS: {differing(old[name], new[name])}"
-        print(f"| {name} | {len(old[name])} | {size:,} | {equal} |")
-    return int(old != new)
+        print(f"| {name} | {len(old[name])} | {size:,} | {verdict(name, old[name], new[name])} |")
+    return int(old != new or any(failed(name, old[name]) for name in names))
 
 
-def differing(old: dict[str, bytes], new: dict[str, bytes]) -> str:
-    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    return ", ".join(names)
+def failed(name: str, files: dict[str, bytes]) -> bool:
+    """Return whether the last command of a case failed, so that the case proves nothing."""
+    return files[f"code-{len(CASES[name]) - 1}"] != b"0"
+
+
+def verdict(name: str, old: dict[str, bytes], new: dict[str, bytes]) -> str:
+    if failed(name, old):
+        return "FAILED"
+    different = sorted(file for file in old.keys() | new.keys() if old.get(file) != new.get(file))
+    return f"DIFFERS: {', '.join(different)}" if different else "equal"
 
 
 if __name__ == "__main__":

@@ -141,5 +141,5 @@ def test_strict_names_the_line(
 ) -> None:
     out = tmp_path / "ray.parquet"
     assert main(arguments(corpus, out, "--engine", "ray", "--strict")) == 1
-    assert f"{corpus}, line 1235: there is no field text" in capsys.readouterr().err
+    assert f"{corpus}, row 1235: the column text is null" in capsys.readouterr().err
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""A bundle that is not whole or not ours is refused, in one line that says why."""
+"""Damaged and foreign bundles are rejected with the reason in one line."""
 
 import hashlib
 import json
@@ -74,7 +74,7 @@ def test_a_truncated_file_is_found(copy: Path, name: str) -> None:
         (lambda m: m.update(vocabulary_sise=1), "vocabulary_sise"),
     ],
 )
-def test_a_wrong_manifest_is_refused_by_its_field(copy: Path, edit: Edit, field: str) -> None:
+def test_wrong_manifest_field_is_named(copy: Path, edit: Edit, field: str) -> None:
     edit_manifest(copy, edit)
     assert field in refusal(lambda: Bundle.load(copy))
 
@@ -85,24 +85,24 @@ def test_manifest_must_be_a_json_object(copy: Path, content: bytes) -> None:
     assert "manifest.json" in refusal(lambda: Bundle.load(copy))
 
 
-def test_another_format_version_says_which_one_is_read(copy: Path) -> None:
+def test_other_format_version_names_the_supported_one(copy: Path) -> None:
     edit_manifest(copy, lambda manifest: manifest.update(format_version=3))
     assert "reads format version 2" in refusal(lambda: Bundle.load(copy))
 
 
 @pytest.mark.parametrize("path", ["missing", "file"])
-def test_what_is_no_directory_is_refused(tmp_path: Path, path: str) -> None:
+def test_missing_directory_is_rejected(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").touch()
     assert path in refusal(lambda: Bundle.load(tmp_path / path))
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx"])
-def test_a_graph_that_onnxruntime_cannot_read_is_refused(copy: Path, name: str) -> None:
+def test_unreadable_graph_is_rejected(copy: Path, name: str) -> None:
     replace(copy, name, b"no graph")
     assert name in refusal(lambda: OnnxEngine(Bundle.load(copy)))
 
 
-def test_weights_too_short_for_the_graphs_are_refused(copy: Path) -> None:
+def test_short_weights_are_rejected(copy: Path) -> None:
     content = (copy / "weights.bin").read_bytes()
     replace(copy, "weights.bin", content[: len(content) // 2])
     assert "onnxruntime cannot read" in refusal(lambda: OnnxEngine(Bundle.load(copy)))

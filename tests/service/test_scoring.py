@@ -1,4 +1,4 @@
-"""The arithmetic against figures worked out by hand and in plain Python."""
+"""The arithmetic of scores, compared with figures by hand and in plain Python."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from service.scoring import (
 
 Rows = NDArray[np.float64]
 
-# Known to every reader: two rows of logits, their targets and their losses in nats.
+# Two rows of logits, their targets and their losses in nats, by hand.
 LOGITS = [[2.0, -1.0, 3.0, 2.0], [1.0, 0.0, -0.5, 4.0]]
 TARGETS = [2, 0]
 LOSSES = [0.56194139, 3.07623076]
@@ -81,7 +81,7 @@ def test_very_large_logits_are_safe(form: Callable[[Rows], Rows], dtype: type) -
 
 
 @pytest.mark.parametrize("form", [sparse, dense])
-def test_the_gradient_is_softmax_less_target(form: Callable[[Rows], Rows]) -> None:
+def test_gradient_is_softmax_minus_target(form: Callable[[Rows], Rows]) -> None:
     logits, step = np.array([LOGITS[1]]), 1e-6
     slopes = [
         (form(logits + step * unit) - form(logits - step * unit)) / (2 * step) for unit in np.eye(4)
@@ -138,7 +138,7 @@ def test_means_over_nothing_are_none() -> None:
         assert figures[f"cross_entropy_per_{name}"] is None
 
 
-def test_added_totals_are_no_mean_of_means() -> None:
+def test_totals_add_up_without_means_of_means() -> None:
     sums = Totals(nats=9.0, tokens=9)
     sums.add(Totals(nats=11.0, tokens=1))
     assert sums.figures("nats")["mean_cross_entropy"] == pytest.approx(2.0)

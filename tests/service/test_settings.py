@@ -1,4 +1,4 @@
-"""Flags over environment over defaults, and one line for a wrong value."""
+"""Settings: flags, then the environment, then defaults; one line for a wrong value."""
 
 from pathlib import Path
 
@@ -188,7 +188,7 @@ def test_an_unknown_flag_ends_with_a_usage_error(capsys: pytest.CaptureFixture[s
 def test_settings_do_not_change_after_the_start() -> None:
     settings = read_settings([])
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 1  # type: ignore[misc]  # that it is refused is the point
+        settings.port = 1  # type: ignore[misc]  # the test needs the error
 
 
 @pytest.mark.parametrize("by", ["flag", "variable"])

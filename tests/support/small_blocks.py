@@ -1,5 +1,7 @@
-"""`python -m service.bulk` with blocks of a few documents, so that a small corpus has many; with
-KILL="COMMITS SECONDS" in the environment it kills itself so long after so many commits.
+"""`python -m service.bulk` with small blocks, so that a small corpus has many of them.
+
+With KILL="COMMITS SECONDS" in the environment, the process kills itself SECONDS after its
+COMMITSth saved state.
 """
 
 import os

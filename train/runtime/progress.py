@@ -19,7 +19,7 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
-class LogInterval:
+class LogClock:
     """The time of the last log line. Progresses that share one write a line a minute together."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Progress:
     """A context manager around `total` units of work, of which `initial` are done already.
 
     On a terminal this is a bar of tqdm. Elsewhere it is one line a minute with the share that is
-    done, the rate and the time left. With a shared `interval` there is a line at the end, too, if
+    done, the rate and the time left. With a shared `clock` there is a line at the end, too, if
     none was written yet. `after` units of work follow this progress, and the time left of the whole
     run counts them. `quiet` shows nothing.
     """
@@ -48,7 +48,7 @@ class Progress:
         *,
         initial: int = 0,
         after: int = 0,
-        interval: LogInterval | None = None,
+        clock: LogClock | None = None,
         leave: bool = True,
         quiet: bool = False,
     ) -> None:
@@ -56,8 +56,8 @@ class Progress:
         self._done = self._initial = initial
         self._after = after
         self._began = time.monotonic()
-        self._writes_last_line = interval is not None
-        self._interval = interval or LogInterval()
+        self._writes_last_line = clock is not None
+        self._clock = clock or LogClock()
         self._quiet = quiet
         self._note = ""
         self._bar: tqdm | None = None
@@ -76,7 +76,7 @@ class Progress:
         self._done += count
         if self._bar is not None:
             self._bar.update(count)
-        elif not self._quiet and self._interval.is_due():
+        elif not self._quiet and self._clock.is_due():
             self._write()
 
     def note(self, text: str) -> None:
@@ -96,14 +96,12 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif (
-            self._writes_last_line and self._interval.last is None and not self._quiet and not kind
-        ):
+        elif self._writes_last_line and self._clock.last is None and not self._quiet and not kind:
             self._write()
 
     def _write(self) -> None:
-        self._interval.last = time.monotonic()
-        seconds = self._interval.last - self._began
+        self._clock.last = time.monotonic()
+        seconds = self._clock.last - self._began
         done = self._done - self._initial
         rate = done / seconds if seconds > 0 else 0.0
         share = self._done / self._total if self._total else 1.0

@@ -7,9 +7,9 @@ from service.bulk.document import Problem
 from service.bulk.input import json_line
 from service.bulk.input.files import printable
 from service.bulk.input.json_line import Id
+from service.limits import MAX_DOCUMENT_BYTES
 
 Kind = Literal["text", "jsonl", "parquet", "file"]
-MAX_DOCUMENT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,10 @@
 A commit makes the output durable first and the state after it; the new state replaces the old one
 atomically. Output beyond the state is cut off when the job continues. Stage `publish` means that
 the partial files are complete, so that only their names remain to be changed.
+
+One output file is resumed by truncation and not from parts. Parts would have to be joined at the
+end, which takes the space of the output twice, and a compressed input has no places at which it can
+be split. Parts are used where the output is a folder.
 """
 
 import json

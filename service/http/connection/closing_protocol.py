@@ -17,6 +17,8 @@ LAST_LINGER_SECONDS = 1.0
 
 
 class ClosingProtocol(HttpToolsProtocol):
+    """A connection that lingers when it closes, and cancels its requests when the client leaves."""
+
     _active: RequestResponseCycle | None = None  # the request that is being answered
     _shutting_down = False  # then each connection is closed after its response
 

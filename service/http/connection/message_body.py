@@ -27,6 +27,8 @@ SMALL_CHUNKS = (
 
 
 class BodyReader(Protocol):
+    """Finds the end of a body in the bytes that follow its head."""
+
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Return the content in `data`, and the bytes after the body, or None before its end.
 

@@ -157,7 +157,7 @@ class Completion:
             yield server_sent_event(b"[DONE]")
         except Exception as error:
             content = error_content(error)
-            self._model.count_rejection(content["error"]["code"])
+            self._context.metrics.rejected.labels(content["error"]["code"]).inc()
             yield server_sent_event(orjson.dumps(content))
             if not isinstance(error, ServiceError):
                 raise

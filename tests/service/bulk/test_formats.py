@@ -119,7 +119,7 @@ Sentence = tuple[list[tuple[str, int, int, float]], float, int]
 
 
 def parse_query(text: str) -> tuple[list[Sentence], dict[str, float]]:
-    """As programs do that read KenLM's `query`: cells end in tabs, ids and figures in blanks."""
+    """Parse KenLM's `query`: cells are separated by tabs, ids and figures by spaces."""
     lines = text.split("\n")
     sentences = []
     for line in lines[:-5]:

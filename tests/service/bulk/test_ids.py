@@ -51,7 +51,7 @@ IDS = {
 
 
 def written(path: Path) -> list[str]:
-    """The text of each row's id, which is the third member of a row."""
+    """Return the JSON text of the id of each row; the id is the third member."""
     lines = path.read_text(encoding="utf-8").splitlines()
     begin, end = '"id":', ',"token_count":'
     return [line[line.index(begin) + len(begin) : line.index(end)] for line in lines]
@@ -116,7 +116,7 @@ def test_the_last_of_several_ids_counts(jobs: Jobs, tmp_path: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value with numbers as (their text), so that 1.0 and 1 differ."""
+    """Return a value with numbers as tuples of their text, because 1.0 and 1 must differ."""
     return json.loads(json.dumps(value), parse_int=lambda n: (n,), parse_float=lambda n: (n,))
 
 

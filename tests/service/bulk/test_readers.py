@@ -179,9 +179,7 @@ def test_bytes_read_are_bytes_on_the_disk(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{n}.txt.gz", b"some line\n" * 500) for n in range(2)]
     reader = Reader(paths, Source())
     first, second = (path.stat().st_size for path in paths)
-    seen = []
-    for _ in reader.documents(Position()):
-        seen.append(reader.bytes_read)
+    seen = [reader.bytes_read for _ in reader.documents(Position())]
     assert seen == sorted(seen)
     assert first <= seen[501] <= reader.bytes_read == first + second
 

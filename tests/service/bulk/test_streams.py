@@ -33,7 +33,7 @@ SHOWN = "caf\\xe9-\\xff.txt"
 def shell(
     command: str, *arguments: str | Path, given: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """The command line of `python -m service.bulk` in bash, as $0 with its arguments."""
+    """Run a script in bash, with Python as $0 and the arguments as $1, $2 …"""
     return subprocess.run(
         ["bash", "-c", command, sys.executable, *arguments],
         cwd=ROOT,

@@ -130,7 +130,7 @@ def test_empty_compressed_output_is_valid(
 
 
 def unpacked_zstd(content: bytes) -> bytes:
-    """One whole frame, and nothing after it."""
+    """Decompress a complete frame that nothing follows."""
     frame = zstandard.ZstdDecompressor().decompressobj()
     found = frame.decompress(content)
     assert frame.eof

@@ -21,10 +21,10 @@ from service.language_model import LanguageModel
 from service.results.sampling import Sampler
 from tests.support.api_client import Json
 from tests.support.http_server import Address, serve_with
+from tests.support.raw_http import GET_LIVE
 
 SECONDS = 60.0
 RESET = struct.pack("ii", 1, 0)  # closing sends a reset
-GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
 COSTLY: Json = {"model": "tiedlm", "prompt": "The city", "n": 64, "max_tokens": 3000, "seed": 1}
 ALL_TOKENS = COSTLY["n"] * COSTLY["max_tokens"]
 FUZZED = 300
@@ -44,10 +44,10 @@ ENDLESS_UPLOAD = (
 )
 BEHIND = {
     "nothing": b"",
-    "one": GET,
-    "as many as may wait": GET * MAX_PIPELINED,
-    "more than may wait": GET * (MAX_PIPELINED + 20),
-    "part of a head": GET[:20],
+    "one": GET_LIVE,
+    "as many as may wait": GET_LIVE * MAX_PIPELINED,
+    "more than may wait": GET_LIVE * (MAX_PIPELINED + 20),
+    "part of a head": GET_LIVE[:20],
     "part of a large body": BEGUN_UPLOAD,
     "a body beyond every limit": UPLOAD % 64_000_000 + b" " * 40_000_000,
     "an endless body": ENDLESS_UPLOAD,
@@ -217,7 +217,7 @@ def test_an_unread_stream_ends_with_its_client(
         connection.settimeout(SECONDS)
         connection.connect(address)
         asked = {**COSTLY, "stream": True, "logprobs": 4}
-        connection.sendall(post("/v1/completions", asked, "X-Request-Id: leaver") + GET)
+        connection.sendall(post("/v1/completions", asked, "X-Request-Id: leaver") + GET_LIVE)
         wait_until(lambda: len(drawn) > 2000)
         connection.shutdown(socket.SHUT_WR)
         assert left.wait_for("leaver")
@@ -232,7 +232,7 @@ def test_others_are_served_when_many_leave(
     for number in range(12):
         with socket.create_connection(address, timeout=SECONDS) as connection:
             asked = post("/v1/completions", COSTLY, f"X-Request-Id: {number}")
-            connection.sendall(asked + GET)
+            connection.sendall(asked + GET_LIVE)
             before = len(drawn)
             wait_until(lambda: len(drawn) > before)  # noqa: B023
     assert all(left.wait_for(str(number)) for number in range(12))
@@ -244,7 +244,7 @@ def test_others_are_served_when_many_leave(
 
 
 REQUESTS = [
-    GET,
+    GET_LIVE,
     post("/score", {"text": "the old river " * 50}),
     post("/score", {"text": "the old river"}, "Expect: 100-continue"),
     post("/score", {"token_ids": [[2, 3, 4] * 300], "top": 100}),
@@ -254,8 +254,8 @@ REQUESTS = [
     post("/v1/completions", {**COSTLY, "n": 4, "max_tokens": 30, "stream": True}),
     post("/v1/completions", {**COSTLY, "n": 16, "max_tokens": 300, "stream": True}),
     post("/nowhere", {}),
-    GET.replace(b"/health/live", b"/openapi.json"),
-    GET.replace(b"/health/live", b"/metrics"),
+    GET_LIVE.replace(b"/health/live", b"/openapi.json"),
+    GET_LIVE.replace(b"/health/live", b"/metrics"),
 ]
 
 

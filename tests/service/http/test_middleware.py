@@ -1,5 +1,6 @@
 """Checks of every request: its id, its size, its type, and a client that disconnects."""
 
+import asyncio
 import logging
 import socket
 import threading
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from service.http.app import create_app
+from service.http.body.request_body import replay
+from service.http.request_context import request_context
 from service.language_model import LanguageModel
 from tests.support.api_client import JSON_TYPE, ApiClient, error_json, strict_json
 
@@ -83,6 +87,27 @@ def test_the_content_type_ignores_case(api: ApiClient, kind: str) -> None:
 def test_an_unknown_route_is_404(api: ApiClient) -> None:
     for response in (api.http.get("/nowhere"), api.post("/scores", text="a")):
         assert error_json(response, 404, "not_found")["type"] == "not_found_error"
+
+
+def test_a_finished_request_keeps_no_model(model: LanguageModel) -> None:
+    """An idle connection keeps the scope of its last request, also after a reload."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/info",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [],
+    }
+
+    async def send(_: object) -> None:
+        pass
+
+    asyncio.run(create_app(model)(scope, replay(b""), send))
+    context = request_context(scope)
+    assert (context.status, context.response_complete) == (200, True)
+    assert not hasattr(context, "model")
 
 
 @pytest.mark.parametrize(("method", "route"), [("GET", "/score"), ("DELETE", "/health/live")])

@@ -1,4 +1,4 @@
-"""Percentiles among a reference corpus: made by `service.bulk calibrate`, answered by `/score`."""
+"""Calibrations: `service.bulk calibrate` writes a table, `/score` returns percentiles."""
 
 import json
 import random
@@ -53,7 +53,7 @@ def calibrated(bundle_path: Path, table: Path) -> Iterator[ApiClient]:
 
 
 @given(figures=FIGURES)
-def test_percentiles_are_numpys_to_a_bin(figures: list[float]) -> None:
+def test_percentiles_equal_numpy_within_a_bin(figures: list[float]) -> None:
     found = table_of(figures)
     assert found.texts == len(figures)
     tenths = np.percentile(figures, np.linspace(0, 100, 1001))
@@ -69,7 +69,7 @@ def test_percentiles_are_numpys_to_a_bin(figures: list[float]) -> None:
         ([1.0] * 250 + [2.0] * 500 + [3.0] * 250, {1: 0, 2: 25, 2.5: 75, 3: 75}),
     ],
 )
-def test_of_equal_texts_none_is_below_another(
+def test_equal_texts_are_not_below_each_other(
     figures: list[float], expected: dict[float, float]
 ) -> None:
     found = table_of(figures)
@@ -79,9 +79,7 @@ def test_of_equal_texts_none_is_below_another(
 
 
 @given(figures=FIGURES, asked=st.lists(st.floats(0, 20), min_size=2))
-def test_what_is_more_surprising_has_no_lower_percentile(
-    figures: list[float], asked: list[float]
-) -> None:
+def test_percentiles_rise_with_cross_entropy(figures: list[float], asked: list[float]) -> None:
     found = table_of(figures)
     percentiles = [found.percentile(figure) for figure in sorted(asked)]
     assert percentiles == sorted(percentiles, key=lambda percentile: percentile or 0)
@@ -95,7 +93,7 @@ def table_of(figures: list[float]) -> Calibration:
     return Calibration.model_validate_json(histogram.calibration("tiny", "0" * 64).dumps())
 
 
-def test_a_percentile_is_the_share_of_texts_below() -> None:
+def test_percentile_is_the_share_of_texts_below() -> None:
     figures = np.random.default_rng(0).normal(5, 1, 20_000)
     found = table_of(figures.tolist())
     for figure in (0.5, 3, 4.5, 5, 7.25, 20):
@@ -104,7 +102,7 @@ def test_a_percentile_is_the_share_of_texts_below() -> None:
     assert found.percentile(None) is None
 
 
-def test_nothing_makes_no_table() -> None:
+def test_table_needs_a_text() -> None:
     with pytest.raises(StartError, match="nothing to calibrate with"):
         Histogram().calibration("tiny", "0" * 64)
 
@@ -178,7 +176,7 @@ def test_info_and_client_list_the_tables(calibrated: ApiClient) -> None:
         assert client.score("The city").results[0].percentile is None
 
 
-def test_a_table_of_another_bundle_stops_the_start(
+def test_table_of_another_bundle_stops_the_start(
     table: Path, bundle_path: Path, tmp_path: Path
 ) -> None:
     content = json.loads(table.read_text())
@@ -194,9 +192,7 @@ def test_a_table_of_another_bundle_stops_the_start(
     ("content", "message"),
     [(b"{", "Invalid JSON"), (b"{}", "bundle: Field required"), (None, "No such file")],
 )
-def test_what_is_no_table_stops_the_start(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
+def test_invalid_table_stops_the_start(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / "table.json").write_bytes(content)
     with pytest.raises(StartError, match=message) as failure:
@@ -219,6 +215,6 @@ def test_bulk_rows_have_percentiles_and_buckets(
         assert row["bucket"] == bucket or near
 
 
-def test_a_calibration_that_is_there_is_not_touched(jobs: Jobs, corpus: Path, table: Path) -> None:
+def test_existing_calibration_is_not_overwritten(jobs: Jobs, corpus: Path, table: Path) -> None:
     assert jobs("calibrate", corpus, "--out", table) == 1
     assert "already exists" in jobs.errors

@@ -1,4 +1,4 @@
-"""Shaping one distribution, held to a plain Python account of the same rules."""
+"""The arithmetic of next-word distributions, compared with the same rules in plain Python."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 
 from service.results.distribution import DistributionOptions, NextTokens, next_token_distribution
 
-# Few different values make many ties.
+# A few different values give many ties.
 LOGITS = [-30.0, -2.5, -1.0, 0.0, 0.0, 1.0, 3.25]
 
 
@@ -44,7 +44,8 @@ def shaped(case: Case) -> NextTokens:
 
 
 def probabilities(case: Case) -> tuple[dict[int, float], float | None]:
-    """What is left, by id, and the mass of the allowed words before the last renormalisation.
+    """Return the remaining probabilities by id, and that of the allowed words before the last
+    renormalisation.
 
     In decimals, which do not underflow: a rare word may be all that is left.
     """

@@ -1,4 +1,4 @@
-"""A text's figures do not depend on what it is scored with, when, or in how many pieces."""
+"""The scores of a text do not depend on its batch, the load or the chunks."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +80,7 @@ def test_shared_context_scores_as_the_whole_text(
 def test_chunks_of_a_long_text_change_no_score(
     api: ApiClient, lines: list[str], repeats: int
 ) -> None:
-    """Read in as many runs as the batcher likes, or line by line after what stands before it."""
+    """Any number of batches gives the scores that lines have after their contexts."""
     start = "\n".join(lines * repeats) + "\n"
     for line in lines:
         after = api.score_one(text=line, context=start)

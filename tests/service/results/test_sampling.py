@@ -25,7 +25,7 @@ def log_probabilities(weights: list[int]) -> np.ndarray:
 
 
 def allowed(weights: list[int], temperature: float, top_p: float) -> dict[int, float]:
-    """Ids that may come, with their probabilities: the fewest most probable that reach top_p."""
+    """Return the ids that may be drawn and their probabilities: the fewest that reach top_p."""
     powers = {i: w ** (1 / temperature) for i, w in enumerate(weights) if i != UNKNOWN}
     total = sum(powers.values())
     kept: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""Tokens as a person reads them: pieces of the text, and what may come next."""
+"""Surfaces of tokens in a text, and of tokens that may follow it."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ texts = st.text(max_size=30) | st.text("the cat河汉é👩\n\r", max_size=30)
 
 
 def scored(tokenizer: Tokenizer, text: str | list[int], *, eos: bool = True) -> TextScore:
-    """A text, or ids, with a log-probability of 0 for each token."""
+    """Score a text, or ids, with the log-probability 0 for each token."""
     reader = RequestEncoder(tokenizer, Metrics(), BackgroundThread(), 100_000)
     if isinstance(text, str):
         (passage,) = asyncio.run(reader.encode_texts([text]))
@@ -102,7 +102,7 @@ def test_surfaces_of_any_ids_are_of_their_text(tokenizer: Tokenizer, data: st.Da
     assert made == score.text
 
 
-def test_ids_that_spell_no_character_have_a_mark() -> None:
+def test_incomplete_characters_are_replaced() -> None:
     ids = ids_of(BYTE_PAIRS, "Ġæ", "t", "²", "Ġcat", "<eos>", "æ²")
     expected = [" \ufffd", "t", "\ufffd", " cat", "\n", "\ufffd", ""]
     assert surfaces_of(BYTE_PAIRS, scored(BYTE_PAIRS, ids)) == expected
@@ -130,14 +130,14 @@ def after(tokenizer: Tokenizer, *entries: str) -> NextSurfaces:
         ("<eos>", [], "\n"),
     ],
 )
-def test_a_next_token_reads_as_what_it_completes(
+def test_next_token_has_the_character_it_completes(
     entry: str, before: list[str], surface: str
 ) -> None:
     (token,) = ids_of(BYTE_PAIRS, entry)
     assert after(BYTE_PAIRS, *before).surface(token) == surface
 
 
-def test_alternatives_are_read_after_what_stands_before() -> None:
+def test_alternatives_follow_the_preceding_tokens() -> None:
     score = scored(BYTE_PAIRS, "汉", eos=False)  # e6 b1 89
     ids = score.ids.tolist()
     top = np.array([[ids[0], ids[1]], [ids[1], ids[2]], [ids[2], ids[0]]])
@@ -180,7 +180,7 @@ def test_words_by_id_have_their_entry_as_surface(model: LanguageModel, api: ApiC
     assert [token["surface"] for token in ended] == ["The", "old", "\n", "river", "\n"]
 
 
-def test_surfaces_go_on_from_block_to_block(api: ApiClient, model: LanguageModel) -> None:
+def test_surfaces_continue_across_blocks(api: ApiClient, model: LanguageModel) -> None:
     words = ["river" if n % 3 else "zzyzx" for n in range(4100)]
     surfaces = [*words, ""]
     tokens = api.score_one(text=" ".join(words))["tokens"]

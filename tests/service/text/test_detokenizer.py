@@ -1,4 +1,4 @@
-"""The text that drawn tokens make, token by token."""
+"""Incremental detokenizers: text, offsets and stable length, token by token."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from service.text.token_starts import decoded_token_starts
 from service.text.tokenizer import Tokenizer
 from tests.support.subword_tokenizers import BYTE_PAIRS, SUBWORD
 
-# Half of all tokens are marks, which join to words in their own ways.
+# Half of the tokens are punctuation marks, which join to words in different ways.
 tokens = st.lists(st.integers(2, 120) | st.integers(2, 13_999), min_size=1, max_size=50)
 TEXTS = [
     "well -",
@@ -31,7 +31,7 @@ TEXTS = [
 def test_words_start_at_their_offsets(
     model: LanguageModel, prompt: str, data: st.DataObject
 ) -> None:
-    """Of any words after any prompt: the offsets rise, and each word stands at its own."""
+    """After any prompt the offsets rise, and each word starts at its own."""
     tokenizer = model.tokenizer
     detokenizer = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
     added = data.draw(tokens)
@@ -44,7 +44,7 @@ def test_words_start_at_their_offsets(
 
 @given(st.sampled_from(TEXTS), st.data())
 def test_stable_text_never_changes(model: LanguageModel, prompt: str, data: st.DataObject) -> None:
-    """What a stream has sent stays true, whatever comes."""
+    """Later tokens do not change the text that a stream has sent."""
     tokenizer = model.tokenizer
     detokenizer = WordDetokenizer(tokenizer, tokenizer.encode(prompt).ids)
     for token in data.draw(tokens):
@@ -55,7 +55,7 @@ def test_stable_text_never_changes(model: LanguageModel, prompt: str, data: st.D
 
 @given(st.data())
 def test_a_detokenizer_reads_as_its_tokens_do(model: LanguageModel, data: st.DataObject) -> None:
-    """After nothing it is what the tokenizer decodes, however long it is."""
+    """Without a prompt the text is what the tokenizer decodes, at any length."""
     tokenizer, added = model.tokenizer, data.draw(tokens)
     detokenizer = WordDetokenizer(tokenizer, np.empty(0, np.int64))
     for token in added:

@@ -1,4 +1,4 @@
-"""Models whose words are several tokens: cutting, spelling, searching, and summing per word."""
+"""Subword tokenizers: encoding, decoding, search by prefix, and sums per word."""
 
 import asyncio
 
@@ -151,7 +151,7 @@ def test_incomplete_characters_are_named_by_bytes() -> None:
     [
         (" cat", ["Ġcat"]),
         ("cat", ["cat"]),
-        ("Ġcat", ["Ġcat"]),  # as the service answers it
+        ("Ġcat", ["Ġcat"]),  # an entry, as responses contain it
         ("河", ["æ²³"]),
         ("é", ["Ã", "©"]),  # not the byte e9, whose entry looks like it
         ("Ġ", ["Ä", "ł"]),
@@ -204,7 +204,7 @@ def test_white_space_counts_for_next_or_last_word() -> None:
         (CHARACTERS, "the cat", "he cat"),
         (CHARACTERS, " cat", "cat"),
         (BYTE_PAIRS, "the cat", "he cat"),
-        (BYTE_PAIRS, "汉 cat", "汉 cat"),  # the other two bytes of its first character are scored
+        (BYTE_PAIRS, "汉 cat", "汉 cat"),  # the two other bytes of the character are scored
     ],
 )
 def test_characters_of_an_unscored_token_are_not_counted(

@@ -1,4 +1,4 @@
-"""Text to ids and back: on the starter bundle's tokenizer, and on tiny ones made here."""
+"""Tokenizers: text to ids and back, with the tokenizer of the starter bundle and tiny ones."""
 
 import pytest
 import tokenizers
@@ -12,8 +12,8 @@ from service.language_model import LanguageModel
 from service.text import line_encoder
 from service.text.tokenizer import Encoding, Tokenizer
 
-# Everything that once went wrong somewhere: joined emoji, marks that combine, text from right to
-# left, zero width, controls that Python calls white space, line ends of three systems.
+# Characters that often cause errors: joined emoji, combining marks, text from right to left, zero
+# width, controls that Python calls white space, and the line ends of three systems.
 ODD = "👩‍👩‍👧 é ที่ שלום עולם \u200b\ufeff\u0000\x1c\x1f\u2028\u2029\x85 \r\n\r '’s <unk> <eos>"
 texts = st.text(max_size=60) | st.text(st.sampled_from("ab'-. \n\t\x1c" + ODD), max_size=60)
 lines = st.text(st.sampled_from("ab' \x1c\u2028"), min_size=6, max_size=30)

@@ -1,4 +1,4 @@
-"""A `tokenizer.json` that makes texts explode is refused before a text is read."""
+"""A `tokenizer.json` that lengthens texts beyond measure is rejected before a text is encoded."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from tests.support.bundles import replace
 
 DOUBLE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
 EVERYTHING = {"type": "Replace", "pattern": {"Regex": "."}, "content": "a" * 1000}
-# Its search goes back 2^n times on a run of letters that another letter follows.
+# It backtracks 2^n times on n times the letter a without a b.
 CATASTROPHE = {
     "type": "Split",
     "pattern": {"Regex": "(a+)+b"},
@@ -87,7 +87,7 @@ def test_tokenizer_must_be_a_json_object(copy: Path, content: bytes) -> None:
 
 
 def test_padding_and_truncation_change_no_text(copy: Path) -> None:
-    """The library would put a million tokens behind each text, or cut it after two."""
+    """Without the check the library appends a million tokens to a text, or truncates it to two."""
     expected = tokenizer(copy, {}).encode("the old river").ids.tolist()
     padding = {
         "strategy": {"Fixed": 1_000_000},
@@ -103,7 +103,7 @@ def test_padding_and_truncation_change_no_text(copy: Path) -> None:
 
 
 def test_catastrophic_regular_expression_is_rejected(copy: Path) -> None:
-    """The library gives up after so many steps, with what is no Exception."""
+    """The library stops after a number of steps with a BaseException."""
     with pytest.raises(BundleError, match="cannot encode a text") as found:
         tokenizer(copy, {"pre_tokenizer": CATASTROPHE})
     assert "\n" not in found.value.message
@@ -117,7 +117,7 @@ def test_sequence_without_a_list_is_rejected(copy: Path, parts: Any) -> None:
 
 
 def test_model_without_a_type_is_loaded(copy: Path) -> None:
-    """As in files of older libraries."""
+    """Older versions of the library write such files."""
     content = json.loads((copy / "tokenizer.json").read_text())
     expected = tokenizer(copy, {}).kind
     del content["model"]["type"]

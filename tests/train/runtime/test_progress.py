@@ -16,7 +16,7 @@ import pytest
 from tests.support.tiny_training import ROOT
 from tests.support.train_command import Capture, Train
 from train.runtime import progress
-from train.runtime.progress import LogInterval, Progress, print_line
+from train.runtime.progress import LogClock, Progress, print_line
 
 
 class Clock:
@@ -42,11 +42,11 @@ def test_a_log_has_a_line_a_minute(clock: Clock, capsys: Capture) -> None:
 
 
 def test_epochs_share_a_line_a_minute(clock: Clock, capsys: Capture) -> None:
-    pace = LogInterval()
+    pace = LogClock()
     for epoch in range(1, 11):
         name = f"epoch {epoch}/10"
         after = (10 - epoch) * 4000
-        with Progress(name, 4000, "tokens", after=after, interval=pace) as shown:
+        with Progress(name, 4000, "tokens", after=after, clock=pace) as shown:
             for step in range(40):
                 clock.seconds += 1
                 shown.note(f"perplexity {epoch}.{step:02}")
@@ -69,7 +69,7 @@ def test_a_rate_counts_what_this_start_did(clock: Clock, capsys: Capture) -> Non
 
 
 def test_a_quiet_process_says_nothing(clock: Clock, capsys: Capture) -> None:
-    with Progress("epoch 1/1", 10, "tokens", interval=LogInterval(), quiet=True) as shown:
+    with Progress("epoch 1/1", 10, "tokens", clock=LogClock(), quiet=True) as shown:
         clock.seconds += 100
         shown.update(10)
     assert capsys.readouterr().err == ""

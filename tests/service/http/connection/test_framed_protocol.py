@@ -4,7 +4,6 @@ import asyncio
 import errno
 import json
 import logging
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,10 +15,10 @@ from service.http.connection.head_protocol import MAX_HEAD_BYTES
 from service.http.connection.timeouts import _unacknowledged_bytes
 from service.language_model import LanguageModel
 from tests.support.http_server import Address, serve_with
+from tests.support.raw_http import GET_LIVE, read_responses
 
 SECONDS = 60.0
 TEXT = {"text": "the old river"}
-GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
 MB = 1 << 20
 FLOOD_BYTES = 200 * MB
 
@@ -45,29 +44,6 @@ def post(path: str, *lines: str, length: str = "") -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", *own, "", body]).encode()
 
 
-def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes, bytes]]:
-    """Return status, head and body of the next responses."""
-    found: list[tuple[int, bytes, bytes]] = []
-    received = b""
-    while len(found) < count:
-        while b"\r\n\r\n" not in received:
-            received += _more(connection)
-        head, _, received = received.partition(b"\r\n\r\n")
-        length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
-        while len(received) < length:
-            received += _more(connection)
-        found.append((int(head.split()[1]), head.lower(), received[:length]))
-        received = received[length:]
-    assert not received
-    return found
-
-
-def _more(connection: socket.socket) -> bytes:
-    data = connection.recv(1 << 16)
-    assert data, "the connection ended"
-    return data
-
-
 def is_cut_off(connection: socket.socket, flood: bytes) -> bool:
     """Return whether the connection ends or blocks before 200 MB are sent."""
     connection.settimeout(5)
@@ -90,7 +66,7 @@ def test_endless_trailers_are_not_kept(connection: socket.socket, trailers: byte
 def test_trailers_are_not_headers(connection: socket.socket) -> None:
     request = post("/score", "Transfer-Encoding: chunked")
     connection.sendall(request + b"X-Request-Id: smuggled\r\n\r\n")
-    ((status, head, _),) = answers(connection, 1)
+    ((status, head, _),) = read_responses(connection, 1)
     assert status == 200
     assert b"x-request-id: " in head
     assert b"smuggled" not in head
@@ -115,15 +91,15 @@ def test_trailers_change_nothing_for_later_requests(
 ) -> None:
     request = post("/score", "Transfer-Encoding: chunked") + trailers + b"\r\n\r\n"
     if at_once:
-        connection.sendall((request + GET) * 3)
-        found = answers(connection, 6)
+        connection.sendall((request + GET_LIVE) * 3)
+        found = read_responses(connection, 6)
     else:
         found = []
         for _ in range(3):
             connection.sendall(request)
-            found += answers(connection, 1)
-            connection.sendall(GET)
-            found += answers(connection, 1)
+            found += read_responses(connection, 1)
+            connection.sendall(GET_LIVE)
+            found += read_responses(connection, 1)
     assert [status for status, *_ in found] == [200] * 6
     assert not any(b"connection: close" in head for _, head, _ in found)
     assert found[0][2] == found[2][2] == found[4][2]
@@ -131,28 +107,32 @@ def test_trailers_change_nothing_for_later_requests(
 
 def test_pipelined_requests_are_answered_in_order(connection: socket.socket) -> None:
     count = MAX_PIPELINED // 2
-    requests = [GET, post("/score"), *[GET] * count, post("/score", "X-Request-Id: last")]
+    requests = [GET_LIVE, post("/score"), *[GET_LIVE] * count, post("/score", "X-Request-Id: last")]
     connection.sendall(b"".join(requests))
-    found = answers(connection, len(requests))
+    found = read_responses(connection, len(requests))
     assert {status for status, *_ in found} == {200}
     assert found[1][2] == found[-1][2]
     assert b"x-request-id: last" in found[-1][1]
 
 
 # The responses to larger requests, 200 bytes each, fit into the kernel's buffers.
-@pytest.mark.parametrize("size", [len(GET), 1024])
+@pytest.mark.parametrize("size", [len(GET_LIVE), 1024])
 def test_queued_requests_are_not_started(connection: socket.socket, size: int) -> None:
-    filled = GET[:-2] + b"X: " + b"x" * (size - len(GET) - 5) + b"\r\n\r\n" if size > 99 else GET
+    filled = (
+        GET_LIVE[:-2] + b"X: " + b"x" * (size - len(GET_LIVE) - 5) + b"\r\n\r\n"
+        if size > 99
+        else GET_LIVE
+    )
     assert is_cut_off(connection, filled * 1000)
 
 
 def test_the_limit_counts_one_head_only(connection: socket.socket) -> None:
     """Bytes of earlier requests in the same packet do not count."""
-    before = GET[:-2] + b"X: " + b"x" * (MAX_HEAD_BYTES // 4) + b"\r\n\r\n"
-    connection.sendall(before * 5 + GET[:9])
-    answers(connection, 5)
-    connection.sendall(GET[9:])
-    assert answers(connection, 1)[0][0] == 200
+    before = GET_LIVE[:-2] + b"X: " + b"x" * (MAX_HEAD_BYTES // 4) + b"\r\n\r\n"
+    connection.sendall(before * 5 + GET_LIVE[:9])
+    read_responses(connection, 5)
+    connection.sendall(GET_LIVE[9:])
+    assert read_responses(connection, 1)[0][0] == 200
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -167,14 +147,14 @@ def test_an_offered_upgrade_is_ignored(
     for part in parts:
         connection.sendall(part)
     connection.sendall(post("/score"))
-    upgraded, plain = answers(connection, 2)
+    upgraded, plain = read_responses(connection, 2)
     assert upgraded[0] == plain[0] == 200
     assert upgraded[2] == plain[2]
 
 
 def test_a_closing_connection_ends_after_its_response(connection: socket.socket) -> None:
-    connection.sendall(GET + GET[:-2] + b"Connection: close\r\n\r\n" + GET * 20)
-    first, last = answers(connection, 2)
+    connection.sendall(GET_LIVE + GET_LIVE[:-2] + b"Connection: close\r\n\r\n" + GET_LIVE * 20)
+    first, last = read_responses(connection, 2)
     assert (first[0], last[0]) == (200, 200)
     assert b"connection: close" not in first[1]
     assert b"connection: close" in last[1]
@@ -184,7 +164,7 @@ def test_a_closing_connection_ends_after_its_response(connection: socket.socket)
 OFFER = b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
 
 
-@pytest.mark.parametrize("request_", [GET, GET[:-2] + OFFER], ids=["plain", "upgrade"])
+@pytest.mark.parametrize("request_", [GET_LIVE, GET_LIVE[:-2] + OFFER], ids=["plain", "upgrade"])
 def test_the_request_queue_is_bounded(
     connection: socket.socket,
     request_: bytes,
@@ -201,7 +181,7 @@ def test_the_request_queue_is_bounded(
 
     monkeypatch.setattr(FramedProtocol, "on_message_complete", recording)
     connection.sendall(request_ * 1000)
-    found = answers(connection, 1000)
+    found = read_responses(connection, 1000)
     assert {status for status, *_ in found} == {200}
     assert len(waiting) == 1000
     assert max(waiting) <= MAX_PIPELINED
@@ -215,7 +195,7 @@ def test_large_pipelined_requests_are_all_answered(connection: socket.socket) ->
     large += b"Content-Length: %d\r\n\r\n" % len(body) + body
     sender = threading.Thread(target=connection.sendall, args=(large * 40,))
     sender.start()
-    found = answers(connection, 40)
+    found = read_responses(connection, 40)
     sender.join()
     assert [status for status, *_ in found] == [422] * 40
 
@@ -223,8 +203,8 @@ def test_large_pipelined_requests_are_all_answered(connection: socket.socket) ->
 def test_any_number_of_upgrades_is_answered(connection: socket.socket) -> None:
     """As many as the queue holds, several times on one connection."""
     for _ in range(8):
-        connection.sendall((GET[:-2] + OFFER) * 200)
-        assert {status for status, *_ in answers(connection, 200)} == {200}
+        connection.sendall((GET_LIVE[:-2] + OFFER) * 200)
+        assert {status for status, *_ in read_responses(connection, 200)} == {200}
 
 
 HOSTED = b"Host: tests\r\n"
@@ -247,14 +227,14 @@ REFUSED = {
     "two other Hosts": b"GET /health/live HTTP/1.1\r\n" + HOSTED + b"Host: b\r\n\r\n",
     "a bad Host": b"GET /health/live HTTP/1.1\r\nHost: a b\r\n\r\n",
     "two Hosts in 1.0": b"GET /health/live HTTP/1.0\r\n" + HOSTED * 2 + b"\r\n",
-    "bare LF": GET.replace(b"\r\n", b"\n"),
+    "bare LF": GET_LIVE.replace(b"\r\n", b"\n"),
     "bare LF in one line": b"GET /health/live HTTP/1.1\nHost: tests\r\n\r\n",
     "bare CR": b"GET /health/live HTTP/1.1\rHost: tests\r\n\r\n",
-    "obs-fold": GET[:-2] + b"X-A: b\r\n c\r\n\r\n",
-    "space before colon": GET[:-2] + b"X-A : b\r\n\r\n",
+    "obs-fold": GET_LIVE[:-2] + b"X-A: b\r\n c\r\n\r\n",
+    "space before colon": GET_LIVE[:-2] + b"X-A : b\r\n\r\n",
     "space before length": b"POST /score HTTP/1.1\r\n" + HOSTED + b"Content-Length : 2\r\n\r\n{}",
-    "no colon": GET[:-2] + b"X-A\r\n\r\n",
-    "NUL": GET[:-2] + b"X-A: \0\r\n\r\n",
+    "no colon": GET_LIVE[:-2] + b"X-A\r\n\r\n",
+    "NUL": GET_LIVE[:-2] + b"X-A: \0\r\n\r\n",
 }
 BODIES = {
     "both": b"Content-Length: 2\r\n" + CHUNKED,
@@ -282,10 +262,10 @@ def test_ambiguous_requests_are_400(connection: socket.socket, sent: bytes, afte
     """At once, with or without earlier requests; later bytes are not parsed."""
     connection.settimeout(SECONDS / 6)  # the service itself would wait for more for longer
     if after:
-        connection.sendall(GET)
-        assert answers(connection, 1)[0][0] == 200
-    connection.sendall(sent + GET)
-    ((status, head, body),) = answers(connection, 1)
+        connection.sendall(GET_LIVE)
+        assert read_responses(connection, 1)[0][0] == 200
+    connection.sendall(sent + GET_LIVE)
+    ((status, head, body),) = read_responses(connection, 1)
     assert status == 400
     assert b"content-type: application/json" in head
     assert b"connection: close" in head
@@ -313,13 +293,13 @@ def test_unusual_valid_requests_are_answered(
     connection: socket.socket, before: bytes, sent: bytes
 ) -> None:
     connection.sendall(before + sent)
-    assert answers(connection, 1)[0][0] == 200
+    assert read_responses(connection, 1)[0][0] == 200
 
 
 def test_options_asterisk_returns_the_methods(connection: socket.socket) -> None:
     """RFC 9110, 9.3.7. It is one of several requests on its connection."""
-    connection.sendall(GET + b"OPTIONS * HTTP/1.1\r\nHost: tests\r\n\r\n" + GET)
-    (_, options, last) = answers(connection, 3)
+    connection.sendall(GET_LIVE + b"OPTIONS * HTTP/1.1\r\nHost: tests\r\n\r\n" + GET_LIVE)
+    (_, options, last) = read_responses(connection, 3)
     assert options[0] == last[0] == 200
     assert b"allow: get, head, options, post" in options[1]
     assert options[2] == b""
@@ -330,17 +310,17 @@ def test_http_1_0_gets_no_100_continue(connection: socket.socket) -> None:
     head, _, body = request.partition(b"\r\n\r\n")
     connection.sendall(head + b"\r\n\r\n")
     connection.sendall(body)
-    assert answers(connection, 1)[0][0] == 200
+    assert read_responses(connection, 1)[0][0] == 200
 
 
 def test_a_length_may_have_leading_zeros(connection: socket.socket) -> None:
     connection.sendall(post("/score", length="0" * 5000 + str(len(json.dumps(TEXT)))))
-    assert answers(connection, 1)[0][0] == 200
+    assert read_responses(connection, 1)[0][0] == 200
 
 
 def test_garbage_after_a_request_keeps_its_response(connection: socket.socket) -> None:
     connection.sendall(post("/score") + b"\0\0garbage\r\n\r\n")
-    assert answers(connection, 1)[0][0] == 200
+    assert read_responses(connection, 1)[0][0] == 200
     assert connection.recv(1 << 16) == b""
 
 
@@ -349,7 +329,7 @@ def test_an_invalid_body_is_400_at_once(connection: socket.socket, body: bytes) 
     chunked = post("/score", "Transfer-Encoding: chunked").partition(b"\r\n\r\n")[0]
     connection.settimeout(SECONDS / 6)  # the service itself would wait for the rest for longer
     connection.sendall(chunked + b"\r\n\r\n" + body)
-    assert answers(connection, 1)[0][0] == 400
+    assert read_responses(connection, 1)[0][0] == 400
     assert connection.recv(1 << 16) == b""
 
 

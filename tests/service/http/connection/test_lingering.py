@@ -21,10 +21,10 @@ from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.api_client import strict_json
 from tests.support.http_server import Address, serve_with
+from tests.support.raw_http import GET_LIVE, post_head, read_responses
 
 SECONDS = 60.0
 MB = 1 << 20
-GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
 FLOOD_BYTES = 200 * MB
 KEY = "a-key-of-sixteen-or-more"
 
@@ -51,29 +51,10 @@ def _refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.http.middleware.read_body", refuse)
 
 
-def head(*lines: str, path: str = "/score") -> bytes:
-    own = ("Host: tests", "Content-Type: application/json")
-    return "\r\n".join([f"POST {path} HTTP/1.1", *own, *lines, "", ""]).encode()
-
-
-def answer(connection: socket.socket) -> tuple[int, bytes, str]:
+def read_error(connection: socket.socket) -> tuple[int, bytes, str]:
     """Return status, head and error code of the next response."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += more(connection)
-    start, _, body = received.partition(b"\r\n\r\n")
-    start = start.lower()
-    length = int(start.partition(b"content-length:")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += more(connection)
-    assert len(body) == length
-    return int(start.split()[1]), start, str(strict_json(body).get("error", {}).get("code"))
-
-
-def more(connection: socket.socket) -> bytes:
-    data = connection.recv(1 << 16)
-    assert data, "the connection ended"
-    return data
+    ((status, start, body),) = read_responses(connection, 1)
+    return status, start, str(strict_json(body).get("error", {}).get("code"))
 
 
 def is_reset(connection: socket.socket, piece: bytes, pause: float) -> bool:
@@ -94,13 +75,13 @@ def is_reset(connection: socket.socket, piece: bytes, pause: float) -> bool:
 @pytest.mark.parametrize("left", [1, DISCARDED_BODY_BYTES])
 def test_a_short_rest_keeps_the_connection(connection: socket.socket, left: int) -> None:
     for _ in range(3):
-        connection.sendall(head(f"Content-Length: {left}"))
-        status, start, code = answer(connection)
+        connection.sendall(post_head(f"Content-Length: {left}"))
+        status, start, code = read_error(connection)
         assert (status, code) == (429, "overloaded")
         assert b"connection: close" not in start
         connection.sendall(b" " * left)
-    connection.sendall(head(f"Content-Length: {left}") + b" " * left)
-    assert answer(connection)[0] == 429
+    connection.sendall(post_head(f"Content-Length: {left}") + b" " * left)
+    assert read_error(connection)[0] == 429
 
 
 @pytest.mark.usefixtures("_refusing")
@@ -115,8 +96,8 @@ def test_a_short_rest_keeps_the_connection(connection: socket.socket, left: int)
 def test_a_long_rest_closes_the_connection(
     connection: socket.socket, lines: tuple[str, ...]
 ) -> None:
-    connection.sendall(head(*lines))
-    status, start, _ = answer(connection)
+    connection.sendall(post_head(*lines))
+    status, start, _ = read_error(connection)
     assert status == 429
     assert b"connection: close" in start
     assert connection.recv(1) == b""
@@ -130,10 +111,10 @@ def test_401_reaches_a_client_that_sends_first(model: LanguageModel, size: int) 
         serve_with(model, api_keys=SecretStr(KEY), client_timeout=SECONDS) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
-        connection.sendall(head(f"Content-Length: {size}"))
+        connection.sendall(post_head(f"Content-Length: {size}"))
         for at in range(0, size, MB):
             connection.sendall(b" " * min(MB, size - at))
-        status, _, code = answer(connection)
+        status, _, code = read_error(connection)
         assert (status, code) == (401, "unauthorized")
 
 
@@ -142,19 +123,19 @@ def test_408_reaches_a_sending_client(model: LanguageModel) -> None:
         serve_with(model, client_timeout=2) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
-        connection.sendall(head("Content-Length: 8000000"))
+        connection.sendall(post_head("Content-Length: 8000000"))
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             connection.sendall(b" ")
             if select.select([connection], [], [], 0.01)[0]:
                 break
-        assert answer(connection)[::2] == (408, "body_too_slow")
+        assert read_error(connection)[::2] == (408, "body_too_slow")
         assert connection.recv(1) == b""
 
 
 def test_a_too_large_body_gets_no_100_continue(connection: socket.socket) -> None:
-    connection.sendall(head(f"Content-Length: {64 * MB}", "Expect: 100-continue"))
-    assert answer(connection)[::2] == (413, "body_too_large")
+    connection.sendall(post_head(f"Content-Length: {64 * MB}", "Expect: 100-continue"))
+    assert read_error(connection)[::2] == (413, "body_too_large")
     assert connection.recv(1) == b""
 
 
@@ -167,15 +148,15 @@ def test_invalid_http_is_answered_while_more_comes(
     pieces = [b"SSH-2.0-OpenSSH_9.6\r\n", *[b"x" * MB] * 20]
     for piece in [b"".join(pieces)] if at_once else pieces:
         connection.sendall(piece)
-    assert answer(connection)[::2] == (400, "invalid_request")
+    assert read_error(connection)[::2] == (400, "invalid_request")
 
 
 def test_a_response_before_the_close_is_complete(connection: socket.socket) -> None:
     """Requests after one with `Connection: close` get no response and do not damage its one."""
     body = json.dumps({"token_ids": [[2, 3, 4] * 300], "top": 50})
-    asked = head(f"Content-Length: {len(body)}", "Connection: close") + body.encode()
-    connection.sendall(asked + GET * 50_000)
-    status, start, _ = answer(connection)
+    asked = post_head(f"Content-Length: {len(body)}", "Connection: close") + body.encode()
+    connection.sendall(asked + GET_LIVE * 50_000)
+    status, start, _ = read_error(connection)
     assert status == 200
     assert b"connection: close" in start
     assert connection.recv(1) == b""
@@ -185,8 +166,8 @@ def test_discarded_bytes_are_bounded(
     connection: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_BYTES", 20 * MB)
-    connection.sendall(head(f"Content-Length: {1 << 40}"))
-    assert answer(connection)[0] == 413
+    connection.sendall(post_head(f"Content-Length: {1 << 40}"))
+    assert read_error(connection)[0] == 413
     assert is_reset(connection, b" " * MB, 0)
 
 
@@ -195,8 +176,8 @@ def test_lingering_time_is_bounded(
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_BYTES", 1 << 60)
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.5)
-    connection.sendall(head(f"Content-Length: {1 << 40}"))
-    assert answer(connection)[0] == 413
+    connection.sendall(post_head(f"Content-Length: {1 << 40}"))
+    assert read_error(connection)[0] == 413
     assert is_reset(connection, b" " * MB, 0.1)
 
 
@@ -205,8 +186,8 @@ def test_a_silent_client_ends_lingering(
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 1e6)
     monkeypatch.setattr(lingering, "SILENT_SECONDS", 0.1)
-    connection.sendall(head(f"Content-Length: {1 << 40}"))
-    assert answer(connection)[0] == 413
+    connection.sendall(post_head(f"Content-Length: {1 << 40}"))
+    assert read_error(connection)[0] == 413
     assert is_reset(connection, b" " * MB, 0.5)
 
 
@@ -224,8 +205,8 @@ def test_lingering_does_not_delay_shutdown(
         with serve_with(model) as address:
             connection = socket.create_connection(address, timeout=SECONDS)
             connections.append(connection)
-            connection.sendall(head(f"Content-Length: {1 << 40}"))
-            assert answer(connection)[0] == 413
+            connection.sendall(post_head(f"Content-Length: {1 << 40}"))
+            assert read_error(connection)[0] == 413
         ended.set()
 
     connections: list[socket.socket] = []
@@ -273,7 +254,7 @@ def test_a_response_during_shutdown_lingers_briefly(
     def serve() -> None:
         with serve_with(model) as address:
             connections.append(socket.create_connection(address, timeout=SECONDS))
-            connections[0].sendall(head("Content-Length: 1") + b" ")
+            connections[0].sendall(post_head("Content-Length: 1") + b" ")
             assert started.wait(SECONDS)
         ended.set()
 
@@ -281,7 +262,7 @@ def test_a_response_during_shutdown_lingers_briefly(
     thread.start()
     try:
         assert started.wait(SECONDS)
-        assert answer(connections[0])[0] == 429
+        assert read_error(connections[0])[0] == 429
         assert ended.wait(SECONDS)
     finally:
         for connection in connections:
@@ -294,13 +275,13 @@ def test_lingering_logs_no_error(address: Address, caplog: pytest.LogCaptureFixt
     """Clients get an early response and then stay, close, or reset."""
     for number in range(60):
         with socket.create_connection(address, timeout=SECONDS) as connection:
-            connection.sendall(head(f"Content-Length: {4 * MB}") + b" " * 100_000)
+            connection.sendall(post_head(f"Content-Length: {4 * MB}") + b" " * 100_000)
             if number % 3:
-                assert answer(connection)[0] == 429
+                assert read_error(connection)[0] == 429
             if number % 2:
                 connection.sendall(b" " * MB)
     with socket.create_connection(address, timeout=SECONDS) as connection:
-        connection.sendall(GET)
+        connection.sendall(GET_LIVE)
         assert connection.recv(4096)
     found = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert found == []
@@ -324,8 +305,8 @@ def test_a_slow_body_keeps_an_early_response(
         serve_with(model, client_timeout=1) as address,
         socket.create_connection(address, timeout=SECONDS) as connection,
     ):
-        connection.sendall(head("Content-Length: 600000", "Content-Encoding: br"))
+        connection.sendall(post_head("Content-Length: 600000", "Content-Encoding: br"))
         for _ in range(12):
             time.sleep(0.2)
             connection.sendall(b" " * 50_000)
-        assert answer(connection)[::2] == (415, "unsupported_media_type")
+        assert read_error(connection)[::2] == (415, "unsupported_media_type")

@@ -14,11 +14,11 @@ from service.http.connection.timeouts import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.api_client import strict_json
 from tests.support.http_server import Address, serve_with
+from tests.support.raw_http import GET_LIVE, post_head
 
 PATIENCE = 0.5  # of the server, in seconds
 SECONDS = 60.0  # far beyond it
 ESTABLISHED = "01"
-GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,8 @@ def connection(impatient: Address) -> Iterator[socket.socket]:
 def _others_are_served(impatient: Address) -> Iterator[None]:
     yield
     with socket.create_connection(impatient, timeout=SECONDS) as other:
-        other.sendall(GET)
+        other.sendall(GET_LIVE)
         assert other.recv(4096).startswith(b"HTTP/1.1 200")
-
-
-def head(path: str, size: int) -> bytes:
-    lines = ("Host: tests", "Content-Type: application/json", f"Content-Length: {size}")
-    return "\r\n".join([f"POST {path} HTTP/1.1", *lines, "", ""]).encode()
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -89,7 +84,7 @@ def is_closed_while_sending(connection: socket.socket, piece: bytes, pause: floa
 
 
 def test_a_missing_body_is_408(connection: socket.socket) -> None:
-    connection.sendall(head("/score", 1000) + b'{"text": "')
+    connection.sendall(post_head("Content-Length: 1000") + b'{"text": "')
     answer_head, _, body = rest(connection).partition(b"\r\n\r\n")
     assert answer_head.startswith(b"HTTP/1.1 408")
     assert b"connection: close" in answer_head.lower()
@@ -97,7 +92,7 @@ def test_a_missing_body_is_408(connection: socket.socket) -> None:
 
 
 def test_a_dripping_body_is_408(connection: socket.socket) -> None:
-    connection.sendall(head("/score", 100_000))
+    connection.sendall(post_head("Content-Length: 100000"))
     begun = time.monotonic()
     connection.settimeout(PATIENCE / 5)
     received = b""
@@ -110,26 +105,28 @@ def test_a_dripping_body_is_408(connection: socket.socket) -> None:
     assert received.startswith(b"HTTP/1.1 408")
 
 
-@pytest.mark.parametrize("begun", [b"", b"P", b"POST /score HT", GET[:-2], GET + b"GET /he"])
+@pytest.mark.parametrize(
+    "begun", [b"", b"P", b"POST /score HT", GET_LIVE[:-2], GET_LIVE + b"GET /he"]
+)
 def test_a_missing_head_ends_the_connection(connection: socket.socket, begun: bytes) -> None:
     connection.sendall(begun)
     answered = rest(connection)
     assert answered.count(b"HTTP/1.1 200") == begun.count(b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("before", [b"", GET, GET + GET])
+@pytest.mark.parametrize("before", [b"", GET_LIVE, GET_LIVE + GET_LIVE])
 @pytest.mark.parametrize("drop", [b"\r\n", b"X: y\r\n"])
 def test_a_dripping_head_ends_the_connection(
     connection: socket.socket, before: bytes, drop: bytes
 ) -> None:
     """Empty lines before a request are allowed, but only for a limited time."""
-    first = b"" if drop == b"\r\n" else GET[:-2]
+    first = b"" if drop == b"\r\n" else GET_LIVE[:-2]
     connection.sendall(before + first)
     assert is_closed_while_sending(connection, drop, PATIENCE / 5)
 
 
 def test_an_endless_head_is_not_kept(connection: socket.socket) -> None:
-    connection.sendall(GET[:-2])
+    connection.sendall(GET_LIVE[:-2])
     line = b"X-Filler: " + b"x" * 8000 + b"\r\n"
     sent, end = 0, time.monotonic() + SECONDS
     is_closed = False
@@ -145,7 +142,7 @@ def test_an_endless_head_is_not_kept(connection: socket.socket) -> None:
 
 def test_a_head_of_many_headers_is_accepted(connection: socket.socket) -> None:
     many = b"".join(b"X-%d: %s\r\n" % (n, b"x" * 100) for n in range(100))
-    connection.sendall(GET[:-2] + many + b"\r\n")
+    connection.sendall(GET_LIVE[:-2] + many + b"\r\n")
     assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
@@ -160,7 +157,7 @@ def test_a_rejected_body_is_not_waited_for(
 def large() -> bytes:
     """A request with a response of some megabytes."""
     body = json.dumps({"token_ids": [[2, 3, 4] * 300], "top": 100}).encode()
-    return head("/score", len(body)) + body
+    return post_head(f"Content-Length: {len(body)}") + body
 
 
 @pytest.fixture
@@ -223,7 +220,7 @@ def _unreported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_unreported")
 @pytest.mark.parametrize(
     "after",
-    [b"G", b"\0\0", GET[:-2] + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    [b"G", b"\0\0", GET_LIVE[:-2] + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
     ids=["part of a head", "garbage", "a body that breaks"],
 )
 def test_an_unread_response_never_keeps_a_connection(

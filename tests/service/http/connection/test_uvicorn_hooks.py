@@ -28,6 +28,7 @@ from service.http.connection.timeouts import TimeoutProtocol
 from service.http.server import Server
 from service.language_model import LanguageModel
 from tests.support.http_server import Address, serve_with
+from tests.support.raw_http import GET_LIVE
 
 SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 0.1
@@ -53,7 +54,6 @@ SERVER_HOOKS = {"startup", "shutdown", "handle_exit"}
 # Methods of uvicorn that the service calls.
 METHODS = {"_unset_keepalive_if_required", "on_message_begin", "on_message_complete"}
 PARSER_METHODS = {"on_url", "on_header"}
-GET = b"GET /health/live HTTP/1.1\r\nHost: tests\r\n\r\n"
 LARGE_FILE = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: tests\r\n\r\n"
 FILES = 16  # 1.4 MB each, more than the kernel buffers
 LARGE_BODY = 1 << 20
@@ -173,7 +173,7 @@ def test_attributes_that_the_service_uses_exist() -> None:
 
 
 def test_uvicorn_calls_every_overridden_hook(exchanges: Address, calls: Counter[str]) -> None:
-    responses = exchange(exchanges, GET * 3)
+    responses = exchange(exchanges, GET_LIVE * 3)
     assert responses.count(b"HTTP/1.1 200") == 3
     assert calls["_start_asgi_task"] == calls["on_headers_complete"] == 3
     assert calls["on_response_complete"] == 3
