@@ -101,7 +101,7 @@ class Admission:
         delay = LOOP_WAITS * loop_lag_seconds if self.requests >= ALWAYS_ADMITTED else 0.0
         if priority == "bulk":
             delay += self._line(body_bytes // BYTES_PER_TOKEN).expected_wait_seconds
-            # Requests in line count by what the wait estimate counts of them.
+            # Requests in line count at most the tokens that the wait estimate counts.
             waiting = self._counted_tokens + self._backlog.waiting_tokens("bulk")
             if self._counted_tokens and waiting > self._max_queue_tokens:
                 raise self._queue_is_full(waiting, delay)

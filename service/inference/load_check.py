@@ -13,6 +13,7 @@ from service.inference.engine import Decoded, OnnxEngine
 STEPS = 8
 SEQUENCES = 8
 TOP = 5
+DAMAGED = "the weights are damaged; export the bundle again"
 # Tolerance of the sum of a distribution. Float32 over the largest vocabularies stays within 1e-4.
 TOTAL_TOLERANCE = 1e-2
 # Tolerance in nats between two outputs of the decoder for the same target.
@@ -38,9 +39,7 @@ def check_outputs(engine: OnnxEngine) -> None:
     rows = engine.log_distribution(hidden)  # (N, V)
     _check("the decoder's distributions", rows, (count, size))
     if rows.min() < -MAX_NEGATIVE_LOGPROB:
-        raise BundleError(
-            f"a log-probability of the decoder is {rows.min():.3g}; the weights are damaged"
-        )
+        raise BundleError(f"a log-probability of the decoder is {rows.min():.3g}; {DAMAGED}")
     totals = np.exp(rows.astype(np.float64)).sum(axis=-1)
     if (np.abs(totals - 1) > TOTAL_TOLERANCE).any():
         furthest = totals[np.abs(totals - 1).argmax()]
@@ -75,13 +74,13 @@ def _compare(decoded: Decoded, rows: Floats, targets: Ids, top: int) -> None:
     _close("most probable tokens", decoded.top_logprobs[:, 0], rows.max(axis=1))
 
 
-def _check(what: str, figures: Floats, shape: tuple[int, ...]) -> None:
+def _check(name: str, figures: Floats, shape: tuple[int, ...]) -> None:
     if figures.shape != shape:
-        raise BundleError(f"{what} are {figures.shape} figures; the manifest has {shape}")
+        raise BundleError(f"{name} have the shape {figures.shape}; manifest.json requires {shape}")
     if not np.isfinite(figures).all():
-        raise BundleError(f"{what} are not finite; the weights are damaged")
+        raise BundleError(f"{name} are not finite; {DAMAGED}")
 
 
-def _close(what: str, found: Floats, expected: Floats) -> None:
+def _close(name: str, found: Floats, expected: Floats) -> None:
     if (np.abs(found - expected) > NATS_TOLERANCE).any():
-        raise BundleError(f"the decoder's {what} contradict its distributions")
+        raise BundleError(f"the decoder's {name} contradict its distributions")
