@@ -21,7 +21,7 @@ from model_export.parity import Parity
 from service.bundle import Manifest
 from service.errors import BundleError, OutputError
 from service.files.outputs import Output, refuse_inputs
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from train.errors import TrainError
 
 

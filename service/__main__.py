@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from service.runtime.packages import require_packages
+from service.runtime.startup import require_packages
 
 # The kernel drops a SIGTERM that process 1 of a container does not handle, and the imports below
 # take a second.
@@ -26,8 +26,8 @@ from service.http.auth import Authenticator
 from service.http.server import Server
 from service.language_model import LanguageModel
 from service.runtime.address import copies, listen
-from service.runtime.console import print_any_text
 from service.runtime.logs import configure_logging
+from service.runtime.startup import print_any_text
 from service.settings import read_settings
 
 # A thread passes the interpreter lock to the event loop after this time. Python's default is 5 ms.

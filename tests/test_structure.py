@@ -10,8 +10,6 @@ MIN_LINES = 25
 MAX_FUNCTION_LINES = 50
 # Short files, and the reason why each is a file.
 SHORT = {
-    "service/runtime/console.py": "commands and the export import it before anything else",
-    "service/runtime/packages.py": "it runs before any package of the extra is imported",
     "tests/clients/task/documents.py": "lm-eval loads it by its path",
     "tests/clients/test_schemathesis.py": "its program is tests/programs/fuzz",
     "tests/programs/smoke/checks.py": "all modules of the program import it",

@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
-from service.runtime.packages import require_packages
+from service.runtime.startup import require_packages
 
 if __name__ == "__main__":
     require_packages()
@@ -22,7 +22,7 @@ from service.bulk.resume.lock import lock_file
 from service.bulk.scorer import load_model
 from service.errors import ServiceError
 from service.files.streams import is_standard_output
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 
 # The longest time that a thread keeps the interpreter lock from the workers; Python's default is
 # 5 ms.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from service.runtime.packages import require_packages
+from service.runtime.startup import require_packages
 
 if __name__ == "__main__":
     require_packages()
@@ -22,7 +22,7 @@ from service.files.atomic import write_atomically
 from service.files.outputs import Output, input_path, output_path, refuse_existing, refuse_inputs
 from service.plot.html_page import render_html
 from service.plot.scored_text import ScoredText, score_file
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.scoring import NATS_IN
 from service.settings import STARTER_BUNDLE
 

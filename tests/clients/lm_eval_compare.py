@@ -23,7 +23,7 @@ from pathlib import Path
 
 import httpx
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.clients.task.documents import lines
 from tests.programs.benchmarks.servers import service

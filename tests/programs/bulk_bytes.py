@@ -21,7 +21,7 @@ import pyarrow
 import pyarrow.parquet
 import zstandard
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = 2500  # three blocks

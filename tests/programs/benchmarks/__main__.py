@@ -22,8 +22,8 @@ from tqdm import tqdm
 from service.errors import OutputError
 from service.files.atomic import write_atomically
 from service.files.outputs import Output, refuse_existing, refuse_inputs
-from service.runtime.console import print_any_text
 from service.runtime.cpu_count import usable_cores
+from service.runtime.startup import print_any_text
 from tests.programs.benchmarks.peak import gemm_peak
 from tests.programs.benchmarks.random_model import sentences, write_bundles
 from tests.programs.benchmarks.servers import Server, service, serving

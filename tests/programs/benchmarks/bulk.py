@@ -21,8 +21,8 @@ import numpy as np
 
 from service.bundle import Bundle
 from service.inference.engine import OnnxEngine
-from service.runtime.console import print_any_text
 from service.runtime.cpu_count import usable_cores
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE
 from service.text.tokenizer import Tokenizer
 from tests.programs.benchmarks.in_process import _scoring as score_ready_ids

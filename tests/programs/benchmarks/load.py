@@ -20,7 +20,7 @@ from typing import cast
 
 import uvloop
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 
 
 @dataclass

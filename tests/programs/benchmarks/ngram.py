@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from service.bundle import Bundle
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.text.tokenizer import Tokenizer
 from train.data.splits import find_splits
 

@@ -19,7 +19,7 @@ from typing import cast
 
 import uvloop
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.benchmarks.load import cpu_seconds, generator_parser, read_requests
 
 # Far below the server's 5 s, because a request on a closing connection would be lost.

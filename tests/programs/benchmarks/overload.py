@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE, read_settings
 from tests.programs.benchmarks.servers import Server, service
 from tests.programs.soak.mix import PTB_LENGTHS, WORDS

@@ -18,7 +18,7 @@ import numpy as np
 
 from service.bundle import Bundle
 from service.language_model import LanguageModel
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE, Settings
 from service.text.tokenized_text import TokenizedText
 

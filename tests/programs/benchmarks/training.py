@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from train.checkpoint import Checkpoint
 from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
 from train.data.streams import Streams

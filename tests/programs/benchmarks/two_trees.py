@@ -24,7 +24,7 @@ from statistics import median
 import httpx
 from tqdm import tqdm
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.benchmarks.random_model import sentences
 from tests.programs.benchmarks.servers import Server, serving
 

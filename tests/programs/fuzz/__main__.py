@@ -15,7 +15,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.programs.benchmarks.servers import service
 

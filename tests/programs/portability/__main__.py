@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE
 
 EMULATOR = "qemu-x86_64"

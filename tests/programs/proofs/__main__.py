@@ -24,7 +24,7 @@ import numpy as np
 
 from model_export.errors import ExportError
 from model_export.export import PRECISIONS, Precision, export
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.benchmarks.servers import Server, service
 from tests.support.numpy_lstm import NumpyLSTM
 from train.checkpoint import Checkpoint, load_model

@@ -26,7 +26,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.proofs.short_text import shorten
 from train.config import Config
 from train.config_file import load_config

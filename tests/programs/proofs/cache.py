@@ -22,7 +22,7 @@ from service.arrays import CacheSettings
 from service.bundle import Bundle
 from service.language_model import LanguageModel
 from service.results.options import ScoreOptions
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import Settings
 from train.checkpoint import Checkpoint
 from train.data.splits import find_splits

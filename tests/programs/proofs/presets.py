@@ -14,7 +14,7 @@ from pathlib import Path
 
 from model_export.errors import ExportError
 from model_export.export import export
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.proofs.short_text import shorten
 from train.checkpoint import Checkpoint
 from train.config import Config

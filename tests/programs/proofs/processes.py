@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.proofs.short_text import shorten
 from train.config_file import load_config
 from train.report.metrics import read_metrics

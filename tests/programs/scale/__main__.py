@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.scale.text import write_corpus
 from tests.programs.scale.watch import Watched, train_side_by_side
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_export.export import export
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from tests.programs.benchmarks.random_model import write_checkpoint
 from tests.programs.scale.text import write_corpus
 from tests.programs.scale.watch import ROOT, SAMPLE_SECONDS, Memory

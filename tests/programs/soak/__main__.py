@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
-from service.runtime.console import print_any_text
+from service.runtime.startup import print_any_text
 from service.settings import STARTER_BUNDLE
 from tests.programs.benchmarks.servers import Server, service
 from tests.programs.soak.mix import Mix

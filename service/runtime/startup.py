@@ -1,9 +1,24 @@
-"""Standard output and standard error of programs, for terminals of any encoding."""
+"""The start of a program: the packages that it needs, and streams that print any text.
+
+It imports the standard library alone, because it runs before anything else is imported.
+"""
 
 import io
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+PACKAGES = ("fastapi", "numpy", "onnxruntime", "orjson", "pydantic", "tokenizers", "uvicorn")
+
+
+def require_packages() -> None:
+    """Exit with one line if packages are missing, for example if only the client is installed."""
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        sys.exit(
+            f"error: packages are not installed: {', '.join(missing)}; "
+            "in the clone of tiedlm: pip install '.[service]'"
+        )
 
 
 def print_any_text() -> None:
