@@ -15,9 +15,9 @@ from train.model.lstm import State, TiedLSTM, detach_state, mask_state
 from train.model.objective import Objective
 from train.model.teacher import Teacher
 from train.optimizer import make_optimizer
-from train.report.stopwatch import Stopwatch
 from train.runtime.distributed import Processes
 from train.runtime.hardware import compute_dtype, training_device
+from train.runtime.stopwatch import Stopwatch
 
 
 class TrainStep:

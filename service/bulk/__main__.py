@@ -17,7 +17,7 @@ from service.bulk.command_line import parse
 from service.bulk.input.files import printable
 from service.bulk.job import Job
 from service.bulk.options import JobOptions, ScoringOptions
-from service.bulk.resume.files import JobFiles
+from service.bulk.resume.job_files import JobFiles
 from service.bulk.resume.lock import lock_file
 from service.bulk.scorer import load_model
 from service.errors import ServiceError

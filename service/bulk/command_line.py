@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from service.bulk.argument_parsers import calibrate_parser, scoring_parser
 from service.bulk.input.files import printable
 from service.bulk.input.selection import select_inputs
 from service.bulk.input.text_parser import Kind, Source
@@ -16,8 +17,7 @@ from service.bulk.options import (
     ScoringOptions,
 )
 from service.bulk.output.rows import Columns
-from service.bulk.parsers import calibrate_parser, scoring_parser
-from service.bulk.resume.files import JobFiles
+from service.bulk.resume.job_files import JobFiles
 from service.errors import JobError
 from service.files import compression
 from service.files.outputs import output_path

@@ -22,8 +22,8 @@ from service.bulk.options import JobOptions
 from service.bulk.output.rows import encode_problem
 from service.bulk.output.writers import NullWriter, Writer, open_bytes
 from service.bulk.progress import Progress
-from service.bulk.resume.files import JobFiles
 from service.bulk.resume.identity import DocumentDigest, job_identity
+from service.bulk.resume.job_files import JobFiles
 from service.bulk.resume.state import JobState, Stage, begin_or_resume
 from service.bulk.scorer import ScoredBlock, score_blocks
 from service.errors import JobError

@@ -14,7 +14,7 @@ from service.bulk.buckets import Buckets, read_scored_rows
 from service.bulk.options import CalibrateOptions, JobOptions, ScoringOptions
 from service.bulk.output import formats, kenlm
 from service.bulk.output.writers import NullWriter, Writer
-from service.bulk.resume.files import PARTIAL, JobFiles, with_suffix
+from service.bulk.resume.job_files import PARTIAL, JobFiles, with_suffix
 from service.bulk.resume.state import JobState, Stage
 from service.bulk.statistics import Statistics
 from service.errors import StartError

@@ -15,8 +15,8 @@ from typing import Any
 from service.bulk.input.splits import Split, split_inputs
 from service.bulk.options import ROW_FORMATS, ScoringOptions
 from service.bulk.progress import Progress
-from service.bulk.resume.files import PARTIAL, JobFiles, with_suffix
 from service.bulk.resume.identity import DocumentDigest, job_identity
+from service.bulk.resume.job_files import PARTIAL, JobFiles, with_suffix
 from service.bulk.resume.parts import remove_all_but_parts
 from service.bulk.resume.state import JobState, begin_or_resume
 from service.bulk.split_scorer import SplitScorer, part_of, read_split

@@ -20,8 +20,8 @@ from service.bulk.output import formats
 from service.bulk.output.parquet_writer import ParquetFile
 from service.bulk.output.rows import encode_problem
 from service.bulk.output.writers import FileWriter, Writer
-from service.bulk.resume.files import PARTIAL, with_suffix
 from service.bulk.resume.identity import DocumentDigest
+from service.bulk.resume.job_files import PARTIAL, with_suffix
 from service.bulk.resume.ownership import ATTEMPT
 from service.bulk.resume.parts import Part, PartRecord
 from service.bulk.scorer import load_model, score_blocks

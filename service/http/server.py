@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from service.errors import ReloadFailed
-from service.http.connection.timeouts import timeout_protocol
+from service.http.connection.timeout_protocol import timeout_protocol
 from service.http.model_registry import ModelRegistry
 from service.runtime.address import local_url, url
 from service.settings import Settings

@@ -11,7 +11,7 @@ from service.errors import BundleError
 from service.inference.admission import Admission
 from service.inference.batcher import Batcher, BatchReport
 from service.inference.engine import OnnxEngine, first_line
-from service.inference.load_check import check_outputs
+from service.inference.output_check import check_outputs
 from service.inference.scheduler import Scheduler
 from service.inference.task import InferenceTask, run_batch
 from service.runtime.memory import use_huge_pages

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from service.errors import DeadlineExceeded
-from service.inference.loop_lag import LoopLag
+from service.inference.event_loop_lag import LoopLag
 
 # Parsing and answering a request costs about as much as this many tokens.
 TOKENS_PER_REQUEST = 24

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from service.http.app import create_app
-from service.http.connection.timeouts import timeout_protocol
+from service.http.connection.timeout_protocol import timeout_protocol
 from service.language_model import LanguageModel
 
 Address = tuple[str, int]

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median_high
 from typing import Any
 
-from train.report.stopwatch import STEP_PARTS
 from train.runtime.atomic import write_file
+from train.runtime.stopwatch import STEP_PARTS
 
 Line = dict[str, Any]
 

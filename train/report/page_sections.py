@@ -16,7 +16,7 @@ from train.report.markdown import escape, table
 from train.report.metrics import step_milliseconds
 from train.report.run_summary import RunSummary
 from train.report.sampling import SamplingOptions, beginnings, continue_text
-from train.report.stopwatch import STEP_PARTS
+from train.runtime.stopwatch import STEP_PARTS
 
 NOT_KNOWN = "–"
 PROMPTS = 3

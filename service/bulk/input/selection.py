@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from service.bulk.input.files import list_files
-from service.bulk.resume.files import STATE, JobFiles
+from service.bulk.resume.job_files import STATE, JobFiles
 from service.bulk.resume.ownership import LOCK, PART, first_bytes, is_written_by_job, read_state
 from service.errors import JobError
 from service.files.outputs import refuse_inputs

@@ -15,7 +15,7 @@ from service.bulk.output import kenlm, rows, tsv
 from service.bulk.output.parquet_writer import ParquetWriter
 from service.bulk.output.rows import Row, ScoredDocuments
 from service.bulk.output.writers import FileWriter, RowWriter, StreamWriter, Writer, open_bytes
-from service.bulk.resume.files import PARTIAL, with_suffix
+from service.bulk.resume.job_files import PARTIAL, with_suffix
 from service.files import compression
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration

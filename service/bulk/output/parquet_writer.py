@@ -6,7 +6,7 @@ from typing import IO, Any, Self
 from service.bulk.input.json_line import as_text
 from service.bulk.input.parquet import pyarrow
 from service.bulk.output.rows import COUNTS, TEXTS, Columns, Row
-from service.bulk.resume.files import remove
+from service.bulk.resume.job_files import remove
 from service.bulk.resume.ownership import UNFINISHED_PART
 from service.bulk.resume.parts import part_name
 from service.errors import JobError, OutputError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
 from service.bulk.output.rows import Row
-from service.bulk.resume.files import PARTIAL, with_suffix
+from service.bulk.resume.job_files import PARTIAL, with_suffix
 from service.errors import JobError
 from service.files import compression
 from service.files.atomic import open_regular, sync_file

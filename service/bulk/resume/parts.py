@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from service.bulk.resume.files import remove
+from service.bulk.resume.job_files import remove
 from service.bulk.resume.ownership import ATTEMPT
 from service.bulk.statistics import Statistics
 from service.files.atomic import replace_durably, write_atomically

@@ -18,8 +18,8 @@ from typing import Any, Literal, Self
 
 from service.bulk.document import Position
 from service.bulk.options import JobOptions
-from service.bulk.resume.files import JobFiles
 from service.bulk.resume.identity import describe_change
+from service.bulk.resume.job_files import JobFiles
 from service.bulk.statistics import Statistics
 from service.errors import JobError
 from service.files.atomic import write_atomically

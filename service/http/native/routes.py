@@ -7,11 +7,11 @@ from fastapi import APIRouter, Response
 
 from service.errors import InvalidRequest
 from service.http.fast_route import FastJsonRoute
-from service.http.native.next_token import NextTokenRequest, NextTokenResponse
-from service.http.native.rescore import RescoreRequest, RescoreResponse
-from service.http.native.responses import next_token_body, rescore_body, score_body
-from service.http.native.score_request import ScoreRequest
-from service.http.native.score_response import ScoreResponse
+from service.http.native.next_token_schemas import NextTokenRequest, NextTokenResponse
+from service.http.native.rescore_schemas import RescoreRequest, RescoreResponse
+from service.http.native.score_request_schemas import ScoreRequest
+from service.http.native.score_response_schemas import ScoreResponse
+from service.http.native.serialize import next_token_body, rescore_body, score_body
 from service.http.openapi import INFERENCE_ERRORS
 from service.http.request_context import Context
 from service.language_model import LanguageModel

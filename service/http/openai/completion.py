@@ -14,9 +14,9 @@ from service.errors import ServiceError
 from service.http.errors import error_content
 from service.http.openai.choice import Choice, ChoiceGenerator, best_choices
 from service.http.openai.completion_limits import CompletionLimits
+from service.http.openai.completion_serializer import ResponseSerializer, Usage, server_sent_event
 from service.http.openai.prompt import Prompt, split_prompts
 from service.http.openai.request_schemas import CompletionRequest
-from service.http.openai.response_serializer import ResponseSerializer, Usage, server_sent_event
 from service.http.request_context import RequestContext
 from service.limits import BYTES_PER_TOKEN
 from service.results.options import PrefillOptions

@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from service.http.native.next_token import NextTokenRequest
-from service.http.native.score_request import ScoreRequest
+from service.http.native.next_token_schemas import NextTokenRequest
+from service.http.native.score_request_schemas import ScoreRequest
 
 
 def create_app(answers: dict[str, Any]) -> FastAPI:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from fastapi import FastAPI
 
-from service.http.native.score_request import ScoreRequest
+from service.http.native.score_request_schemas import ScoreRequest
 from tests.programs.benchmarks.bare_server import serve
 from train.checkpoint import load_model
 from train.data.tokenizer import end_id

@@ -23,7 +23,7 @@ from train.config import Config, ModelConfig, TokenizerConfig, TrainConfig
 from train.data.streams import Streams
 from train.data.tokenizer import fit_tokenizer
 from train.loop import TrainingRun
-from train.report.stopwatch import STEP_PARTS
+from train.runtime.stopwatch import STEP_PARTS
 
 ROUNDS, STEPS = 7, 8
 TOKENS = 200_000

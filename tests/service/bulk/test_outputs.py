@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bulk.resume.files import JobFiles
+from service.bulk.resume.job_files import JobFiles
 from service.bulk.resume.lock import lock_file
 from service.errors import OutputError
 from tests.support.api_client import ROOT

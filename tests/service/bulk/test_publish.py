@@ -7,7 +7,7 @@ import pytest
 
 from service.bulk.job import Job
 from service.bulk.ray_executor import RayJob
-from service.bulk.resume.files import JobFiles
+from service.bulk.resume.job_files import JobFiles
 from service.bulk.split_scorer import score_split
 from service.language_model import LanguageModel
 from tests.support.bulk_job import Jobs, parse_scoring

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from service import client
 from service.client import Client, requests
 from service.client.score_request import score as score_call
-from service.http.native import next_token, rescore, score_response
-from service.http.native.score_request import ScoreRequest
+from service.http.native import next_token_schemas, rescore_schemas, score_response_schemas
+from service.http.native.score_request_schemas import ScoreRequest
 from service.http.openai import request_schemas, response_schemas
 from service.http.operations import schemas as operations
 
@@ -35,18 +35,18 @@ def test_importing_the_client_loads_only_httpx() -> None:
 @pytest.mark.parametrize(
     ("result", "schema"),
     [
-        (client.ScoreResult, score_response.ScoreResponse),
-        (client.TextResult, score_response.TextResult),
-        (client.Aggregates, score_response.Aggregates),
-        (client.TokenScore, score_response.TokenScore),
-        (client.WordScore, score_response.WordScore),
-        (client.Alternative, score_response.Alternative),
-        (client.NextTokenResult, next_token.NextTokenResponse),
-        (client.RankedToken, next_token.RankedToken),
-        (client.CandidateToken, next_token.CandidateToken),
-        (client.RescoreResult, rescore.RescoreResponse),
-        (client.RescoredHypothesis, rescore.RescoredHypothesis),
-        (client.Hypothesis, rescore.Hypothesis),
+        (client.ScoreResult, score_response_schemas.ScoreResponse),
+        (client.TextResult, score_response_schemas.TextResult),
+        (client.Aggregates, score_response_schemas.Aggregates),
+        (client.TokenScore, score_response_schemas.TokenScore),
+        (client.WordScore, score_response_schemas.WordScore),
+        (client.Alternative, score_response_schemas.Alternative),
+        (client.NextTokenResult, next_token_schemas.NextTokenResponse),
+        (client.RankedToken, next_token_schemas.RankedToken),
+        (client.CandidateToken, next_token_schemas.CandidateToken),
+        (client.RescoreResult, rescore_schemas.RescoreResponse),
+        (client.RescoredHypothesis, rescore_schemas.RescoredHypothesis),
+        (client.Hypothesis, rescore_schemas.Hypothesis),
         (client.Tokenization, response_schemas.TokenizeResponse),
         (client.Info, operations.Info),
         (client.Limits, operations.Limits),
@@ -61,8 +61,8 @@ def test_client_has_every_field_of_the_wire(result: Any, schema: type[BaseModel]
     ("call", "schema"),
     [
         (score_call, ScoreRequest),
-        (requests.next_token, next_token.NextTokenRequest),
-        (requests.rescore, rescore.RescoreRequest),
+        (requests.next_token, next_token_schemas.NextTokenRequest),
+        (requests.rescore, rescore_schemas.RescoreRequest),
         (requests.tokenize, request_schemas.TokenizeRequest),
         (requests.detokenize, request_schemas.DetokenizeRequest),
     ],

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.http.native.next_token import NextTokenRequest
-from service.http.native.rescore import RescoreRequest
-from service.http.native.score_request import ScoreRequest
+from service.http.native.next_token_schemas import NextTokenRequest
+from service.http.native.rescore_schemas import RescoreRequest
+from service.http.native.score_request_schemas import ScoreRequest
 from service.http.openai.request_schemas import CompletionRequest, DetokenizeRequest
 
 MANY = 5000

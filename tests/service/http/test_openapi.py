@@ -10,9 +10,9 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from service.http.native.next_token import NextTokenResponse
-from service.http.native.rescore import RescoreResponse
-from service.http.native.score_response import ScoreResponse
+from service.http.native.next_token_schemas import NextTokenResponse
+from service.http.native.rescore_schemas import RescoreResponse
+from service.http.native.score_response_schemas import ScoreResponse
 from service.http.openai.response_schemas import (
     CompletionResponse,
     DetokenizeResponse,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from service.errors import DeadlineExceeded
-from service.inference.loop_lag import LoopLag
+from service.inference.event_loop_lag import LoopLag
 from service.inference.wait_line import (
     MAX_LAG_SECONDS,
     MAX_WOKEN,

@@ -15,7 +15,7 @@ from train.report.metrics import (
     step_milliseconds,
     tokens_per_second,
 )
-from train.report.stopwatch import STEP_PARTS
+from train.runtime.stopwatch import STEP_PARTS
 
 
 def line(step: int, kind: str = "train", **figures: Any) -> dict[str, Any]:

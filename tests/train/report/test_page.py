@@ -9,7 +9,7 @@ import pytest
 from tests.support.report_pages import column, read_json, report, tables, texts, unfinished
 from tests.support.train_command import Capture, last_line
 from train.report.metrics import read_metrics
-from train.report.stopwatch import STEP_PARTS
+from train.runtime.stopwatch import STEP_PARTS
 
 
 def test_the_figures_are_those_of_the_reports(runs: Path, capsys: Capture) -> None:

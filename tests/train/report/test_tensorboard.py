@@ -9,8 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.support.train_command import Capture, Train, fails
 from train.report.metrics import Line, MetricsLog, read_metrics
-from train.report.stopwatch import STEP_PARTS
 from train.report.tensorboard import TensorBoardLog
+from train.runtime.stopwatch import STEP_PARTS
 
 Scalars = dict[str, list[tuple[int, Any]]]  # values have the precision of float32
 

@@ -23,7 +23,7 @@ from train.runtime.lock import locked_file, locked_folder
 HOLD = """
 import sys, time
 from pathlib import Path
-from train import lock
+from train.runtime import lock
 with getattr(lock, sys.argv[1])(Path(sys.argv[2])):
     print("held", flush=True)
     time.sleep(600)

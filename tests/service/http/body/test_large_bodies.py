@@ -10,7 +10,7 @@ import pytest
 
 from service.http.body import request_json
 from service.http.body.request_json import PART_BYTES
-from service.http.native.rescore import RescoreRequest
+from service.http.native.rescore_schemas import RescoreRequest
 from tests.support.api_client import ApiClient, error_json
 
 BYTES = 8_000_000

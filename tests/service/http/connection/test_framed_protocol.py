@@ -12,7 +12,7 @@ import pytest
 
 from service.http.connection.framed_protocol import MAX_PIPELINED, FramedProtocol
 from service.http.connection.head_protocol import MAX_HEAD_BYTES
-from service.http.connection.timeouts import _unacknowledged_bytes
+from service.http.connection.timeout_protocol import _unacknowledged_bytes
 from service.language_model import LanguageModel
 from tests.support.http_server import Address, serve_with
 from tests.support.raw_http import GET_LIVE, read_responses
@@ -345,7 +345,7 @@ def test_a_system_without_tiocoutq_counts_zero(
     def ioctl(*_: object) -> bytes:
         raise OSError(errno.ENOTTY, "Inappropriate ioctl for device")
 
-    monkeypatch.setattr("service.http.connection.timeouts.fcntl.ioctl", ioctl)
+    monkeypatch.setattr("service.http.connection.timeout_protocol.fcntl.ioctl", ioctl)
     near, far = socket.socketpair()
     with near, far:
         assert _unacknowledged_bytes(Transport()) == 0

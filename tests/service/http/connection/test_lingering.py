@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.errors import Overloaded
 from service.http.connection import closing_protocol, lingering
 from service.http.connection.framed_protocol import DISCARDED_BODY_BYTES
-from service.http.connection.timeouts import TimeoutProtocol
+from service.http.connection.timeout_protocol import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.api_client import strict_json
 from tests.support.http_server import Address, serve_with

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.http.connection.head_protocol import MAX_HEAD_BYTES
-from service.http.connection.timeouts import TimeoutProtocol
+from service.http.connection.timeout_protocol import TimeoutProtocol
 from service.language_model import LanguageModel
 from tests.support.api_client import strict_json
 from tests.support.http_server import Address, serve_with

@@ -24,7 +24,7 @@ from service.http.connection.closing_protocol import ClosingProtocol
 from service.http.connection.flow_control import PipelineFlowControl
 from service.http.connection.framed_protocol import FramedProtocol
 from service.http.connection.head_protocol import HeadProtocol
-from service.http.connection.timeouts import TimeoutProtocol
+from service.http.connection.timeout_protocol import TimeoutProtocol
 from service.http.server import Server
 from service.language_model import LanguageModel
 from tests.support.http_server import Address, serve_with

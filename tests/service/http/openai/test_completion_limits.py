@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.http.openai import completion, response_serializer
+from service.http.openai import completion, completion_serializer
 from service.http.openai.choice import Choice, ChoiceGenerator
-from service.http.openai.serialize import ChoiceSerializer
+from service.http.openai.choice_serializer import ChoiceSerializer
 from service.language_model import LanguageModel
 from tests.support.api_client import ApiClient, Json, error_json, ok_json
 from tests.support.completions import complete, thread_names
@@ -17,7 +17,7 @@ from tests.support.http_server import http_client_for
 RANDOM = random.Random(5)
 ECHO: Json = {"echo": True, "max_tokens": 0}
 Serializer = tuple[object, str]
-ECHOED: Serializer = (response_serializer, "serialize_echo")
+ECHOED: Serializer = (completion_serializer, "serialize_echo")
 CHOICE: Serializer = (ChoiceSerializer, "delta")
 
 

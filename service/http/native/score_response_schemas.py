@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from service.http.native.score_request import Unit
+from service.http.native.score_request_schemas import Unit
 from service.http.schema_types import EXAMPLE_STATE, example_of
 
 

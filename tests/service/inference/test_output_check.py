@@ -11,7 +11,7 @@ import pytest
 from service.bundle import Bundle
 from service.errors import BundleError
 from service.inference.engine import OnnxEngine
-from service.inference.load_check import check_outputs
+from service.inference.output_check import check_outputs
 from service.language_model import LanguageModel
 from service.settings import Settings
 from tests.support.bundles import replace

@@ -4,7 +4,7 @@ from itertools import count
 import pytest
 import torch
 
-from train.report.stopwatch import Stopwatch
+from train.runtime.stopwatch import Stopwatch
 
 
 def test_seconds_are_summed_by_part_and_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from service.http.json_blocks import BLOCK_TOKENS, to_array
-from service.http.native.rescore import RescoreRequest
+from service.http.native.rescore_schemas import RescoreRequest
 from service.language_model import LanguageModel
 from service.results.calibration import Calibration
 from service.results.next_token import NextTokenResult

@@ -8,9 +8,9 @@ import orjson
 
 from service.http.json_blocks import BLOCK_TOKENS
 from service.http.openai.choice import Choice
+from service.http.openai.choice_serializer import ChoiceSerializer, Echo, serialize_echo
 from service.http.openai.prompt import Prompt
 from service.http.openai.request_schemas import CompletionRequest
-from service.http.openai.serialize import ChoiceSerializer, Echo, serialize_echo
 from service.language_model import LanguageModel
 from service.text.request_encoder import INLINE_CHARACTERS
 
