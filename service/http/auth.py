@@ -123,11 +123,7 @@ def _check_key(headers: Headers, digests: list[bytes]) -> None:
 def _digests(keys: list[str], source: str) -> list[bytes]:
     """Return the SHA-256 digests of keys from a source. Raise StartError, which names it."""
     if not keys:
-        raise StartError(
-            f"{source} has no keys; add one of {MIN_KEY_CHARACTERS} ASCII characters or more"
-        )
+        raise StartError(f"{source}: it holds no keys")
     if any(len(key) < MIN_KEY_CHARACTERS or not key.isascii() for key in keys):
-        raise StartError(
-            f"{source}: a key is invalid; use at least {MIN_KEY_CHARACTERS} characters, all ASCII"
-        )
+        raise StartError(f"{source}: invalid key (at least {MIN_KEY_CHARACTERS} ASCII characters)")
     return [hashlib.sha256(key.encode()).digest() for key in keys]
