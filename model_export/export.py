@@ -106,7 +106,7 @@ def _check_fidelity(loaded: LoadedCheckpoint, reference: OnnxEngine, made: Bundl
     ids = loaded.checkpoint.validation_ids()
     if not len(ids) or not 0 <= ids.min() <= ids.max() < manifest.vocabulary_size:
         path = loaded.checkpoint.folder / "validation_ids.npy"
-        raise SourceError(f"{path} has ids outside of the vocabulary, or none")
+        raise SourceError(f"{path} is empty or has ids outside the vocabulary; train again")
     fidelity = compare(reference, OnnxEngine(made), ids, manifest.prefix_token_id)
     fidelity.check()
     return fidelity

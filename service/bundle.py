@@ -97,7 +97,10 @@ class Bundle:
                 raise BundleError(f"bundle {path}: manifest.json does not list {name}")
             content = read_file(path / name, entry.bytes)
             if hashlib.sha256(content).hexdigest() != entry.sha256:
-                raise BundleError(f"bundle {path}: {name} was changed: its hash does not match")
+                raise BundleError(
+                    f"bundle {path}: {name} was changed: its hash is not that of manifest.json; "
+                    "copy or export the bundle again"
+                )
             contents[name] = content
         return cls(manifest, contents, hashlib.sha256(raw).hexdigest())
 

@@ -58,7 +58,9 @@ class TrainingRun:
             try:
                 self._restore(checkpoint.load("resume.pt"))
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                raise CheckpointError(f"resume.pt does not fit this run: {error}") from None
+                raise CheckpointError(
+                    f"resume.pt does not fit this run: {error}; give another --out"
+                ) from None
         self.metrics: MetricsLog | None = None
         if self.processes.is_main:
             self.metrics = MetricsLog(checkpoint.folder / "metrics.jsonl", self.position.step)

@@ -74,9 +74,9 @@ def _refuse_combinations(given: argparse.Namespace, out: Path, name: FormatName)
     if name not in ROW_FORMATS and used:
         raise JobError(f"{used[0]} is for jsonl, tsv and parquet, not for {name}")
     if name == "kenlm-query" and given.unit not in (None, "bans"):
-        raise JobError("kenlm-query is in bans, decimal logarithms; leave --unit out")
+        raise JobError("kenlm-query always uses bans (decimal logarithms); leave --unit out")
     if name == "parquet" and compression.is_compressed(out):
-        raise JobError(f"{given.out}: Parquet is compressed by itself")
+        raise JobError(f"{given.out}: Parquet is compressed by itself; leave the suffix out")
     if name == "parquet" and is_stream(out):
         raise JobError(f"{given.out} is a stream, and Parquet a folder; use another --format")
     if given.engine == "ray" and is_stream(out):

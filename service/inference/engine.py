@@ -178,7 +178,10 @@ def _session(bundle: Bundle, name: str) -> onnxruntime.InferenceSession:
 def _check_width(session: onnxruntime.InferenceSession, name: str, width: int) -> None:
     shapes = {entry.name: entry.shape for entry in session.get_inputs()}
     if name not in shapes or shapes[name][-1] != width:
-        raise BundleError(f"manifest.json and the graphs disagree about the width of {name}")
+        raise BundleError(
+            f"manifest.json and the graphs disagree about the width of {name}; "
+            "export the bundle again"
+        )
 
 
 def first_line(error: Exception) -> str:

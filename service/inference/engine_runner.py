@@ -97,7 +97,10 @@ class EngineRunner:
         largest = [self._blank_task() for _ in range(max(1, max_batch_tokens // WARM_UP_STEPS))]
         run_batch(self.engine, largest, WARM_UP_STEPS)
         if largest[0].result != self.engine.vocabulary_size:
-            raise BundleError("manifest.json and the graphs disagree about vocabulary_size")
+            raise BundleError(
+                "manifest.json and the graphs disagree about vocabulary_size; "
+                "export the bundle again"
+            )
         for priority in PRIORITIES:
             for _ in range(WARM_UP_BATCHES):
                 tasks = [self._blank_task() for _ in range(WARM_UP_TASKS_PER_THREAD * threads)]

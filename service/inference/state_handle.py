@@ -41,12 +41,16 @@ class StateCodec:
         try:
             raw = base64.b64decode(handle.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error):
-            raise InvalidState("state is not a handle of this service", "state") from None
+            raise InvalidState(
+                "state is not a handle of this service; send the whole text again", "state"
+            ) from None
         code, content = raw[1 : 1 + MAC_BYTES], raw[1 + MAC_BYTES :]
         authentic = hmac.compare_digest(code, self._code(content))
         if raw[:1] != VERSION or not authentic or len(content) != 4 * self._state_size:
             raise InvalidState(
-                "state was changed, or comes from another model or another server's key", "state"
+                "state was changed, or comes from another model or another server's key; "
+                "send the whole text again",
+                "state",
             )
         return np.frombuffer(content, "<f4").astype(np.float32)
 

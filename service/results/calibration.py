@@ -74,7 +74,8 @@ class Calibration(BaseModel):
         if found.bundle_hash != bundle_hash:
             raise StartError(
                 f"calibration {label} was made with the bundle {found.bundle} "
-                f"({found.bundle_hash[:16]}), not with {bundle} ({bundle_hash[:16]})"
+                f"({found.bundle_hash[:16]}), not with {bundle} ({bundle_hash[:16]}); "
+                "calibrate again with this bundle"
             )
         return found
 

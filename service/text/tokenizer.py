@@ -77,12 +77,15 @@ class Tokenizer:
         if entries != self.vocabulary_size:
             raise BundleError(
                 f"tokenizer.json has {entries} entries, but manifest.json has vocabulary_size "
-                f"{self.vocabulary_size}"
+                f"{self.vocabulary_size}; export the bundle again"
             )
         special = {"prefix_token_id": self.end_id, "unknown_token_id": self.unknown_id}
         for name, index in special.items():
             if index is not None and index >= self.vocabulary_size:
-                raise BundleError(f"manifest.json, {name}: {index} is outside the vocabulary")
+                raise BundleError(
+                    f"manifest.json, {name}: {index} is outside the vocabulary; "
+                    "export the bundle again"
+                )
 
     def _encode_and_decode(self, text: str) -> tuple[list[int], list[int]]:
         encoding = self.encode(text)

@@ -31,7 +31,7 @@ class Vocabulary:
         """`ids` maps entries to ids. Raises BundleError if these are not 0, 1, 2 …"""
         ranked = sorted(ids.items(), key=lambda entry: entry[1])
         if [index for _, index in ranked] != list(range(len(ranked))):
-            raise BundleError("tokenizer.json: its ids are not 0, 1, 2 …")
+            raise BundleError("tokenizer.json: its ids are not 0, 1, 2 …; export the bundle again")
         self.entries = [entry for entry, _ in ranked]
         spellings = [
             _spelling(entry) if byte_level and index != end_id else entry.encode()

@@ -94,7 +94,7 @@ def tokenize(source: Source, tokenizer: Tokenizer, cache: Path, name: str) -> Sp
         _write_entry(entry, source, tokenizer, name)
         split = _read_entry(entry, source)
     if split is None:
-        raise CorpusError(f"cannot read {entry}, which was just written")
+        raise CorpusError(f"cannot read {entry}, which was just written; check the disk")
     return split
 
 

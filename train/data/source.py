@@ -59,12 +59,16 @@ class Chunk(NamedTuple):
         """Return the lines without their ends. Raises CorpusError if the content is not text."""
         if b"\x00" in self.content:
             place = self._place(self.content.index(b"\x00"))
-            raise CorpusError(f"{place}: a NUL byte, which text does not have")
+            raise CorpusError(
+                f"{place}: a NUL byte, which text does not have; save the file as UTF-8"
+            )
         try:
             return self.content.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             place = self._place(error.start)
-            raise CorpusError(f"{place}: not UTF-8 text ({error.reason})") from None
+            raise CorpusError(
+                f"{place}: not UTF-8 text ({error.reason}); save it as UTF-8"
+            ) from None
 
     def _place(self, at: int) -> str:
         return f"{self.file}, line {self.numbers[self.content.count(NEWLINE, 0, at)]}"

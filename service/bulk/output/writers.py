@@ -49,7 +49,7 @@ class FileWriter:
         file = open_regular(path, "r+b", os.O_CREAT)  # does not truncate the file
         if file.seek(0, os.SEEK_END) < at:
             file.close()
-            raise JobError(f"{path} is shorter than its state; --overwrite begins again")
+            raise JobError(f"{path} is shorter than its state; use --overwrite to start again")
         file.truncate(at)
         file.seek(at)
         return cls(file, name)
