@@ -32,7 +32,7 @@ ELSEWHERE = [
     line
     for line in LINES
     if line.startswith("docker build ")  # make container
-    or "--index-url <that address>" in line  # no line for a shell
+    or "--index-url " in line  # the address is not in the clone
 ]
 PARTS = ["service", "model_export", "train", "Makefile", "README.md", "pyproject.toml"]
 PARTS += ["requirements.lock", "constraints.txt", "LICENSE", "NOTICE"]

@@ -98,4 +98,4 @@ def test_only_displayed_dates_use_the_wall_clock() -> None:
         and isinstance(node.value, ast.Name)
         and (node.value.id, node.attr) in {("time", "time"), ("datetime", "now")}
     }
-    assert users == {"service/language_model.py", "service/http/openai/routes.py"}
+    assert users == {"service/language_model.py", "service/http/openai/completion_serializer.py"}
