@@ -171,7 +171,10 @@ def test_two_jobs_do_not_write_one_output(jobs: Jobs, lines: Path) -> None:
             ("IN", "--out", "OUT.txt", "--format", "kenlm-query", "--tokens"),
             "--tokens is for jsonl",
         ),
-        (("IN", "--out", "OUT.txt", "--format", "kenlm-query", "--unit", "bits"), "always uses bans"),
+        (
+            ("IN", "--out", "OUT.txt", "--format", "kenlm-query", "--unit", "bits"),
+            "always uses bans",
+        ),
         (("IN", "--out", "OUT.parquet.gz"), "Parquet is compressed by itself"),
         (("IN", "--out", "OUT.tsv", "--tokens"), "tsv has no place"),
         (("IN", "--out", "OUT.jsonl", "--calibration", "IN"), "calibration"),
