@@ -94,7 +94,9 @@ class Bundle:
         for name in FILES:
             entry = manifest.files.get(name)
             if entry is None:
-                raise BundleError(f"bundle {path}: manifest.json does not list {name}")
+                raise BundleError(
+                    f"bundle {path}: manifest.json does not list {name}; export the bundle again"
+                )
             content = read_file(path / name, entry.bytes)
             if hashlib.sha256(content).hexdigest() != entry.sha256:
                 raise BundleError(

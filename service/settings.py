@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     )
     max_batch_tokens: Positive = Field(4096, description="tokens of one batch, padding included")
     max_queue_tokens: Positive = Field(
-        262_144, description="tokens that may wait; beyond, requests get status 429"
+        262_144, description="tokens that may wait; above this number, requests get status 429"
     )
     max_queue_seconds: Annotated[float, Field(gt=0)] | None = Field(
         None,
@@ -75,12 +75,13 @@ class Settings(BaseSettings):
     )
     max_bulk_wait: Annotated[float, Field(gt=0)] = Field(
         10.0,
-        description="seconds of expected waiting; beyond, /score and /rescore respond with 429",
+        description="seconds of expected waiting; above this time, /score and /rescore respond "
+        "with 429",
     )
     max_interactive_wait: Annotated[float, Field(gt=0)] = Field(
         1.0,
-        description="seconds of expected waiting; beyond, /next-token and /v1/completions respond "
-        "with 429",
+        description="seconds of expected waiting; above this time, /next-token and "
+        "/v1/completions respond with 429",
     )
     max_body_bytes: Positive = Field(
         8 << 20, description="bytes of a request's body, after decompression"

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         "source", type=Path, metavar="IN", help="folder of text; its sub-folders are not read"
     )
     parser.add_argument(
-        "out", type=Path, metavar="OUT", help="folder for the same files as .txt, apart from IN"
+        "out", type=Path, metavar="OUT", help="folder for the same files as .txt, outside of IN"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of OUT")
     options = parser.parse_args(arguments)

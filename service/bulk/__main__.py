@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         continues = options is not None and options.resumable
-        effect = "goes on from here" if continues else "begins again"
+        effect = "continues from this point" if continues else "begins again"
         print(f"stopped; the same command {effect}", file=sys.stderr)
         return 130
     # The summary must not be mixed with scores on standard output.

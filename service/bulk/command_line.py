@@ -78,9 +78,13 @@ def _refuse_combinations(given: argparse.Namespace, out: Path, name: FormatName)
     if name == "parquet" and compression.is_compressed(out):
         raise JobError(f"{given.out}: Parquet is compressed by itself; leave the suffix out")
     if name == "parquet" and is_stream(out):
-        raise JobError(f"{given.out} is a stream, and Parquet a folder; use another --format")
+        raise JobError(
+            f"{given.out} is a stream, but Parquet output is a folder; use another --format"
+        )
     if given.engine == "ray" and is_stream(out):
-        raise JobError(f"{given.out} is a stream; --engine ray writes a folder")
+        raise JobError(
+            f"{given.out} is a stream, but --engine ray writes a folder; give a path of a folder"
+        )
     if name == "tsv" and given.tokens:
         raise JobError("tsv has no place for --tokens; use jsonl, parquet or surprisal-tsv")
 

@@ -101,7 +101,7 @@ def iterate_attempts(call: Call[T], retries: Retries, url: str = "the service") 
                 raise
         wait_seconds = wait
         waited_seconds += wait
-    raise AssertionError("count() does not end")
+    raise AssertionError("unreachable: the loop over attempts ends by return or raise")
 
 
 def _decode_outcome(call: Call[T], outcome: Outcome, request_id: str, url: str) -> T:

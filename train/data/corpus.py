@@ -146,7 +146,7 @@ def _write_ids(source: Source, tokenizer: Tokenizer, path: Path, name: str) -> d
     if hasher.hexdigest() != digest:
         raise CorpusError(f"the {name} split ({file_name}) changed while it was read; start again")
     if tokens == lines:
-        raise CorpusError(f"the {name} split ({file_name}) has no words")
+        raise CorpusError(f"the {name} split ({file_name}) has no words; give a text that has some")
     return {
         "tokens": tokens,
         "lines": lines,

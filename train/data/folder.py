@@ -68,7 +68,7 @@ class _Walk:
             except OSError as error:
                 if error.errno not in BROKEN_LINK:
                     raise
-                self._leave_out(path, "this link leads nowhere")
+                self._leave_out(path, "the target of this link does not exist")
                 continue
             if stat.S_ISDIR(mode):
                 if not self._is_deep:
@@ -86,7 +86,7 @@ class _Walk:
 
     def _is_new(self, folder: Path) -> bool:
         if folder.is_symlink() and _key(folder) in map(_key, folder.parent.resolve().parents):
-            self._leave_out(folder, "this link leads back to a folder that it stands in")
+            self._leave_out(folder, "this link leads back to a folder that contains it")
             return False
         first = self._seen.setdefault(_key(folder), folder)
         if first is not folder:

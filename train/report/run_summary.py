@@ -77,7 +77,10 @@ def _read_checked(path: Path) -> list[Line]:
     for number, line in enumerate(lines, 1):
         figures = REQUIRED_FIGURES.get(str(line.get("kind"))) if isinstance(line, dict) else None
         if not figures or not all(isinstance(line.get(name), int | float) for name in figures):
-            raise CheckpointError(f"{path}, line {number}: not a line of a run's metrics")
+            raise CheckpointError(
+                f"{path}, line {number}: not a line of a run's metrics; restore the file, or "
+                "leave the run out"
+            )
     return lines
 
 

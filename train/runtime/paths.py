@@ -13,7 +13,7 @@ from train.errors import PathError
 
 TITLE = "# Training report"  # the first line of a page
 STREAMS = ("/dev/std", "/dev/fd/", "/proc/")  # even if redirected to a regular file
-MOVE = "give paths apart from each other"
+MOVE = "give paths that do not contain each other"
 
 
 def check_run(

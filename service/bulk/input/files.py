@@ -115,7 +115,7 @@ class _FolderWalk:
             try:
                 inside = sorted(folder.iterdir())
             except FileNotFoundError:
-                self._leave_out(folder, "it is gone")
+                self._leave_out(folder, "it no longer exists")
                 continue
             for path in inside:
                 if path.name.startswith(HIDDEN_PREFIXES):
@@ -125,7 +125,7 @@ class _FolderWalk:
                 except OSError as error:
                     if error.errno not in BROKEN_LINK_ERRORS:
                         raise
-                    self._leave_out(path, "this link leads nowhere")
+                    self._leave_out(path, "the target of this link does not exist")
                     continue
                 if stat.S_ISREG(mode):
                     yield path
@@ -139,7 +139,7 @@ class _FolderWalk:
     def _is_new(self, folder: Path) -> bool:
         key = _key(folder)
         if folder.is_symlink() and key in map(_key, (folder.parent / "x").resolve().parents):
-            self._leave_out(folder, "this link leads back to a folder that it stands in")
+            self._leave_out(folder, "this link leads back to a folder that contains it")
             return False
         if (first := self._seen.setdefault(key, folder)) is not folder:
             self._leave_out(folder, f"it is the same folder as {printable(str(first))}")

@@ -85,7 +85,7 @@ class ParquetWriter:
                 remove(file)
         missing = sorted(name for name in committed if not (folder / name).is_file())
         if missing:
-            raise JobError(f"{folder / missing[0]} is missing; --overwrite begins again")
+            raise JobError(f"{folder / missing[0]} is missing; use --overwrite to start again")
         return cls(folder, at, columns, subword)
 
     def write(self, payload: list[Row]) -> None:

@@ -31,7 +31,9 @@ def lock_file(path: Path) -> Iterator[None]:
     try:
         file = _acquire(path)
     except BlockingIOError:
-        raise JobError(f"{path}: another job writes there") from None
+        raise JobError(
+            f"{path}: another job writes this output; wait for it, or give another --out"
+        ) from None
     except FileNotFoundError:
         raise JobError(f"{path.parent}: no such folder") from None
     with file:

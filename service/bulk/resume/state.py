@@ -73,7 +73,7 @@ class JobState:
         except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise JobError(f"{path} is not the state of a job: {error}") from None
         if version != VERSION:
-            raise JobError(f"{path} is of another version; --overwrite begins again")
+            raise JobError(f"{path} is of another version; use --overwrite to start again")
         if content["job"] != job:
             if _is_untouched(content):
                 return None

@@ -56,7 +56,7 @@ def test_links_to_outer_folders_are_left_out(tmp_path: Path, target: str) -> Non
     (corpus / "sub/round").symlink_to(target)
     assert found(corpus) == ["a.txt", "sub/b.txt"]
     assert notes(corpus) == [
-        "sub/round is left out: this link leads back to a folder that it stands in"
+        "sub/round is left out: this link leads back to a folder that contains it"
     ]
 
 
@@ -131,8 +131,8 @@ def test_entries_that_are_not_files_are_warned_about(jobs: Jobs, tmp_path: Path)
         bound.bind(str(corpus / "socket"))
         jobs.summary(corpus, "--out", tmp_path / "out.jsonl")
     reasons = {
-        "dangling": "this link leads nowhere",
-        "itself": "this link leads nowhere",
+        "dangling": "the target of this link does not exist",
+        "itself": "the target of this link does not exist",
         "pipe": "it is a pipe, a socket or a device",
         "socket": "it is a pipe, a socket or a device",
     }
@@ -161,7 +161,7 @@ def test_a_vanished_folder_is_warned_about(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "iterdir", vanishing)
     assert found(tmp_path) == ["a.txt", "later/c.txt"]
-    assert notes(tmp_path) == ["gone is left out: it is gone"]
+    assert notes(tmp_path) == ["gone is left out: it no longer exists"]
 
 
 def test_an_unreadable_folder_is_one_line(

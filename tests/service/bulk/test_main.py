@@ -158,7 +158,7 @@ def test_two_jobs_do_not_write_one_output(jobs: Jobs, lines: Path) -> None:
     out = lines.parent / "out.jsonl"
     with lock_file(lines.parent / "out.jsonl.lock"):
         assert jobs(lines, "--out", out) == 1
-    assert "another job writes there" in jobs.errors
+    assert "another job writes this output; wait for it, or give another --out" in jobs.errors
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_a_foreign_empty_lock_is_kept(jobs: Jobs, source: Path) -> None:
     assert lock.read_bytes() == b""
     with lock_file(lock):
         assert jobs(source, "--out", source.parent / "out.jsonl", "--overwrite") == 1
-    assert "another job writes there" in jobs.errors
+    assert "another job writes this output; wait for it, or give another --out" in jobs.errors
 
 
 def test_a_killed_jobs_lock_is_reused(jobs: Jobs, source: Path) -> None:

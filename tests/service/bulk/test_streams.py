@@ -288,7 +288,7 @@ def test_suffixes_of_outputs_in_capitals(jobs: Jobs, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "then"), [("pipe", "begins again"), ("in.txt", "goes on from here")]
+    ("name", "then"), [("pipe", "begins again"), ("in.txt", "continues from this point")]
 )
 def test_an_interrupt_prints_whether_the_job_resumes(
     jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, then: str

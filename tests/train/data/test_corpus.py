@@ -94,7 +94,9 @@ def test_a_split_without_words_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "valid.txt").write_text(content, encoding="utf-8")
     source, tokenizer = Source((tmp_path / "valid.txt",)), fit_tokenizer(WHITESPACE, ["a"])
     for _ in range(2):
-        with pytest.raises(CorpusError, match=r"valid split .*valid\.txt\) has no words"):
+        with pytest.raises(
+            CorpusError, match=r"valid split .*valid\.txt\) has no words; give a text that has some"
+        ):
             tokenize(source, tokenizer, tmp_path / "cache", "valid")
     assert not list((tmp_path / "cache").iterdir())
 

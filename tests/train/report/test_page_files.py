@@ -79,7 +79,7 @@ Break = Callable[[Path], Any]
         (lambda run: (run / "metrics.jsonl").write_text('{"kind": "tr'), "has no metrics yet"),
         (
             lambda run: (run / "metrics.jsonl").write_text("3\n"),
-            "line 1: not a line of a run's metrics",
+            "line 1: not a line of a run's metrics; restore the file, or leave the run out",
         ),
         (lambda run: (run / "metrics.jsonl").write_text('{"kind": []}\n'), "line 1: not a line of"),
         (lambda run: (run / "tokenizer.json").unlink(), "tokenizer.json"),
