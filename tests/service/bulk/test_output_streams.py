@@ -114,7 +114,7 @@ def test_errors_into_a_pipe_beside_a_file(lines: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "parquet"), "is a stream, and Parquet a folder"),
+        (("--format", "parquet"), "is a stream, but Parquet output is a folder"),
         (("--engine", "ray"), "--engine ray writes a folder"),
         (("--errors", "-"), "are the same file"),
     ],

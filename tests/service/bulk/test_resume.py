@@ -101,7 +101,7 @@ def test_a_missing_part_is_named(
     assert jobs(source, "--out", out, "--strict") == 1
     (tmp_path / "out.parquet.partial" / "part-00000.parquet").unlink()
     assert jobs(source, "--out", out) == 1
-    assert "part-00000.parquet is missing; --overwrite" in jobs.errors
+    assert "part-00000.parquet is missing; use --overwrite" in jobs.errors
 
 
 def test_options_can_change_before_the_first_commit(jobs: Jobs, tmp_path: Path) -> None:
