@@ -27,6 +27,7 @@ from service.http.server import Server
 from service.language_model import LanguageModel
 from service.runtime.address import copies, listen
 from service.runtime.logs import configure_logging
+from service.runtime.memory import map_large_allocations
 from service.runtime.startup import print_any_text
 from service.settings import read_settings
 
@@ -43,6 +44,7 @@ log = logging.getLogger("service")
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    map_large_allocations()
     print_any_text()
     try:
         settings = read_settings(sys.argv[1:] if arguments is None else arguments)

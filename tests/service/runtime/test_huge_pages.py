@@ -58,6 +58,30 @@ def test_moving_to_huge_pages_keeps_the_content() -> None:
         pytest.skip("this machine's kernel had no huge pages to give")
 
 
+def test_freed_weights_do_not_keep_the_request() -> None:
+    """Else the kernel fills a huge page for each small object at the addresses of freed weights."""
+    values = np.frombuffer(mmap.mmap(-1, 16 * SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANON), np.uint8)
+    values[:] = 1
+    before, start = in_huge_pages(), -(-values.ctypes.data // SIZE) * SIZE
+    request_huge_pages(start, 15 * SIZE)
+    if in_huge_pages() < before + 15 * SIZE:
+        pytest.skip("this machine's kernel had no huge pages to give")
+    flags = flags_of_mapping(start)
+    assert "nh" in flags
+    assert "hg" not in flags
+
+
+def flags_of_mapping(address: int) -> set[str]:
+    """Return the kernel's flags of the mapping that holds the address."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if found := re.match(r"(\w+)-(\w+) ", line):
+            inside = int(found[1], 16) <= address < int(found[2], 16)
+        elif inside and line.startswith("VmFlags:"):
+            return set(line.split()[1:])
+    raise AssertionError("no such mapping")
+
+
 def in_huge_pages() -> int:
     """Return the bytes of this process in huge pages."""
     found = re.findall(r"^AnonHugePages:\s+(\d+)", Path("/proc/self/smaps").read_text(), re.M)
